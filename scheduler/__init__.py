@@ -1,0 +1,92 @@
+"""Cron jobs and background jobs as rows in Postgres.
+
+The names below are the public ones. Each is imported when it is first asked for, so that importing one small module of
+this package doesn't load the database drivers with it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scheduler.database import DatabaseRegistry, get_connection, transactional
+    from scheduler.errors import (
+        CancelExecution,
+        ConfigurationError,
+        ConnectionPoolExhaustedError,
+        ControlFlow,
+        DatabaseError,
+        EmbeddedPostgresError,
+        FailPermanently,
+        HandlerNotFoundError,
+        LeaseLostError,
+        NotFoundError,
+        ParamsError,
+        PartialCommitError,
+        QueryExecutionError,
+        RetryLater,
+        ScheduleError,
+        SchedulerError,
+        SchemaError,
+        Snooze,
+        TransactionError,
+    )
+    from scheduler.handlers import BaseHandler, ExecutionContext, current_execution, handler
+
+    __version__: str
+
+# Where the public names live that are not errors.
+_HOMES = {
+    **dict.fromkeys(("DatabaseRegistry", "get_connection", "transactional"), "scheduler.database"),
+    **dict.fromkeys(("BaseHandler", "ExecutionContext", "current_execution", "handler"), "scheduler.handlers"),
+}
+
+__all__ = [
+    "BaseHandler",
+    "CancelExecution",
+    "ConfigurationError",
+    "ConnectionPoolExhaustedError",
+    "ControlFlow",
+    "DatabaseError",
+    "DatabaseRegistry",
+    "EmbeddedPostgresError",
+    "ExecutionContext",
+    "FailPermanently",
+    "HandlerNotFoundError",
+    "LeaseLostError",
+    "NotFoundError",
+    "ParamsError",
+    "PartialCommitError",
+    "QueryExecutionError",
+    "RetryLater",
+    "ScheduleError",
+    "SchedulerError",
+    "SchemaError",
+    "Snooze",
+    "TransactionError",
+    "__version__",
+    "current_execution",
+    "get_connection",
+    "handler",
+    "transactional",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = _version() if name == "__version__" else getattr(import_module(_HOMES.get(name, "scheduler.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("pg-scheduler")
+    except PackageNotFoundError:  # run from a checkout that isn't installed
+        return "unknown"
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,137 @@
+"""Every error of the product in one file. The docstring says when it is raised; the message says what to do next.
+
+    SchedulerError
+    ├── ConfigurationError           a setting, file or variable is wrong; exit code 2
+    │   └── SchemaError              the tables are not there, or are of another version
+    ├── EmbeddedPostgresError        the server under .scheduler/ can't be started
+    ├── NotFoundError                nothing of that name or id
+    │   └── HandlerNotFoundError     no handler is registered under the name of a row
+    ├── ScheduleError                a cron expression or its zone is refused
+    ├── ParamsError                  an execution's params don't fit its handler
+    ├── LeaseLostError               the fence refused a write: the row is no longer ours
+    └── DatabaseError
+        ├── ConnectionPoolExhaustedError
+        ├── QueryExecutionError
+        └── TransactionError
+            └── PartialCommitError
+
+    ControlFlow                      raised by a handler to say how its attempt ends; not faults
+    ├── RetryLater   ├── FailPermanently   ├── Snooze   └── CancelExecution
+"""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """`" Did you mean 'x'?"` with the nearest known name, or an empty string."""
+    near = get_close_matches(given, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+class SchedulerError(Exception):
+    """Base of every error raised by this package."""
+
+
+class ConfigurationError(SchedulerError):
+    """A setting, file or variable is wrong. The message names it and says what to write instead."""
+
+
+class SchemaError(ConfigurationError):
+    """The scheduler's tables are missing or of another version. The message names `scheduler migrate`."""
+
+
+class EmbeddedPostgresError(SchedulerError):
+    """The embedded server can't be started, or refuses to, so that no data is lost."""
+
+
+class NotFoundError(SchedulerError):
+    """Nothing is stored or registered under that name or id."""
+
+
+class HandlerNotFoundError(NotFoundError):
+    """A row names a handler that this worker doesn't have.
+
+    The attempt fails and the next one waits at least 30 s, so that a rolling deploy heals itself.
+    """
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        self.name = name
+        listed = ", ".join(names[:10]) + (", …" if len(names) > 10 else "") if names else "none"
+        super().__init__(f"No handler is registered as {name!r}.{did_you_mean(name, names)} This worker has: {listed}.")
+
+
+class ScheduleError(SchedulerError):
+    """A cron expression, interval or time zone is refused. The message says which field and why."""
+
+
+class ParamsError(SchedulerError):
+    """An execution's params don't fit what its handler declares."""
+
+
+class LeaseLostError(SchedulerError):
+    """A fenced write changed no row: the worker's lease is lost and somebody else may own the execution."""
+
+
+class DatabaseError(SchedulerError):
+    """Base of errors about the databases that handlers use."""
+
+
+class ConnectionPoolExhaustedError(DatabaseError):
+    """No connection became free within the pool's timeout. Logged as a warning."""
+
+
+class QueryExecutionError(DatabaseError):
+    """A statement failed; the driver's error is the cause."""
+
+
+class TransactionError(DatabaseError):
+    """A transaction could not be opened, joined or committed, or a connection was asked for outside of one."""
+
+
+class PartialCommitError(TransactionError):
+    """With `atomicity: best_effort`, one database committed and a later one failed."""
+
+    def __init__(self, committed: Sequence[str], failed: Sequence[str]) -> None:
+        self.committed, self.failed = tuple(committed), tuple(failed)
+        super().__init__(
+            f"Committed in {', '.join(self.committed) or 'none'}, failed in {', '.join(self.failed)}: "
+            "the databases now differ. Repair by hand, and make the handler idempotent before it runs again."
+        )
+
+
+class ControlFlow(Exception):  # noqa: N818 - a handler's decision, not an error
+    """Base of what a handler raises to say how its attempt ends."""
+
+
+class RetryLater(ControlFlow):
+    """A failed attempt whose next try waits `delay` seconds (0 ≤ delay ≤ 86,400) instead of the backoff."""
+
+    def __init__(self, delay: float, reason: str = "The handler asked for a later retry.") -> None:
+        self.delay, self.reason = float(delay), reason
+        super().__init__(reason)
+
+
+class FailPermanently(ControlFlow):
+    """FAILED at once, whatever `max_retry` says."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class Snooze(ControlFlow):
+    """Back to PENDING for `delay` seconds without using up a try."""
+
+    def __init__(self, delay: float) -> None:
+        self.delay = float(delay)
+        super().__init__(f"snoozed for {self.delay:g} s")
+
+
+class CancelExecution(ControlFlow):
+    """CANCELLED, with the reason."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)

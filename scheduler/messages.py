@@ -1,0 +1,174 @@
+"""The log catalogue: each line the product can write is one event, with its level and its words in English and Korean.
+
+`log("worker.started", concurrency=2)` writes one line; the names in `{braces}` are the values it must be given.
+A test refuses log calls past this file, events without a language, and placeholders that don't match.
+"""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TextIO
+
+Language = Literal["en", "ko"]
+logger = logging.getLogger("scheduler")
+
+_TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
+
+# What could forge a line, steer a terminal or turn the reading direction, and surrogates, which no stream can write.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    level: int
+    en: str
+    ko: str
+
+    def text(self, language: Language, values: Mapping[str, Any]) -> str:
+        return (self.ko if language == "ko" else self.en).format_map(values)
+
+
+D, I, W, E = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR  # noqa: E741 - one letter keeps the table narrow
+
+# fmt: off
+# ruff: disable[E501] - an event is read in two lines, one a language, however long its sentence
+CATALOGUE: Mapping[str, Event] = {
+    # worker
+    "worker.started":        Event(I, "Worker started with concurrency {concurrency}",
+                                      "워커가 동시 실행 수 {concurrency}(으)로 시작되었습니다"),
+    "worker.stopping":       Event(I, "Worker is stopping: no new claims, {running} running, up to {seconds} s to finish",
+                                      "워커를 종료하는 중입니다: 새 작업을 받지 않습니다, 실행 중 {running}개, 최대 {seconds}초 대기"),
+    "worker.stopped":        Event(I, "Worker stopped: {succeeded} succeeded, {failed} failed, {handed_back} handed back",
+                                      "워커가 종료되었습니다: 성공 {succeeded}, 실패 {failed}, 반환 {handed_back}"),
+    "worker.handed_back":    Event(W, "Handed back unfinished executions: {ids}",
+                                      "끝나지 않은 실행을 반환했습니다: {ids}"),
+    "worker.abandoned":      Event(E, "Exiting with work that would not stop: {ids}",
+                                      "멈추지 않는 작업을 남기고 종료합니다: {ids}"),
+    "worker.lease_lost":     Event(E, "Lease lost ({reason}): stopping {running} attempts; this process continues as a new worker",
+                                      "리스를 잃었습니다({reason}): 실행 중인 {running}개를 중단하고 새 워커로 계속합니다"),
+    "worker.loop_blocked":   Event(W, "The event loop has not answered for {seconds} s; a handler is blocking it: {handlers}",
+                                      "이벤트 루프가 {seconds}초 동안 응답하지 않습니다. 막고 있는 핸들러: {handlers}"),
+    "worker.strangers":      Event(W, "Handed back executions that this worker holds but does not know: {ids}",
+                                      "이 워커의 것이지만 알지 못하는 실행을 반환했습니다: {ids}"),
+
+    # executions
+    "execution.succeeded":   Event(I, "Execution {id} ({handler}) SUCCESS in {seconds} s",
+                                      "실행 {id}({handler}) SUCCESS, {seconds}초"),
+    "execution.failed":      Event(W, "Execution {id} ({handler}) {status} on attempt {attempt}: {error}",
+                                      "실행 {id}({handler}) {status}, 시도 {attempt}: {error}"),
+    "execution.retrying":    Event(W, "Execution {id} ({handler}) {outcome} on attempt {attempt}, next try in {seconds} s: {error}",
+                                      "실행 {id}({handler}) {outcome}, 시도 {attempt}, {seconds}초 뒤 재시도: {error}"),
+    "execution.cancelled":   Event(I, "Execution {id} ({handler}) CANCELLED: {reason}",
+                                      "실행 {id}({handler}) CANCELLED: {reason}"),
+    "execution.returned":    Event(I, "Execution {id} ({handler}) back to PENDING ({why})",
+                                      "실행 {id}({handler}) PENDING으로 되돌림({why})"),
+    "execution.stale":       Event(W, "Execution {id}: the outcome of attempt {attempt} was refused, the row is no longer ours",
+                                      "실행 {id}: 시도 {attempt}의 결과가 거부되었습니다. 더 이상 이 워커의 행이 아닙니다"),
+    "execution.overdue":     Event(W, "Execution {id} ({handler}) did not stop after its timeout of {seconds} s; its slot stays taken until it does",
+                                      "실행 {id}({handler})이(가) 제한 시간 {seconds}초 뒤에도 멈추지 않아 자리를 계속 차지합니다"),
+    "executions.summary":    Event(I, "{count} executions in {seconds} s: {succeeded} succeeded, {failed} failed, {retried} to retry",
+                                      "{seconds}초 동안 {count}개 실행: 성공 {succeeded}, 실패 {failed}, 재시도 {retried}"),
+
+    # planner
+    "planner.planned":       Event(D, "Planned {count} ticks of {cron_jobs} cron jobs",
+                                      "크론 작업 {cron_jobs}개의 틱 {count}개를 계획했습니다"),
+    "planner.skipped":       Event(I, "Cron job {name}: {count} ticks skipped: {reason}",
+                                      "크론 작업 {name}: 틱 {count}개 건너뜀: {reason}"),
+    "planner.refused":       Event(W, "Cron job {name} is not planned: {reason}",
+                                      "크론 작업 {name}은(는) 계획되지 않습니다: {reason}"),
+
+    # rescuer
+    "rescuer.workers_lost":  Event(W, "Workers without a valid lease are marked LOST: {workers}",
+                                      "유효한 리스가 없는 워커를 LOST로 표시했습니다: {workers}"),
+    "rescuer.rescued":       Event(W, "Rescued {count} executions of lost workers: {ids}",
+                                      "잃어버린 워커의 실행 {count}개를 구조했습니다: {ids}"),
+
+    # every loop
+    "loop.failed":           Event(W, "{loop}: {error}; trying again in {seconds} s",
+                                      "{loop}: {error}; {seconds}초 뒤 다시 시도합니다"),
+    "loop.recovered":        Event(I, "{loop}: working again after {seconds} s",
+                                      "{loop}: {seconds}초 만에 다시 동작합니다"),
+
+    # databases
+    "database.pool_exhausted": Event(W, "Database {database}: no connection became free within {seconds} s (pool_size {pool_size})",
+                                        "데이터베이스 {database}: {seconds}초 안에 빈 연결이 없습니다(pool_size {pool_size})"),
+    "database.query_failed":   Event(E, "Database {database}: {error}", "데이터베이스 {database}: {error}"),
+    "database.transaction_failed": Event(E, "Transaction over {databases} failed: {error}",
+                                            "{databases} 트랜잭션 실패: {error}"),
+
+    # embedded Postgres
+    "embedded.starting":     Event(I, "Starting the embedded PostgreSQL {version} in {folder}",
+                                      "내장 PostgreSQL {version}을(를) {folder}에서 시작합니다"),
+    "embedded.ready":        Event(I, "Embedded PostgreSQL is ready after {seconds} s",
+                                      "내장 PostgreSQL이 {seconds}초 만에 준비되었습니다"),
+    "embedded.crashed":      Event(W, "The embedded PostgreSQL ended unexpectedly (exit status {status}): starting it again",
+                                      "내장 PostgreSQL이 예기치 않게 종료되었습니다(종료 상태 {status}). 다시 시작합니다"),
+    "embedded.restart_failed": Event(E, "The embedded PostgreSQL could not be started again: {error}",
+                                      "내장 PostgreSQL을 다시 시작하지 못했습니다: {error}"),
+    "embedded.stopping":     Event(I, "Stopping the embedded PostgreSQL: {reason}",
+                                      "내장 PostgreSQL을 종료합니다: {reason}"),
+
+    # schema
+    "schema.migrated":       Event(I, "Schema {schema} is at revision {revision}",
+                                      "스키마 {schema}의 리비전: {revision}"),
+}
+# ruff: enable[E501]
+# fmt: on
+
+
+def log(event: str, /, **values: Any) -> None:
+    """Write one line. Raises KeyError on an event that isn't in the catalogue."""
+    entry = CATALOGUE[event]
+    if logger.isEnabledFor(entry.level):
+        logger.log(entry.level, event, extra={"event": event, "values": values})
+
+
+def configure(level: str = "info", form: Literal["text", "json"] = "text", language: Language = "en",
+              stream: TextIO | None = None) -> None:
+    """Send the catalogue's lines to `stream` (default stderr) in one language and form. Idempotent."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter(language) if form == "json" else TextFormatter(language))
+    logger.handlers[:] = [handler]
+    logger.setLevel(level.upper())
+    logger.propagate = False
+
+
+class TextFormatter(logging.Formatter):
+    """`[2026-01-08 13:30:02] INFO: Worker started with concurrency 2`, in the host's local time."""
+
+    def __init__(self, language: Language) -> None:
+        super().__init__("[%(asctime)s] %(levelname)s: %(message)s", _TIME_FORMAT)
+        self.language = language
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(_worded(record, self.language))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, event, message, and the event's values."""
+
+    def __init__(self, language: Language) -> None:
+        super().__init__(datefmt="%Y-%m-%dT%H:%M:%S%z")
+        self.language = language
+
+    def format(self, record: logging.LogRecord) -> str:
+        worded = _worded(record, self.language)
+        line = {"time": self.formatTime(record, self.datefmt), "level": record.levelname,
+                "event": getattr(record, "event", record.name), "message": worded.getMessage(),
+                **getattr(record, "values", {})}
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(line, ensure_ascii=False, default=str))
+
+
+def _worded(record: logging.LogRecord, language: Language) -> logging.LogRecord:
+    """The record with its event turned into words, on one line."""
+    entry = CATALOGUE.get(getattr(record, "event", ""))
+    text = entry.text(language, getattr(record, "values", {})) if entry else record.getMessage()
+    worded = logging.makeLogRecord(record.__dict__)
+    worded.msg = _UNSAFE.sub(" ", text)
+    worded.args = None
+    return worded
