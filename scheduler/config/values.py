@@ -1,0 +1,67 @@
+"""The kinds of values that settings have, and the base of every section."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+
+class Section(BaseModel):
+    """A mapping of settings: frozen, without unknown keys. An attribute's docstring is its line in docs/settings.md."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_in_yaml(cls, given: Any) -> Any:
+        """A key with nothing below it is null to YAML and an empty section to its author."""
+        return {} if given is None else given
+
+
+def _a_number(given: object) -> object:
+    """YAML's `yes`, `on` and `true` are 1 to Python."""
+    if isinstance(given, bool):
+        raise ValueError("must be a number, not true or false")  # noqa: TRY004 - pydantic collects ValueErrors only
+    return given
+
+
+def _filled(given: object) -> object:
+    """An empty value where an address belongs is a secret that got lost, never the wish for a default."""
+    if given is None or (isinstance(given, str) and not given.strip()):
+        raise ValueError("is empty: write its value, or remove the key")
+    return given.strip() if isinstance(given, str) else given
+
+
+def _listed(given: object) -> object:
+    """Variables can't hold a list; names with commas between them are one."""
+    return [name for part in given.split(",") if (name := part.strip())] if isinstance(given, str) else given
+
+
+def _distinct(names: list[str]) -> list[str]:
+    twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
+    if twice is not None:
+        raise ValueError(f"names {twice!r} twice; write it once")
+    return names
+
+
+def _lower(given: object) -> object:
+    return given.lower() if isinstance(given, str) else given
+
+
+Count = Annotated[int, BeforeValidator(_a_number), Field(ge=1, le=10_000)]
+Seconds = Annotated[float, BeforeValidator(_a_number), Field(gt=0, le=86_400)]
+SecondsOrZero = Annotated[float, BeforeValidator(_a_number), Field(ge=0, le=86_400)]
+WholeSeconds = Annotated[int, BeforeValidator(_a_number), Field(ge=2, le=3_600)]
+Days = Annotated[float, BeforeValidator(_a_number), Field(gt=0, le=36_500)]
+Text = Annotated[str, BeforeValidator(_filled)]
+# None stands for a key that isn't written; written and empty, it is refused.
+MaybeText = Annotated[str | None, BeforeValidator(_filled)]
+MaybeSecret = Annotated[SecretStr | None, BeforeValidator(_filled)]
+MaybePort = Annotated[int | None, BeforeValidator(_a_number), BeforeValidator(_filled), Field(ge=1, le=65_535)]
+Names = Annotated[list[Text], BeforeValidator(_listed), AfterValidator(_distinct)]
+lower_case = BeforeValidator(_lower)
