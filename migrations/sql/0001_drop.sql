@@ -1,0 +1,9 @@
+DROP VIEW cron_job_status, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history;
+
+DROP FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, pause_queue, resume_queue,
+    register_worker, heartbeat_worker, claim_jobs, complete_job, fail_job, job_channel, job_retry_delay, job_errors_with;
+
+DROP TABLE cron_jobs, job_executions, job_workers, job_queues, job_transactions, job_messages;
+
+-- What the tables' triggers and defaults called.
+DROP FUNCTION job_executions_wake, cron_jobs_edited, cron_jobs_wake, job_now;

@@ -1,0 +1,20 @@
+"""The whole schema of the first version: tables, then functions and triggers, then views."""
+
+from alembic import op
+
+from scheduler.store.migration import execute_file
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    for part in ("tables", "functions", "views"):
+        execute_file(op.get_bind(), f"{revision}_{part}.sql")
+    op.create_table_comment("scheduler_version", "The revision that these tables are at. Kept by `scheduler migrate`.")
+
+
+def downgrade() -> None:
+    execute_file(op.get_bind(), f"{revision}_drop.sql")

@@ -1,0 +1,138 @@
+"""Statements on job_executions that the line uses: claim, settle, release, rescue."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from scheduler.model import Claim, Status
+from scheduler.store.session import Session
+
+LEVELS = list(range(9, -10, -1))
+"""The 19 priorities, highest first."""
+NO_BOUND = [float("-inf")] * len(LEVELS)
+_RUNNING = Status.RUNNING.value
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """What settle_success writes about one claim."""
+
+    id: int
+    token: UUID
+    seconds: float
+    result: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What settle_other writes about one claim. `seconds` None leaves started_at alone; `entry` is JSON for `errors`."""
+
+    id: int
+    token: UUID
+    status: Status
+    retry_count: int
+    delay: float
+    suspect: bool
+    seconds: float | None
+    error: str | None
+    entry: str | None
+
+
+class Executions:
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    async def claim(
+        self, worker: UUID, token: UUID, queue: str, n: int, *, bounds: Sequence[float], policies: str
+    ) -> list[Claim]:
+        """Up to `n` rows of `queue` without a concurrency key. `bounds`: Unix seconds per level, highest level first."""
+        rows = await self.session.run("claim", {"worker": worker, "token": token, "queue": queue, "n": n, "levels": LEVELS,
+                                                "bounds": list(bounds), "policies": policies})
+        return _in_order(rows)
+
+    async def claim_keyed(
+        self, worker: UUID, token: UUID, queue: str, n: int, *, bounds: Sequence[float], policies: str
+    ) -> list[Claim]:
+        """Up to `n` rows of `queue` with a concurrency key, never more of a key at once than its limit."""
+        async with self.session.transaction() as transaction:
+            locked = await transaction.run("lock_keyed", {"queue": queue, "n": n, "levels": LEVELS, "bounds": list(bounds),
+                                                          "schema": self.session.schema})
+            if not locked:
+                return []
+            rows = await transaction.run("claim_keyed", {
+                "worker": worker, "token": token, "queue": queue, "policies": policies,
+                "ids": [row[0] for row in locked], "keys": [row[1] for row in locked], "limits": [row[2] for row in locked]})
+        return _in_order(rows)
+
+    async def find_claimed(self, worker: UUID, tokens: Sequence[UUID]) -> list[Claim]:
+        """What claims with an unknown answer took."""
+        return _in_order(await self.session.run("find_claimed", {"worker": worker, "tokens": list(tokens)}))
+
+    async def next_available(self, queues: Sequence[str]) -> float | None:
+        """Seconds until the next waiting row of these queues becomes available."""
+        rows = await self.session.run("next_available", {"queues": list(queues), "levels": LEVELS})
+        return _seconds(rows)
+
+    async def settle_successes(self, batch: Sequence[Success]) -> dict[int, Status]:
+        """The rows that were written, by id; a row that is missing was not ours any more."""
+        rows = await self.session.run("settle_success", {
+            "ids": [s.id for s in batch], "tokens": [s.token for s in batch], "expected": [_RUNNING] * len(batch),
+            "seconds": [s.seconds for s in batch], "results": [s.result for s in batch]})
+        return {row[0]: Status.SUCCESS for row in rows}
+
+    async def settle_others(self, batch: Sequence[Settlement]) -> dict[int, Status]:
+        """The status that each written row has now, by id; a row that is missing was not ours any more."""
+        rows = await self.session.run("settle_other", {
+            "ids": [s.id for s in batch], "tokens": [s.token for s in batch], "expected": [_RUNNING] * len(batch),
+            "statuses": [s.status.value for s in batch], "retry_counts": [s.retry_count for s in batch],
+            "delays": [s.delay for s in batch], "suspects": [s.suspect for s in batch],
+            "seconds": [s.seconds for s in batch], "errors": [s.error for s in batch], "entries": [s.entry for s in batch]})
+        return {row[0]: Status(row[1]) for row in rows}
+
+    async def read(self, ids: Sequence[int]) -> Mapping[int, tuple[Status, UUID | None, int]]:
+        """(status, token, attempt) by id."""
+        return {row[0]: (Status(row[1]), row[2], row[3]) for row in await self.session.run("read_claims", {"ids": list(ids)})}
+
+    async def release(self, claims: Sequence[Claim]) -> set[int]:
+        """Hand back claims that were not begun; the ids that were ours."""
+        rows = await self.session.run("release", release_values([(c.id, c.token) for c in claims]))
+        return {row[0] for row in rows}
+
+    async def hold_back(self, attempts: Sequence[tuple[int, int, float]]) -> None:
+        """(id, attempt, seconds): keep the next try of attempts that still run from beginning."""
+        ids, numbers, delays = zip(*attempts, strict=True)
+        await self.session.run("hold_back", {"ids": list(ids), "attempts": list(numbers), "delays": list(delays)})
+
+    async def let_go(self, id: int, attempt: int, delay: float) -> None:  # noqa: A002 - the column's name
+        """The held attempt ended: its next try may begin in `delay` seconds."""
+        await self.session.run("let_go", {"id": id, "attempt": attempt, "delay": delay})
+
+    async def cancels_asked(self, worker: UUID) -> list[tuple[int, UUID, str]]:
+        """(id, token, reason) of running rows that somebody asked to stop."""
+        return [(row[0], row[1], row[2]) for row in await self.session.run("cancels_asked", {"worker": worker})]
+
+    async def write_progress(self, reports: Sequence[tuple[int, UUID, float, str]]) -> None:
+        """(id, token, progress 0..1, message)."""
+        ids, tokens, progresses, texts = zip(*reports, strict=True)
+        await self.session.run("write_progress", {"ids": list(ids), "tokens": list(tokens), "expected": [_RUNNING] * len(ids),
+                                                  "progresses": list(progresses), "messages": list(texts)})
+
+    async def rescue(self, n: int) -> list[tuple[int, Status]]:
+        """Return up to `n` rows of workers that are gone; (id, status now)."""
+        return [(row[0], Status(row[1])) for row in await self.session.run("rescue", {"n": n})]
+
+
+def release_values(pairs: Sequence[tuple[int, UUID]]) -> dict[str, Any]:
+    return {"ids": [id_ for id_, _ in pairs], "tokens": [token for _, token in pairs], "expected": [_RUNNING] * len(pairs)}
+
+
+def _in_order(rows: Sequence[tuple[Any, ...]]) -> list[Claim]:
+    """As claims in the order of the queue; UPDATE … RETURNING gives none."""
+    claims = [Claim._make(row) for row in rows]
+    claims.sort(key=lambda c: (-c.priority, c.available_at, c.id))
+    return claims
+
+
+def _seconds(rows: Sequence[tuple[Any, ...]]) -> float | None:
+    return None if not rows or rows[0][0] is None else float(rows[0][0])

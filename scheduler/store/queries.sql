@@ -1,0 +1,335 @@
+-- Every statement that locks or changes rows on the line. `{s}` is the schema; %(names)s are bound parameters.
+-- Each begins with its name, says why it is written so, and which index it uses. EXPLAIN is a test: tests/store/test_plans.py.
+
+
+-- name: claim
+-- PENDING and available -> RUNNING and ours, one queue, highest priority first, then oldest. Index: job_executions_claim.
+-- * The 19 levels are probed from the top, each by equality, so a million delayed rows of a higher level cost one probe.
+-- * available_at lies between a bound and (SELECT job_now()): a volatile function would be a filter, and without the bound
+--   each claim walks over the dead entries of rows claimed before while some session holds back vacuum.
+-- * id = ANY(ARRAY(SELECT ...)) has the same plan custom and generic; IN (SELECT ...) does not.
+-- * Nothing is taken unless the worker is ACTIVE and its lease valid, or while the queue is paused.
+UPDATE {s}.job_executions AS e
+SET status = 'RUNNING', attempt = e.attempt + 1, claimed_by = %(worker)s, claim_token = %(token)s, started_at = {s}.job_now(),
+    timeout_seconds = coalesce(e.timeout_seconds, (%(policies)s::jsonb -> e.handler_name ->> 'timeout_seconds')::double precision, 300),
+    max_retry = coalesce(e.max_retry, (%(policies)s::jsonb -> e.handler_name ->> 'max_retry')::integer, 3),
+    retry_backoff = coalesce(e.retry_backoff, %(policies)s::jsonb -> e.handler_name ->> 'retry_backoff', 'exponential'),
+    retry_delay_seconds = coalesce(e.retry_delay_seconds, (%(policies)s::jsonb -> e.handler_name ->> 'retry_delay_seconds')::double precision, 2)
+WHERE e.id = ANY(ARRAY(
+    SELECT waiting.id
+    FROM unnest(%(levels)s::smallint[], %(bounds)s::double precision[]) AS level (priority, bound)
+    CROSS JOIN LATERAL (
+        SELECT w.id
+        FROM {s}.job_executions AS w
+        WHERE w.queue = %(queue)s AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NULL
+          AND w.available_at >= to_timestamp(level.bound) AND w.available_at <= (SELECT {s}.job_now())
+        ORDER BY w.available_at, w.id
+        LIMIT %(n)s
+        FOR UPDATE SKIP LOCKED
+    ) AS waiting
+    WHERE (SELECT true FROM {s}.job_workers AS j WHERE j.id = %(worker)s AND j.status = 'ACTIVE' AND j.heartbeat_at <= {s}.job_now() AND {s}.job_now() < j.lease_until)
+      AND NOT EXISTS (SELECT FROM {s}.job_queues AS q WHERE q.name = %(queue)s AND q.paused AND (q.resume_at IS NULL OR q.resume_at > {s}.job_now()))
+    LIMIT %(n)s
+))
+RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, extract(epoch FROM e.available_at)::double precision,
+          extract(epoch FROM e.scheduled_at)::double precision, e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
+          e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect, e.claim_token;
+
+
+-- name: lock_keyed
+-- First half of a keyed claim: rows whose key seems to have room, locked together with their keys. Index: job_executions_claim_keyed;
+-- the count probes job_executions_of_key. A key that another claim is looking at is left to it. Rows below the best waiting
+-- unkeyed level are left for later, so that priority holds between keyed and unkeyed rows of a queue.
+SELECT c.id, c.concurrency_key, c.at_once
+FROM (
+    SELECT w.id, w.concurrency_key, coalesce(w.concurrency_limit, 1) AS at_once
+    FROM {s}.job_executions AS w
+    WHERE w.queue = %(queue)s AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT {s}.job_now())
+      AND w.priority >= coalesce((
+          SELECT level.priority
+          FROM unnest(%(levels)s::smallint[], %(bounds)s::double precision[]) AS level (priority, bound)
+          CROSS JOIN LATERAL (
+              SELECT FROM {s}.job_executions AS u
+              WHERE u.queue = %(queue)s AND u.priority = level.priority AND u.status = 'PENDING' AND u.concurrency_key IS NULL
+                AND u.available_at >= to_timestamp(level.bound) AND u.available_at <= (SELECT {s}.job_now())
+              LIMIT 1
+          ) AS waiting
+          LIMIT 1), -9)
+      AND (SELECT count(*) FROM {s}.job_executions AS r WHERE r.concurrency_key = w.concurrency_key AND r.status = 'RUNNING') < coalesce(w.concurrency_limit, 1)
+    ORDER BY w.priority DESC, w.available_at, w.id
+    LIMIT %(n)s
+    FOR UPDATE SKIP LOCKED
+) AS c
+WHERE pg_try_advisory_xact_lock(hashtextextended(%(schema)s || c.concurrency_key, 0));
+
+
+-- name: claim_keyed
+-- Second half, in the same transaction and a new snapshot: with the keys locked, what runs under each is counted exactly.
+UPDATE {s}.job_executions AS e
+SET status = 'RUNNING', attempt = e.attempt + 1, claimed_by = %(worker)s, claim_token = %(token)s, started_at = {s}.job_now(),
+    timeout_seconds = coalesce(e.timeout_seconds, (%(policies)s::jsonb -> e.handler_name ->> 'timeout_seconds')::double precision, 300),
+    max_retry = coalesce(e.max_retry, (%(policies)s::jsonb -> e.handler_name ->> 'max_retry')::integer, 3),
+    retry_backoff = coalesce(e.retry_backoff, %(policies)s::jsonb -> e.handler_name ->> 'retry_backoff', 'exponential'),
+    retry_delay_seconds = coalesce(e.retry_delay_seconds, (%(policies)s::jsonb -> e.handler_name ->> 'retry_delay_seconds')::double precision, 2)
+WHERE e.id = ANY(ARRAY(
+    SELECT c.id
+    FROM (SELECT k.id, k.key, k.at_once, row_number() OVER (PARTITION BY k.key ORDER BY k.place) AS turn
+          FROM unnest(%(ids)s::bigint[], %(keys)s::text[], %(limits)s::integer[]) WITH ORDINALITY AS k (id, key, at_once, place)) AS c
+    WHERE c.turn <= c.at_once - (SELECT count(*) FROM {s}.job_executions AS r WHERE r.concurrency_key = c.key AND r.status = 'RUNNING')
+      AND (SELECT true FROM {s}.job_workers AS j WHERE j.id = %(worker)s AND j.status = 'ACTIVE' AND j.heartbeat_at <= {s}.job_now() AND {s}.job_now() < j.lease_until)
+      AND NOT EXISTS (SELECT FROM {s}.job_queues AS q WHERE q.name = %(queue)s AND q.paused AND (q.resume_at IS NULL OR q.resume_at > {s}.job_now()))
+))
+RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, extract(epoch FROM e.available_at)::double precision,
+          extract(epoch FROM e.scheduled_at)::double precision, e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
+          e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect, e.claim_token;
+
+
+-- name: find_claimed
+-- After a claim whose answer never came: what it took, if it took anything. Index: job_executions_of_worker.
+SELECT e.id, e.handler_name, e.handler_params::text, e.priority, extract(epoch FROM e.available_at)::double precision,
+       extract(epoch FROM e.scheduled_at)::double precision, e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
+       e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect, e.claim_token
+FROM {s}.job_executions AS e
+WHERE e.claimed_by = %(worker)s AND e.status = 'RUNNING' AND e.claim_token = ANY(%(tokens)s::uuid[]);
+
+
+-- name: next_available
+-- Seconds until the next row of these queues becomes available; NULL when none waits. Index: job_executions_claim, _claim_keyed.
+SELECT extract(epoch FROM min(soonest.available_at) - {s}.job_now())::double precision
+FROM unnest(%(queues)s::text[]) AS q (name)
+CROSS JOIN unnest(%(levels)s::smallint[]) AS level (priority)
+CROSS JOIN LATERAL (
+    (SELECT w.available_at FROM {s}.job_executions AS w
+     WHERE w.queue = q.name AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NULL AND w.available_at > (SELECT {s}.job_now())
+     ORDER BY w.available_at LIMIT 1)
+    UNION ALL
+    (SELECT w.available_at FROM {s}.job_executions AS w
+     WHERE w.queue = q.name AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at > (SELECT {s}.job_now())
+     ORDER BY w.available_at LIMIT 1)
+) AS soonest;
+
+
+-- name: settle_success
+-- The fence: nothing is written unless the row is still RUNNING under the token of this claim. Index: the primary key.
+-- `e.status = o.expected` keeps the planner from proving the partial index of running rows: with statistics from an idle hour it
+-- believes that index to be empty, scans it once per outcome, and a batch of n costs n * n.
+UPDATE {s}.job_executions AS e
+SET status = 'SUCCESS', finished_at = {s}.job_now(), started_at = {s}.job_now() - make_interval(secs => o.seconds),
+    result = o.result::jsonb, error = NULL, suspect = false
+FROM unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(expected)s::text[], %(seconds)s::double precision[], %(results)s::text[])
+     AS o (id, token, expected, seconds, result)
+WHERE e.id = o.id AND e.claim_token = o.token AND e.status = o.expected
+RETURNING e.id, e.status;
+
+
+-- name: settle_other
+-- Every outcome but success, decided in Python (rules/outcome.py); a cancel that was asked for meanwhile wins over all of them.
+UPDATE {s}.job_executions AS e
+SET status = CASE WHEN e.cancel_requested_at IS NULL THEN o.status ELSE 'CANCELLED' END,
+    retry_count = o.retry_count, suspect = o.suspect,
+    error = CASE WHEN e.cancel_requested_at IS NULL THEN coalesce(o.error, e.error) ELSE coalesce(e.cancel_reason, 'cancelled by request') END,
+    errors = CASE WHEN o.entry IS NULL THEN e.errors
+                  ELSE {s}.job_errors_with(e.errors, jsonb_build_object('attempt', e.attempt, 'at', {s}.job_now(), 'worker', e.claimed_by) || o.entry::jsonb) END,
+    started_at = CASE WHEN o.seconds IS NULL THEN e.started_at ELSE {s}.job_now() - make_interval(secs => o.seconds) END,
+    finished_at = CASE WHEN e.cancel_requested_at IS NULL AND o.status = 'PENDING' THEN NULL ELSE {s}.job_now() END,
+    available_at = CASE WHEN e.cancel_requested_at IS NULL AND o.status = 'PENDING'
+                        THEN greatest(e.available_at, {s}.job_now() + make_interval(secs => o.delay)) ELSE e.available_at END,
+    claim_token = CASE WHEN e.cancel_requested_at IS NULL AND o.status = 'PENDING' THEN NULL ELSE e.claim_token END,
+    claimed_by = CASE WHEN e.cancel_requested_at IS NULL AND o.status = 'PENDING' THEN NULL ELSE e.claimed_by END
+FROM unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(expected)s::text[], %(statuses)s::text[], %(retry_counts)s::integer[], %(delays)s::double precision[],
+            %(suspects)s::boolean[], %(seconds)s::double precision[], %(errors)s::text[], %(entries)s::text[])
+     AS o (id, token, expected, status, retry_count, delay, suspect, seconds, error, entry)
+WHERE e.id = o.id AND e.claim_token = o.token AND e.status = o.expected
+RETURNING e.id, e.status;
+
+
+-- name: read_claims
+-- After a settle that changed fewer rows than it named, or whose answer never came: what do the rows say?
+SELECT e.id, e.status, e.claim_token, e.attempt FROM {s}.job_executions AS e WHERE e.id = ANY(%(ids)s::bigint[]);
+
+
+-- name: hold_back
+-- An attempt that would not stop still runs though its timeout is recorded: its next try must not begin beside it.
+-- Fenced by the attempt, for a PENDING row holds no token.
+UPDATE {s}.job_executions AS e
+SET available_at = greatest(e.available_at, {s}.job_now() + make_interval(secs => o.delay))
+FROM unnest(%(ids)s::bigint[], %(attempts)s::integer[], %(delays)s::double precision[]) AS o (id, attempt, delay)
+WHERE e.id = o.id AND e.attempt = o.attempt AND e.status = 'PENDING';
+
+
+-- name: let_go
+-- The attempt that would not stop has ended: its next try may begin once its own backoff is over.
+UPDATE {s}.job_executions AS e
+SET available_at = {s}.job_now() + make_interval(secs => %(delay)s)
+WHERE e.id = %(id)s AND e.attempt = %(attempt)s AND e.status = 'PENDING';
+
+
+-- name: cancels_asked
+-- Which of a worker's running executions somebody asked to stop. Index: job_executions_of_worker.
+SELECT e.id, e.claim_token, coalesce(e.cancel_reason, 'cancelled by request') FROM {s}.job_executions AS e
+WHERE e.claimed_by = %(worker)s AND e.status = 'RUNNING' AND e.cancel_requested_at IS NOT NULL;
+
+
+-- name: write_progress
+UPDATE {s}.job_executions AS e SET progress = o.progress, progress_message = o.message
+FROM unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(expected)s::text[], %(progresses)s::double precision[], %(messages)s::text[]) AS o (id, token, expected, progress, message)
+WHERE e.id = o.id AND e.claim_token = o.token AND e.status = o.expected;
+
+
+-- name: held
+-- What the database believes a worker to be running. Index: job_executions_of_worker.
+SELECT e.id, e.claim_token FROM {s}.job_executions AS e WHERE e.claimed_by = %(worker)s AND e.status = 'RUNNING';
+
+
+-- name: release
+-- Hand rows back without using up a try: a worker's own strangers, and what it claimed but did not begin.
+UPDATE {s}.job_executions AS e
+SET status = CASE WHEN e.cancel_requested_at IS NULL THEN 'PENDING' ELSE 'CANCELLED' END,
+    finished_at = CASE WHEN e.cancel_requested_at IS NULL THEN NULL ELSE {s}.job_now() END,
+    error = CASE WHEN e.cancel_requested_at IS NULL THEN e.error ELSE coalesce(e.cancel_reason, 'cancelled by request') END,
+    available_at = greatest(e.available_at, {s}.job_now()),
+    claim_token = CASE WHEN e.cancel_requested_at IS NULL THEN NULL ELSE e.claim_token END,
+    claimed_by = CASE WHEN e.cancel_requested_at IS NULL THEN NULL ELSE e.claimed_by END
+FROM unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(expected)s::text[]) AS o (id, token, expected)
+WHERE e.id = o.id AND e.claim_token = o.token AND e.status = o.expected
+RETURNING e.id;
+
+
+-- name: rescue
+-- RUNNING rows whose worker is gone go back, counted as a failed attempt. Index: job_executions_of_worker.
+-- A worker marked LOST or STOPPED never changes again, so a row found here can't be renewed behind our back; the row lock and
+-- the re-check under it stand against a settle at the same moment.
+UPDATE {s}.job_executions AS e
+SET status = CASE WHEN e.cancel_requested_at IS NOT NULL THEN 'CANCELLED' WHEN e.retry_count + 1 < e.max_retry THEN 'PENDING' ELSE 'FAILED' END,
+    retry_count = e.retry_count + 1, suspect = true,
+    error = CASE WHEN e.cancel_requested_at IS NULL THEN 'worker lost, may not have started' ELSE coalesce(e.cancel_reason, 'cancelled by request') END,
+    errors = {s}.job_errors_with(e.errors, jsonb_build_object('attempt', e.attempt, 'outcome', 'lost', 'at', {s}.job_now(), 'worker', e.claimed_by,
+                                                              'error', 'worker lost, may not have started')),
+    finished_at = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry THEN NULL ELSE {s}.job_now() END,
+    available_at = greatest(e.available_at, {s}.job_now()),
+    claim_token = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry THEN NULL ELSE e.claim_token END,
+    claimed_by = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry THEN NULL ELSE e.claimed_by END
+WHERE e.id = ANY(ARRAY(
+    SELECT r.id FROM {s}.job_executions AS r
+    WHERE r.status = 'RUNNING'
+      AND NOT EXISTS (SELECT FROM {s}.job_workers AS j WHERE j.id = r.claimed_by AND j.status IN ('ACTIVE', 'DRAINING'))
+    ORDER BY r.id
+    LIMIT %(n)s
+    FOR UPDATE SKIP LOCKED
+))
+RETURNING e.id, e.status;
+
+
+-- name: mark_lost
+-- Workers whose lease ran out. A heartbeat at the same moment holds the row lock, and the condition is checked again under it.
+UPDATE {s}.job_workers
+SET status = 'LOST'
+WHERE status IN ('ACTIVE', 'DRAINING') AND NOT (heartbeat_at <= {s}.job_now() AND {s}.job_now() < lease_until)
+RETURNING id, name;
+
+
+-- name: register
+INSERT INTO {s}.job_workers (id, name, hostname, pid, queues, pool_size, lease_until, version)
+VALUES (%(id)s, %(name)s, %(hostname)s, %(pid)s, %(queues)s, %(pool_size)s, {s}.job_now() + make_interval(secs => %(lease)s), %(version)s);
+
+
+-- name: heartbeat
+-- Renews the lease of a worker that nobody has marked LOST. No row: it is lost, and stays so.
+UPDATE {s}.job_workers
+SET heartbeat_at = {s}.job_now(), lease_until = {s}.job_now() + make_interval(secs => %(lease)s), status = %(status)s,
+    running_count = %(running)s, succeeded_count = %(succeeded)s, failed_count = %(failed)s
+WHERE id = %(id)s AND status IN ('ACTIVE', 'DRAINING')
+RETURNING extract(epoch FROM heartbeat_at)::double precision;
+
+
+-- name: leave
+-- The worker's last word: it holds nothing any more (STOPPED), or what it held is for the rescuer (LOST).
+UPDATE {s}.job_workers
+SET status = %(status)s, running_count = 0, succeeded_count = %(succeeded)s, failed_count = %(failed)s, heartbeat_at = {s}.job_now()
+WHERE id = %(id)s AND status IN ('ACTIVE', 'DRAINING');
+
+
+-- name: stay_awake
+-- "Notify me": holds for a second, renewed while idle. See the trigger job_executions_wake.
+UPDATE {s}.job_workers SET wake_until = {s}.job_now() + interval '1 s' WHERE id = %(id)s;
+
+
+-- name: lock_due
+-- Cron jobs to plan now, each by one planner. Index: cron_jobs_plan. Times come as Unix seconds: a date that Python can't hold must
+-- not hide the other rows.
+SELECT c.id, c.name, c.cron_expression, c.timezone, c.handler_name, c.handler_params::text, c.queue, c.priority, c.timeout_seconds, c.max_retry,
+       c.retry_backoff, c.retry_delay_seconds, c.overlap_policy, c.catch_up, c.catch_up_limit, c.jitter_seconds,
+       extract(epoch FROM c.starts_at)::double precision, extract(epoch FROM c.ends_at)::double precision,
+       extract(epoch FROM c.planned_until)::double precision, extract(epoch FROM c.created_at)::double precision
+FROM {s}.cron_jobs AS c
+WHERE c.enabled AND c.invalid_reason IS NULL AND (c.next_run_at IS NULL OR c.next_run_at <= (SELECT {s}.job_now()))
+ORDER BY c.next_run_at NULLS FIRST
+LIMIT %(n)s
+FOR UPDATE SKIP LOCKED;
+
+
+-- name: unfinished
+-- What isn't final of these keys: the oldest running (or waiting) one, and how many wait. Index: job_executions_of_key.
+SELECT e.concurrency_key, count(*) FILTER (WHERE e.status = 'PENDING'), count(*) FILTER (WHERE e.status = 'RUNNING'),
+       coalesce(min(e.id) FILTER (WHERE e.status = 'RUNNING'), min(e.id))
+FROM {s}.job_executions AS e
+WHERE e.concurrency_key = ANY(%(keys)s::text[]) AND e.status IN ('PENDING', 'RUNNING')
+GROUP BY e.concurrency_key;
+
+
+-- name: insert_ticks
+-- A tick happens once, whoever plans it: job_executions_tick is unique.
+INSERT INTO {s}.job_executions (source, cron_job_id, handler_name, handler_params, queue, priority, status, scheduled_at, available_at, finished_at,
+                                timeout_seconds, max_retry, retry_backoff, retry_delay_seconds, concurrency_key, concurrency_limit,
+                                skipped_count, skipped_until, error)
+SELECT 'tick', t.cron_job_id, t.handler_name, t.handler_params::jsonb, t.queue, t.priority, t.status, t.scheduled_at, t.available_at,
+       CASE WHEN t.status = 'SKIPPED' THEN {s}.job_now() END,
+       t.timeout_seconds, t.max_retry, t.retry_backoff, t.retry_delay_seconds, t.concurrency_key, CASE WHEN t.concurrency_key IS NOT NULL THEN 1 END,
+       t.skipped_count, t.skipped_until, t.error
+FROM unnest(%(cron_job_ids)s::bigint[], %(handler_names)s::text[], %(handler_params)s::text[], %(queues)s::text[], %(priorities)s::smallint[],
+            %(statuses)s::text[], %(scheduled_ats)s::timestamptz[], %(available_ats)s::timestamptz[], %(timeouts)s::double precision[],
+            %(max_retries)s::integer[], %(backoffs)s::text[], %(retry_delays)s::double precision[], %(concurrency_keys)s::text[],
+            %(skipped_counts)s::integer[], %(skipped_untils)s::timestamptz[], %(errors)s::text[])
+     AS t (cron_job_id, handler_name, handler_params, queue, priority, status, scheduled_at, available_at, timeout_seconds, max_retry, retry_backoff,
+           retry_delay_seconds, concurrency_key, skipped_count, skipped_until, error)
+ON CONFLICT (cron_job_id, scheduled_at) WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED' DO NOTHING
+RETURNING cron_job_id;
+
+
+-- name: advance
+-- Moves the planning cursor, in the transaction that wrote what it passes over.
+UPDATE {s}.cron_jobs AS c
+SET next_run_at = coalesce(p.next_run_at, 'infinity'), planned_until = p.planned_until, last_run_at = coalesce(p.last_run_at, c.last_run_at), tzdata_version = %(tzdata_version)s
+FROM unnest(%(ids)s::bigint[], %(next_run_ats)s::timestamptz[], %(planned_untils)s::timestamptz[], %(last_run_ats)s::timestamptz[])
+     AS p (id, next_run_at, planned_until, last_run_at)
+WHERE c.id = p.id;
+
+
+-- name: refuse
+UPDATE {s}.cron_jobs SET invalid_reason = %(reason)s, next_run_at = NULL WHERE id = %(id)s;
+
+
+-- name: replace_unfinished
+-- overlap_policy 'replace': waiting ones are cancelled, the running one is asked to stop. Index: job_executions_of_key.
+UPDATE {s}.job_executions AS e
+SET status = CASE e.status WHEN 'PENDING' THEN 'CANCELLED' ELSE e.status END,
+    finished_at = CASE e.status WHEN 'PENDING' THEN {s}.job_now() END,
+    error = CASE e.status WHEN 'PENDING' THEN 'replaced by the next tick' ELSE e.error END,
+    cancel_requested_at = coalesce(e.cancel_requested_at, {s}.job_now()), cancel_reason = coalesce(e.cancel_reason, 'replaced by the next tick')
+WHERE e.concurrency_key = ANY(%(keys)s::text[]) AND e.status IN ('PENDING', 'RUNNING')
+RETURNING e.id;
+
+
+-- name: next_tick
+-- Seconds until the next cron job is due; NULL when none is. Index: cron_jobs_plan.
+SELECT extract(epoch FROM min(c.next_run_at) - {s}.job_now())::double precision FROM {s}.cron_jobs AS c WHERE c.enabled AND c.invalid_reason IS NULL AND c.next_run_at < 'infinity';
+
+
+-- name: recompute_zones
+-- Ticks computed with other time zone data are computed anew.
+UPDATE {s}.cron_jobs SET next_run_at = NULL
+WHERE enabled AND invalid_reason IS NULL AND next_run_at IS NOT NULL AND tzdata_version IS DISTINCT FROM %(tzdata_version)s;
+
+
+-- name: now
+SELECT extract(epoch FROM {s}.job_now())::double precision;

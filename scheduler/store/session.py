@@ -1,0 +1,136 @@
+"""One connection of the core to the job database, opened when needed and anew after it broke.
+
+Statements are not prepared by name and no session state is set, so that a pooler in transaction mode may stand in
+between. Whoever calls retries: a loop in services/ does so for ever.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import IsolationLevel
+
+from scheduler.database.libpq import connect, connect_sync
+from scheduler.store.statements import statements
+
+Row = tuple[Any, ...]
+ConnectionLost = (psycopg.OperationalError, psycopg.InterfaceError)
+"""What a broken connection raises; the outcome of the statement under way is unknown."""
+
+RowRefused = (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError, psycopg.NotSupportedError)
+"""What a statement raises because of what is in a row; the same again would fail again."""
+
+_READ_COMMITTED = "SELECT current_setting('default_transaction_isolation') = 'read committed'"
+
+
+class Session:
+    """May be shared by several tasks: statements and transactions take turns."""
+
+    def __init__(self, conninfo: str, schema: str, application_name: str) -> None:
+        self.conninfo, self.schema, self.application_name = conninfo, schema, application_name
+        self.sql = statements(schema)
+        self.opened = 0
+        """How often a connection was made; a change means that there was a gap."""
+        self._connection: psycopg.AsyncConnection[Row] | None = None
+        self._plain = True
+        self._turn = asyncio.Lock()
+
+    async def connection(self) -> psycopg.AsyncConnection[Row]:
+        """The open connection, made anew if there is none or it broke."""
+        connection = self._connection
+        if connection is None or connection.closed:
+            connection = await connect(self.conninfo, application_name=self.application_name)
+            await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+            answer = await (await connection.execute(_READ_COMMITTED)).fetchone()
+            self._plain = answer is not None and bool(answer[0])
+            self._connection = connection
+            self.opened += 1
+        return connection
+
+    async def run(self, name: str, values: Mapping[str, Any]) -> list[Row]:
+        """Run a named statement in a transaction of its own; its rows, or an empty list."""
+        async with self._turn:
+            connection = await self.connection()
+            try:
+                if self._plain:
+                    return await _rows(connection, self.sql[name], values)
+                async with connection.transaction():
+                    return await _rows(connection, self.sql[name], values)
+            except ConnectionLost:
+                await self.close()
+                raise
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Transaction"]:
+        """Several named statements in one READ COMMITTED transaction."""
+        async with self._turn:
+            connection = await self.connection()
+            try:
+                async with connection.transaction():
+                    yield Transaction(self, connection)
+            except ConnectionLost:
+                await self.close()
+                raise
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+
+class Transaction:
+    """The statements of one transaction; same `run` as a session."""
+
+    def __init__(self, session: Session, connection: psycopg.AsyncConnection[Row]) -> None:
+        self._session, self._connection = session, connection
+
+    async def run(self, name: str, values: Mapping[str, Any]) -> list[Row]:
+        return await _rows(self._connection, self._session.sql[name], values)
+
+
+async def _rows(connection: psycopg.AsyncConnection[Row], sql: bytes, values: Mapping[str, Any]) -> list[Row]:
+    cursor = await connection.execute(sql, values)
+    return await cursor.fetchall() if cursor.description is not None else []
+
+
+class SyncSession:
+    """The same for a thread: the heartbeat, and commands."""
+
+    def __init__(self, conninfo: str, schema: str, application_name: str) -> None:
+        self.conninfo, self.schema, self.application_name = conninfo, schema, application_name
+        self.sql = statements(schema)
+        self._connection: psycopg.Connection[Row] | None = None
+
+    def connection(self) -> psycopg.Connection[Row]:
+        connection = self._connection
+        if connection is None or connection.closed:
+            connection = self._connection = connect_sync(self.conninfo, application_name=self.application_name)
+            connection.isolation_level = IsolationLevel.READ_COMMITTED
+        return connection
+
+    def run(self, name: str, values: Mapping[str, Any]) -> list[Row]:
+        connection = self.connection()
+        try:
+            with connection.transaction():
+                cursor = connection.execute(self.sql[name], values)
+                return cursor.fetchall() if cursor.description is not None else []
+        except ConnectionLost:
+            self.close()
+            raise
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Connection[Row]]:
+        connection = self.connection()
+        try:
+            with connection.transaction():
+                yield connection
+        except ConnectionLost:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

@@ -1,0 +1,36 @@
+"""The named statements of queries.sql, rendered once with the schema they act on."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+@cache
+def _texts() -> Mapping[str, str]:
+    text = files("scheduler.store").joinpath("queries.sql").read_text(encoding="utf-8")
+    _, *parts = _NAME.split(text)
+    return {name: _bare(body) for name, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def _bare(body: str) -> str:
+    lines = (line for line in body.splitlines() if not line.lstrip().startswith("--"))
+    return "\n".join(lines).strip().rstrip(";")
+
+
+def quote(identifier: str) -> str:
+    """A schema or table name as SQL, quoted."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+@cache
+def statements(schema: str) -> Mapping[str, bytes]:
+    """Name → statement, ready for psycopg, for tables in `schema`."""
+    return {name: text.replace("{s}", quote(schema)).encode() for name, text in _texts().items()}
+
+
+def channel(schema: str) -> str:
+    """The NOTIFY channel of a schema, as job_channel() names it."""
+    return f"scheduler_{schema}"

@@ -1,0 +1,206 @@
+"""Workers in any language: register, heartbeat, claim, complete, fail; each write fenced by the claim's token."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from tests.schema.asking import row, value, wait_until_blocked
+from tests.schema.conftest import Connect
+
+KEYED = "SELECT public.enqueue_job('email', concurrency_key => 'k', concurrency_limit => %s)"
+LOCK = "CONTINUE WHEN NOT pg_try_advisory_xact_lock('job_executions'::regclass::oid::integer, hashtext(candidate.concurrency_key));"
+
+
+@pytest.fixture
+def worker(db: psycopg.Connection) -> UUID:
+    found = value(db, "SELECT public.register_worker('w', '{default,mails}', 4)")
+    assert isinstance(found, UUID)
+    return found
+
+
+def claim(db: psycopg.Connection, worker: UUID, n: int = 1, queue: str = "default") -> Sequence[tuple[int, UUID]]:
+    return db.execute("SELECT id, claim_token FROM public.claim_jobs(%s, %s, %s)", [worker, queue, n]).fetchall()
+
+
+def test_a_worker_registers_and_lives(db: psycopg.Connection, worker: UUID) -> None:
+    assert value(db, "SELECT state || queues::text FROM public.job_worker_status") == "active{default,mails}"
+    before = value(db, "SELECT lease_until FROM public.job_workers")
+    assert value(db, "SELECT public.heartbeat_worker(%s, 60)", worker) is True
+    assert value(db, "SELECT lease_until > %s FROM public.job_workers", before)
+
+
+@pytest.mark.parametrize("status", ["LOST", "STOPPED"])
+def test_a_worker_that_is_given_up_never_comes_back(db: psycopg.Connection, worker: UUID, status: str) -> None:
+    db.execute("UPDATE public.job_workers SET status = %s", [status])
+    assert value(db, "SELECT public.heartbeat_worker(%s)", worker) is None
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="has no valid lease"):
+        claim(db, worker)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        b"lease_until = public.job_now()",
+        b"heartbeat_at = public.job_now() + interval '1 hour', lease_until = public.job_now() + interval '2 hours'",
+        b"status = 'DRAINING'",
+        b"id = gen_random_uuid()",
+    ],
+)
+def test_no_claim_without_a_valid_lease(db: psycopg.Connection, worker: UUID, change: bytes) -> None:
+    db.execute("SELECT public.enqueue_job('email')")
+    db.execute(b"UPDATE public.job_workers SET " + change)
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="has no valid lease"):
+        claim(db, worker)
+    assert value(db, "SELECT status FROM public.job_executions") == "PENDING"
+
+
+def test_a_claim_takes_by_priority_then_age_and_writes_what_is_in_force(db: psycopg.Connection, worker: UUID) -> None:
+    low, first, second, high = (
+        value(db, "SELECT public.enqueue_job('email', priority => %s)", priority) for priority in (-1, 0, 0, 9)
+    )
+    value(db, "SELECT public.enqueue_job('email', delay_seconds => 3600)")
+    value(db, "SELECT public.enqueue_job('email', queue => 'mails')")
+    taken = [claim(db, worker)[0] for _ in range(3)]
+    assert [found for found, _ in taken] == [high, first, second]
+    assert [found for found, _ in claim(db, worker, 10)] == [low]
+    claimed = row(db, high)
+    assert (claimed["status"], claimed["attempt"]) == ("RUNNING", 1)
+    assert (claimed["claimed_by"], claimed["claim_token"]) == (str(worker), str(taken[0][1]))
+    assert (claimed["timeout_seconds"], claimed["max_retry"]) == (300, 3)
+    assert (claimed["retry_backoff"], claimed["retry_delay_seconds"]) == ("exponential", 2)
+
+
+def test_the_rows_own_policy_stands(db: psycopg.Connection, worker: UUID) -> None:
+    found = value(db, "SELECT public.enqueue_job('email', timeout_seconds => 5, max_retry => 0, retry_backoff => 'fixed')")
+    claim(db, worker)
+    claimed = row(db, found)
+    assert (claimed["timeout_seconds"], claimed["max_retry"], claimed["retry_backoff"]) == (5, 0, "fixed")
+
+
+def test_two_workers_never_take_the_same(db: psycopg.Connection, connect: Connect, worker: UUID) -> None:
+    for _ in range(4):
+        value(db, "SELECT public.enqueue_job('email')")
+    with db.transaction():
+        mine = claim(db, worker, 3)
+        theirs = claim(connect(), worker, 3)
+    assert (len(mine), len(theirs)) == (3, 1)
+    assert not set(mine) & set(theirs)
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_a_keyed_limit_holds_with_two_claiming_at_once(
+    db: psycopg.Connection, connect: Connect, worker: UUID, limit: int
+) -> None:
+    for _ in range(4):
+        value(db, KEYED, limit)
+    other = connect()
+    with db.transaction():
+        mine = claim(db, worker, 10)
+        assert len(mine) == limit
+        assert claim(other, worker, 10) == []
+    assert claim(other, worker, 10) == []
+    found, token = mine[0]
+    value(db, "SELECT public.complete_job(%s, %s)", found, token)
+    assert len(claim(other, worker, 10)) == 1
+
+
+def test_without_its_lock_a_keyed_claim_would_overshoot(
+    db: psycopg.Connection, connect: Connect, worker: UUID
+) -> None:
+    """The broken variant: what the test above would see if the key were not locked first."""
+    definition = value(db, "SELECT pg_get_functiondef('public.claim_jobs'::regproc)")
+    assert LOCK in definition
+    db.execute(definition.replace(LOCK, "").encode())
+    for _ in range(2):
+        value(db, KEYED, 1)
+    with db.transaction():
+        claim(db, worker)
+        assert len(claim(connect(), worker)) == 1
+
+
+def test_keyed_and_other_rows_share_a_claim(db: psycopg.Connection, worker: UUID) -> None:
+    for _ in range(3):
+        value(db, KEYED, 1)
+        value(db, "SELECT public.enqueue_job('email')")
+    assert len(claim(db, worker, 10)) == 4
+
+
+def test_complete(db: psycopg.Connection, worker: UUID) -> None:
+    value(db, "SELECT public.enqueue_job('email')")
+    ((found, token),) = claim(db, worker)
+    assert value(db, "SELECT public.complete_job(%s, %s, %s)", found, token, '{"sent": true}') is True
+    done = row(db, found)
+    assert (done["status"], done["result"], done["claim_token"]) == ("SUCCESS", {"sent": True}, str(token))
+    assert done["finished_at"]
+
+
+def test_fail_tries_again_until_the_last_try(db: psycopg.Connection, worker: UUID) -> None:
+    found = value(db, "SELECT public.enqueue_job('email', max_retry => 2, retry_delay_seconds => 100)")
+    ((_, token),) = claim(db, worker)
+    assert value(db, "SELECT public.fail_job(%s, %s, 'boom')", found, token) == "PENDING"
+    back = row(db, found)
+    assert (back["retry_count"], back["claim_token"], back["claimed_by"]) == (1, None, None)
+    assert value(
+        db, "SELECT available_at - clock_timestamp() BETWEEN interval '80 s' AND interval '110 s' FROM public.job_executions"
+    )
+    assert claim(db, worker) == []
+
+    db.execute("UPDATE public.job_executions SET available_at = public.job_now()")
+    ((_, token),) = claim(db, worker)
+    assert value(db, "SELECT public.fail_job(%s, %s, 'boom again')", found, token) == "FAILED"
+    dead = row(db, found)
+    assert (dead["retry_count"], dead["attempt"], dead["claim_token"]) == (2, 2, str(token))
+    assert [(entry["attempt"], entry["outcome"], entry["error"]) for entry in dead["errors"]] == [
+        (1, "failure", "boom"),
+        (2, "failure", "boom again"),
+    ]
+    assert [outcome for (outcome,) in db.execute("SELECT error FROM public.job_attempts")] == ["boom", "boom again"]
+    assert value(db, "SELECT public.retry_job(%s)", found) == "PENDING"
+    assert len(claim(db, worker)) == 1, "a dead letter that is sent back does not wait for a backoff"
+
+
+@pytest.mark.parametrize("max_retry", [0, 1])
+def test_no_second_try(db: psycopg.Connection, worker: UUID, max_retry: int) -> None:
+    found = value(db, "SELECT public.enqueue_job('email', max_retry => %s)", max_retry)
+    ((_, token),) = claim(db, worker)
+    assert value(db, "SELECT public.fail_job(%s, %s, 'boom')", found, token) == "FAILED"
+
+
+def test_a_stale_token_writes_nothing(db: psycopg.Connection, worker: UUID) -> None:
+    value(db, "SELECT public.enqueue_job('email', retry_delay_seconds => 0)")
+    ((found, stale),) = claim(db, worker)
+    value(db, "SELECT public.fail_job(%s, %s, 'lost')", found, stale)
+    ((_, token),) = claim(db, worker)
+    before = row(db, found)
+    for wrong in (stale, uuid4()):
+        assert db.execute("SELECT public.complete_job(%s, %s)", [found, wrong]).fetchall() == [(None,)]
+        assert db.execute("SELECT public.fail_job(%s, %s, 'x')", [found, wrong]).fetchall() == [(None,)]
+    assert row(db, found) == before
+    assert value(db, "SELECT public.complete_job(%s, %s)", found, token) is True
+    assert value(db, "SELECT public.complete_job(%s, %s)", found, token) is None
+
+
+def test_of_two_writers_with_one_token_one_wins(db: psycopg.Connection, connect: Connect, worker: UUID) -> None:
+    value(db, "SELECT public.enqueue_job('email')")
+    ((found, token),) = claim(db, worker)
+    other = connect()
+    with ThreadPoolExecutor(1) as thread:
+        with db.transaction():
+            assert value(db, "SELECT public.complete_job(%s, %s)", found, token) is True
+            late = thread.submit(value, other, "SELECT public.fail_job(%s, %s, 'late')", found, token)
+            wait_until_blocked(db, other)
+        assert late.result(timeout=30) is None
+    assert row(db, found)["status"] == "SUCCESS"
+
+
+def test_the_views_tell_what_runs(db: psycopg.Connection, worker: UUID) -> None:
+    value(db, "SELECT public.enqueue_job('email', timeout_seconds => 60)")
+    value(db, "SELECT public.enqueue_job('email', delay_seconds => 60)")
+    claim(db, worker)
+    seen = db.execute("SELECT worker, age < interval '1 min', time_left > interval '0' FROM public.job_running").fetchall()
+    assert seen == [("w", True, True)]
+    counts = "SELECT waiting, delayed, running, workers FROM public.job_queue_status WHERE queue = 'default'"
+    assert db.execute(counts).fetchall() == [(0, 1, 1, 1)]
