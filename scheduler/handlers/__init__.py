@@ -1,0 +1,35 @@
+"""What runs: handlers, how they are declared and found, and what one knows of its execution.
+
+    signature   what a def or class says        params      JSON text → what it takes
+    calling     a fresh object, its error hook  spec        all of it together: HandlerSpec
+    registry    @handler, names → specs         discovery   folders and modules → registry
+    context     current_execution()             results     what it returned, storable
+                                                faults      what it raised, storable
+
+Nothing here knows where a handler runs, nor of any table.
+"""
+
+from scheduler.handlers.base import BaseHandler
+from scheduler.handlers.context import ExecutionContext, Progress, current_execution
+from scheduler.handlers.discovery import discover
+from scheduler.handlers.faults import clean_text, describe_error
+from scheduler.handlers.registry import HandlerRegistry, handler
+from scheduler.handlers.results import encode_result
+from scheduler.handlers.spec import HandlerOptions, HandlerSpec, RunIn, declare
+
+__all__ = [
+    "BaseHandler",
+    "ExecutionContext",
+    "HandlerOptions",
+    "HandlerRegistry",
+    "HandlerSpec",
+    "Progress",
+    "RunIn",
+    "clean_text",
+    "current_execution",
+    "declare",
+    "describe_error",
+    "discover",
+    "encode_result",
+    "handler",
+]

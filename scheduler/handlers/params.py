@@ -1,0 +1,99 @@
+"""How the params of a row become what a handler takes."""
+
+import json
+from collections.abc import Callable, Mapping, MutableMapping
+from inspect import Parameter
+from typing import Any, get_args, get_origin
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from scheduler.errors import ConfigurationError, ParamsError
+
+_LISTED = 10
+
+
+def decoder_for(what: str, name: str, annotation: Any) -> Callable[[str], Any]:
+    """A function from JSON text to the params of handler `name`; it raises ParamsError.
+
+    Raises ConfigurationError, beginning with `what`, for a type that pydantic can't validate.
+    """
+    if _is_plain(annotation):
+        return _plain_decoder(name)
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+    except Exception as error:  # pydantic raises several unrelated kinds, and runs the type's own hooks
+        raise ConfigurationError(
+            f"{what} declares params of a type that can't be validated: take a pydantic model, dataclass, TypedDict or "
+            f"dict. pydantic says: {_first_line(error)}"
+        ) from error
+    return _validating_decoder(name, adapter)
+
+
+def _is_plain(annotation: Any) -> bool:
+    if annotation is Parameter.empty:
+        return True
+    is_object = (get_origin(annotation) or annotation) in (dict, Mapping, MutableMapping)
+    return is_object and get_args(annotation) in ((), (str, Any), (str, object))
+
+
+def _plain_decoder(name: str) -> Callable[[str], Any]:
+    def decode(text: str) -> Any:
+        if text == "{}":
+            return {}
+        params = _parse(name, text)
+        if type(params) is not dict:
+            raise ParamsError(f"Handler {name!r} takes a JSON object as its params; this is {_kind(params)}.")
+        return params
+
+    return decode
+
+
+def _validating_decoder(name: str, adapter: TypeAdapter[Any]) -> Callable[[str], Any]:
+    def decode(text: str) -> Any:
+        try:
+            return adapter.validate_json(text)
+        except ValidationError as error:
+            problems = _problems(error)
+        # Outside of the except clause: the ValidationError quotes the values, and would travel as the context.
+        raise ParamsError(f"The params don't fit handler {name!r}: {problems}.")
+
+    return decode
+
+
+def _parse(name: str, text: str) -> Any:
+    try:
+        return from_json(text)
+    except ValueError:
+        pass  # also for what the quicker parser only finds too deep
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ParamsError(f"The params for handler {name!r} can't be read: not JSON, or nested too deeply.") from None
+
+
+def _problems(error: ValidationError) -> str:
+    """`to: Field required; items.0: Input should be a valid integer`, without the values, which may be secret."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    listed = [f"{'.'.join(map(str, problem['loc'])) or 'params'}: {problem['msg']}" for problem in found[:_LISTED]]
+    if len(found) > _LISTED:
+        listed.append(f"and {len(found) - _LISTED} more")
+    return "; ".join(listed)
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case list():
+            return "a list"
+        case str():
+            return "a string"
+        case _:
+            return "a number"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

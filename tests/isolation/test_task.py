@@ -1,0 +1,54 @@
+"""Handlers as asyncio tasks."""
+
+import asyncio
+from typing import Any
+
+from scheduler.handlers import current_execution, declare
+from scheduler.isolation import Isolation
+from scheduler.isolation.task import TaskIsolation
+from scheduler.testing.isolation_contract import Ended, IsolationContract, context, ended
+
+
+class TestTask(IsolationContract):
+    run_in = "task"
+
+    def make(self) -> Isolation:
+        return TaskIsolation()
+
+
+async def test_tasks_that_a_handler_starts_see_its_execution() -> None:
+    async def look() -> int:
+        return current_execution().id
+
+    async def spread(params: dict[str, Any]) -> list[int]:
+        return [await asyncio.create_task(look()), await asyncio.to_thread(lambda: current_execution().id)]
+
+    running = TaskIsolation().start(declare("spread", spread, "here", {}), context(id=5))
+    assert (await ended(running)).value == [5, 5]
+
+
+async def test_a_handler_cleans_up_when_it_is_stopped() -> None:
+    began, cleaned = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.set()
+
+    running = TaskIsolation().start(declare("wait", wait, "here", {}), context())
+    await began.wait()
+    running.stop("timeout")
+    assert await ended(running) == Ended(cancelled=True)
+    assert cleaned.is_set()
+
+
+async def test_the_task_carries_the_name_of_its_handler() -> None:
+    async def name() -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        return task.get_name()
+
+    assert (await ended(TaskIsolation().start(declare("email", name, "here", {}), context()))).value == "email"
