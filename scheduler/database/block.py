@@ -1,0 +1,45 @@
+"""Which transaction is around the caller: the blocks entered in this context, innermost last."""
+
+from contextvars import ContextVar
+from typing import Final, TypeVar, cast
+
+from scheduler.database.transaction import AsyncTransaction, SyncTransaction
+from scheduler.errors import TransactionError
+
+T = TypeVar("T", SyncTransaction, AsyncTransaction)
+Block = tuple[SyncTransaction | AsyncTransaction, bool]
+
+_blocks: Final[ContextVar[tuple[Block, ...]]] = ContextVar("transactional_blocks", default=())
+
+
+def innermost() -> SyncTransaction | AsyncTransaction | None:
+    """The transaction of the innermost block of this context. It may have ended: a task can outlive its parent's."""
+    blocks = _blocks.get()
+    return blocks[-1][0] if blocks else None
+
+
+def enclosing(kind: type[T]) -> T | None:
+    """The open transaction that a new block of this kind joins, or None.
+
+    Raises TransactionError on one that it can't join: async in sync, sync in async, or of another event loop.
+    """
+    transaction = innermost()
+    if transaction is None or not transaction.is_open:
+        return None
+    if not isinstance(transaction, kind) or not transaction.is_usable_here():
+        raise TransactionError(
+            "A transaction is already open around this one, but in the other form or in another event loop: "
+            "use `async with` inside of `async with` and `with` inside of `with`, in the same loop."
+        )
+    return transaction
+
+
+def enter(transaction: SyncTransaction | AsyncTransaction, *, joined: bool) -> None:
+    _blocks.set((*_blocks.get(), (transaction, joined)))
+
+
+def leave(kind: type[T]) -> tuple[T, bool]:
+    """The transaction of the block that ends, of the kind it was entered with, and whether the block joined it."""
+    *outer, block = _blocks.get()
+    _blocks.set(tuple(outer))
+    return cast("tuple[T, bool]", block)

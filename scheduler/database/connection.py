@@ -1,0 +1,67 @@
+"""`get_connection`: a database of the enclosing transaction, to run statements on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Executable
+
+from scheduler.database import block
+from scheduler.database.database import DEFAULT
+from scheduler.database.result import Result
+from scheduler.database.transaction import AsyncTransaction, SyncTransaction
+from scheduler.errors import TransactionError
+
+
+class AsyncConnection:
+    """A database of an async transaction. Tasks may share it; its statements run one at a time."""
+
+    def __init__(self, transaction: AsyncTransaction, name: str) -> None:
+        self._transaction, self._name = transaction, name
+
+    async def execute(self, statement: str | Executable, params: Mapping[str, Any] | None = None) -> Result:
+        """Run SQL text or a SQLAlchemy statement, with values for its named parameters (`:name`).
+
+        Text without `params` goes to the server as it is; with `params`, write `\\:` for a literal colon before a word.
+        Raises QueryExecutionError, with the driver's error as its cause, and TransactionError when the transaction has
+        ended or its connection was lost.
+        """
+        return await self._transaction.execute(self._name, statement, params)
+
+
+class Connection:
+    """A database of a sync transaction. Threads may share it; its statements run one at a time."""
+
+    def __init__(self, transaction: SyncTransaction, name: str) -> None:
+        self._transaction, self._name = transaction, name
+
+    def execute(self, statement: str | Executable, params: Mapping[str, Any] | None = None) -> Result:
+        """As `AsyncConnection.execute`, without `await`."""
+        return self._transaction.execute(self._name, statement, params)
+
+
+def get_connection(name: str = DEFAULT) -> Any:
+    """An AsyncConnection inside of an async `transactional`, a Connection inside of a sync one.
+
+    Typed Any, because only the enclosing block decides: annotate the variable to have its methods checked.
+    Raises TransactionError outside of any, when it has ended, or when `name` isn't among its databases.
+    """
+    transaction = block.innermost()
+    if transaction is None:
+        raise TransactionError(
+            f'get_connection("{name}") was called outside of a transaction: put @transactional("{name}") on the '
+            f'function, or use it inside of `async with transactional("{name}"):`.'
+        )
+    if not transaction.is_open:
+        raise TransactionError(
+            f'get_connection("{name}") was called in a task that outlived its transaction: '
+            f'put @transactional("{name}") on the function that the task runs.'
+        )
+    if not transaction.is_usable_here():
+        raise TransactionError(
+            f'get_connection("{name}") was called in another thread, event loop or process than its transaction: '
+            "use the connection where the transaction was opened."
+        )
+    transaction.require([name])
+    if isinstance(transaction, AsyncTransaction):
+        return AsyncConnection(transaction, name)
+    return Connection(transaction, name)

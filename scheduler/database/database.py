@@ -1,0 +1,197 @@
+"""One database that handlers use: its options, its pools, and how a pool without a free connection is told."""
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Final, Protocol, Self
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from scheduler.database.libpq import connection_params
+from scheduler.errors import ConfigurationError, ConnectionPoolExhaustedError, TransactionError, did_you_mean
+from scheduler.messages import log
+
+DEFAULT: Final = "default"
+"""The database meant where none is named."""
+
+APPLICATION_NAME: Final = "scheduler handler"
+
+# All parameters go to libpq as they are: SQLAlchemy would read a url by rules of its own.
+_URL: Final = "postgresql+psycopg://"
+
+
+class Atomicity(StrEnum):
+    """What `databases.<name>.atomicity` promises for a transaction over several databases."""
+
+    TWO_PHASE = "two_phase"
+    BEST_EFFORT = "best_effort"
+
+
+class DatabaseSettings(Protocol):
+    """What is read from an entry of `databases:`, whatever class carries it."""
+
+    @property
+    def conninfo(self) -> str: ...
+    @property
+    def pool_size(self) -> int: ...
+    @property
+    def pool_timeout_seconds(self) -> float: ...
+    @property
+    def connect_timeout_seconds(self) -> float: ...
+    @property
+    def atomicity(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseOptions:
+    """How one database is reached.
+
+    `pool_size` is how many connections at most are open per process, once for threads and once for each event loop.
+    `pool_timeout_seconds` is how long to wait for a free one. `prepare_threshold` is psycopg's: after how many
+    executions a statement is prepared on the server; None (the default) never, as PgBouncer may need.
+    """
+
+    url: str = field(repr=False)
+    pool_size: int = 10
+    pool_timeout_seconds: float = 30.0
+    connect_timeout_seconds: float = 10.0
+    atomicity: Atomicity = Atomicity.TWO_PHASE
+    prepare_threshold: int | None = None
+
+    @classmethod
+    def of(cls, name: str, given: "str | Mapping[str, Any] | DatabaseSettings") -> Self:
+        """Options from a url, a mapping with these field names, or settings. Raises ConfigurationError."""
+        if isinstance(given, str):
+            return cls(url=given)
+        if isinstance(given, Mapping):
+            return cls._from_mapping(name, given)
+        return cls(
+            url=given.conninfo,
+            pool_size=given.pool_size,
+            pool_timeout_seconds=given.pool_timeout_seconds,
+            connect_timeout_seconds=given.connect_timeout_seconds,
+            atomicity=Atomicity(given.atomicity),
+        )
+
+    @classmethod
+    def _from_mapping(cls, name: str, given: Mapping[str, Any]) -> Self:
+        known = [each.name for each in fields(cls)]
+        for key in given:
+            if key not in known:
+                raise ConfigurationError(
+                    f"Database {name!r} has no option {key!r}.{did_you_mean(key, known)} Known: {', '.join(known)}."
+                )
+        if "url" not in given:
+            raise ConfigurationError(f"Database {name!r} needs a `url`.")
+        atomicity = given.get("atomicity", Atomicity.TWO_PHASE)
+        if atomicity not in list(Atomicity):
+            raise ConfigurationError(f"Database {name!r}: atomicity is {' or '.join(Atomicity)}, not {atomicity!r}.")
+        return cls(**{**given, "atomicity": Atomicity(atomicity)})
+
+
+class Database:
+    """A name and its pools, made when first used: one for threads, and one for each event loop that uses it.
+
+    A connection of psycopg waits on the event loop that opened it, so pools are never shared between loops.
+    """
+
+    def __init__(self, name: str, options: DatabaseOptions) -> None:
+        self.name, self.options = name, options
+        self._lock = threading.Lock()
+        self._sync_engine: Engine | None = None
+        self._async_engines: dict[asyncio.AbstractEventLoop, AsyncEngine] = {}
+
+    def __repr__(self) -> str:
+        return f"Database({self.name!r})"
+
+    @property
+    def sync_engine(self) -> Engine:
+        """SQLAlchemy's engine for threads."""
+        with self._lock:
+            if self._sync_engine is None:
+                self._sync_engine = create_engine(_URL, **self._engine_options())
+            return self._sync_engine
+
+    @property
+    def async_engine(self) -> AsyncEngine:
+        """SQLAlchemy's engine for the running event loop. Raises RuntimeError where none runs."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if loop not in self._async_engines:
+                self._async_engines[loop] = create_async_engine(_URL, **self._engine_options())
+            return self._async_engines[loop]
+
+    def checkout(self, engine: Engine) -> Connection:
+        """A connection of `engine`, tested, or a new one.
+
+        Raises ConnectionPoolExhaustedError when none became free in time, TransactionError when the server can't be
+        reached.
+        """
+        try:
+            return engine.connect()
+        except PoolTimeout:
+            raise self._exhausted() from None
+        except DBAPIError as error:
+            reason = str(error.orig).partition("\n")[0]
+            raise TransactionError(f"Database {self.name!r} can't be reached: {reason}") from error.orig
+
+    async def dispose(self) -> None:
+        """Close every connection that isn't in use, of all loops and threads. The next use opens new ones."""
+        with self._lock:
+            engines, self._async_engines = self._async_engines, {}
+            sync_engine, self._sync_engine = self._sync_engine, None
+        if sync_engine is not None:
+            sync_engine.dispose()
+        for loop, engine in engines.items():
+            await _dispose(engine, loop)
+
+    def forget_pools(self) -> None:
+        """Start without pools and close nothing: after a fork, the open connections are the parent's."""
+        self._lock = threading.Lock()
+        self._sync_engine, self._async_engines = None, {}
+
+    async def dispose_abandoned(self) -> None:
+        """Close the connections of event loops that were closed without `dispose()`."""
+        with self._lock:
+            closed = [loop for loop in self._async_engines if loop.is_closed()]
+            engines = [self._async_engines.pop(loop) for loop in closed]
+        for engine in engines:
+            await engine.dispose()
+
+    def _engine_options(self) -> dict[str, Any]:
+        options = self.options
+        params = connection_params(
+            options.url,
+            application_name=APPLICATION_NAME,
+            connect_timeout_seconds=options.connect_timeout_seconds,
+        )
+        return {
+            "connect_args": {**params, "prepare_threshold": options.prepare_threshold},
+            "isolation_level": "READ COMMITTED",  # each BEGIN says it, whatever the role's or database's default is
+            "pool_size": options.pool_size,
+            "max_overflow": 0,
+            "pool_timeout": options.pool_timeout_seconds,
+            "pool_pre_ping": True,
+            "hide_parameters": True,
+        }
+
+    def _exhausted(self) -> ConnectionPoolExhaustedError:
+        size, seconds = self.options.pool_size, self.options.pool_timeout_seconds
+        log("database.pool_exhausted", database=self.name, seconds=seconds, pool_size=size)
+        return ConnectionPoolExhaustedError(
+            f"Database {self.name!r}: no connection became free within {seconds:g} s, all {size} are in use. "
+            f"Raise `databases.{self.name}.pool_size`, or hold fewer transactions open at once."
+        )
+
+
+async def _dispose(engine: AsyncEngine, loop: asyncio.AbstractEventLoop) -> None:
+    """Close the pool in its own loop while that runs elsewhere, for an asyncio queue belongs to one thread."""
+    if loop.is_running() and loop is not asyncio.get_running_loop():
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(engine.dispose(), loop))
+    else:
+        await engine.dispose()
