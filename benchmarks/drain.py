@@ -23,8 +23,15 @@ import psycopg
 
 from benchmarks import reference
 
-HANDLER = 'from scheduler import handler\n\n\n@handler("noop")\nasync def noop(params: dict) -> None:\n    return None\n'
+HANDLER = (
+    'from scheduler import handler\n\n\n@handler("noop")\nasync def noop(params: dict) -> None:\n    return None\n'
+)
 KINDS = ("reference", "scheduler")
+_DONE = """
+    SELECT count(*) FILTER (WHERE upper(status) = 'SUCCESS'),
+           extract(epoch FROM max(finished_at) - min(started_at))::double precision
+    FROM {table}"""
+_FILL = "INSERT INTO job_executions (handler_name) SELECT 'noop' FROM generate_series(1, %s)"
 
 
 def main() -> None:
@@ -71,23 +78,29 @@ def _round(kind: str, admin: str, options: argparse.Namespace) -> dict[str, floa
         fill, table = reference.FILL, "reference_jobs"
     else:
         migrate(url)
-        fill, table = "INSERT INTO job_executions (handler_name) SELECT 'noop' FROM generate_series(1, %s)", "job_executions"
+        fill, table = (
+            "INSERT INTO job_executions (handler_name) SELECT 'noop' FROM generate_series(1, %s)",
+            "job_executions",
+        )
     with psycopg.connect(url, autocommit=True) as connection:
         if kind == "reference":
-            connection.execute(reference.TABLE)  # type: ignore[arg-type]  # a script of our own
-        connection.execute(fill, (options.jobs,))  # type: ignore[arg-type]
+            connection.execute(reference.TABLE)
+        connection.execute(fill, (options.jobs,))
         connection.execute("ANALYZE")
         connection.execute("CHECKPOINT")
         postmaster = _parent(connection.info.backend_pid)
         before = _tree_cpu(postmaster)
         worker = _run_child(kind, url, options.pool_size)
         after = _tree_cpu(postmaster)
-        done, seconds = connection.execute(  # type: ignore[misc]
-            f"SELECT count(*) FILTER (WHERE upper(status) = 'SUCCESS'), extract(epoch FROM max(finished_at) - min(started_at))::float8 FROM {table}"  # type: ignore[arg-type]  # noqa: S608
-        ).fetchone()
+        answer = connection.execute(_DONE.format(table=table).encode()).fetchone()
+    done, seconds = answer or (0, 0.0)
     if done != options.jobs:
         raise SystemExit(f"{kind}: {done} of {options.jobs} jobs succeeded; the figures would be worth nothing")
-    return {"jobs_per_second": done / seconds, "postgres_us": (after - before) / done * 1e6, "worker_us": worker / done * 1e6}
+    return {
+        "jobs_per_second": done / seconds,
+        "postgres_us": (after - before) / done * 1e6,
+        "worker_us": worker / done * 1e6,
+    }
 
 
 def _run_child(kind: str, url: str, pool_size: int) -> float:
@@ -98,11 +111,17 @@ def _run_child(kind: str, url: str, pool_size: int) -> float:
         (handlers / "noop.py").write_text(HANDLER)
         env = {key: value for key, value in os.environ.items() if not key.startswith("SCHEDULER_")} | {
             "SCHEDULER_DATABASE_URL": url if url.startswith("postgres") else _as_url(url),
-            "SCHEDULER_LOG__LEVEL": "warning", "SCHEDULER_WORKER__POOL_SIZE": str(pool_size),
+            "SCHEDULER_LOG__LEVEL": "warning",
+            "SCHEDULER_WORKER__POOL_SIZE": str(pool_size),
             "PYTHONPATH": str(Path(__file__).parents[1]),
         }
         answer = subprocess.run(
-            [sys.executable, "-m", "benchmarks.drain", "--child", kind, "--url", url], cwd=folder, env=env, check=True, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "benchmarks.drain", "--child", kind, "--url", url],
+            cwd=folder,
+            env=env,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
         )
     return float(answer.stdout.splitlines()[-1])
 
@@ -141,8 +160,14 @@ def _as_url(conninfo: str) -> str:
     from urllib.parse import quote, urlencode
 
     parts = psycopg.conninfo.conninfo_to_dict(conninfo)
-    rest = {key: str(value) for key, value in parts.items() if key not in ("user", "password", "dbname") and value is not None}
-    login = quote(str(parts.get("user", "")), safe="") + (f":{quote(str(parts['password']), safe='')}" if parts.get("password") else "")
+    rest = {
+        key: str(value)
+        for key, value in parts.items()
+        if key not in ("user", "password", "dbname") and value is not None
+    }
+    login = quote(str(parts.get("user", "")), safe="") + (
+        f":{quote(str(parts['password']), safe='')}" if parts.get("password") else ""
+    )
     return f"postgresql://{login}@/{quote(str(parts.get('dbname', '')), safe='')}?{urlencode(rest)}"
 
 
@@ -173,12 +198,19 @@ def _tree_cpu(root: int) -> float:
 
 
 def _table(figures: dict[str, dict[str, float]], options: argparse.Namespace) -> str:
-    lines = [f"{options.jobs} no-op executions, median of {options.rounds} alternating rounds", "",
-             f"{'':12}{'jobs/s':>10}{'Postgres µs/job':>18}{'worker µs/job':>16}"]
-    lines += [
-        f"{kind:12}{figures[kind]['jobs_per_second']:>10,.0f}{figures[kind]['postgres_us']:>18.1f}{figures[kind]['worker_us']:>16.1f}" for kind in KINDS
+    lines = [
+        f"{options.jobs} no-op executions, median of {options.rounds} alternating rounds",
+        "",
+        f"{'':12}{'jobs/s':>10}{'Postgres µs/job':>18}{'worker µs/job':>16}",
     ]
-    lines += ["", f"scheduler / reference: {figures['ratio']['jobs_per_second']:.2f} of its speed, {figures['ratio']['cpu']:.2f} times its CPU"]
+    lines += [
+        f"{kind:12}{figures[kind]['jobs_per_second']:>10,.0f}{figures[kind]['postgres_us']:>18.1f}{figures[kind]['worker_us']:>16.1f}"
+        for kind in KINDS
+    ]
+    lines += [
+        "",
+        f"scheduler / reference: {figures['ratio']['jobs_per_second']:.2f} of its speed, {figures['ratio']['cpu']:.2f} times its CPU",
+    ]
     return "\n".join(lines)
 
 

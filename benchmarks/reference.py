@@ -15,21 +15,25 @@ AT_ONCE = 200
 
 TABLE = """
 CREATE TABLE reference_jobs (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, task text NOT NULL DEFAULT 'noop', queue text NOT NULL DEFAULT 'default',
-    priority integer NOT NULL DEFAULT 0, status text NOT NULL DEFAULT 'pending', scheduled_at timestamptz NOT NULL DEFAULT now(),
-    attempt integer NOT NULL DEFAULT 0, payload jsonb NOT NULL DEFAULT '{}', claimed_by text, started_at timestamptz,
-    finished_at timestamptz, result jsonb, error text);
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, task text NOT NULL DEFAULT 'noop',
+    queue text NOT NULL DEFAULT 'default', priority integer NOT NULL DEFAULT 0, status text NOT NULL DEFAULT 'pending',
+    scheduled_at timestamptz NOT NULL DEFAULT now(), attempt integer NOT NULL DEFAULT 0,
+    payload jsonb NOT NULL DEFAULT '{}', claimed_by text, started_at timestamptz, finished_at timestamptz, result jsonb,
+    error text);
 CREATE INDEX reference_jobs_claim ON reference_jobs (queue, priority DESC, scheduled_at, id) WHERE status = 'pending';
 """
 FILL = "INSERT INTO reference_jobs (task) SELECT 'noop' FROM generate_series(1, %s)"
 CLAIM = """
-UPDATE reference_jobs SET status = 'running', claimed_by = 'reference', started_at = clock_timestamp(), attempt = attempt + 1
-WHERE id = ANY(ARRAY(SELECT id FROM reference_jobs WHERE queue = 'default' AND status = 'pending' AND scheduled_at <= now()
+UPDATE reference_jobs
+SET status = 'running', claimed_by = 'reference', started_at = clock_timestamp(), attempt = attempt + 1
+WHERE id = ANY(ARRAY(SELECT id FROM reference_jobs
+                     WHERE queue = 'default' AND status = 'pending' AND scheduled_at <= now()
                      ORDER BY priority DESC, scheduled_at, id LIMIT %s FOR UPDATE SKIP LOCKED))
 RETURNING id, task, payload, attempt"""
 COMPLETE = """
 UPDATE reference_jobs j SET status = 'success', finished_at = clock_timestamp(), result = u.result::jsonb
-FROM unnest(%s::bigint[], %s::text[]) u (id, result) WHERE j.id = u.id AND j.claimed_by = 'reference' AND j.status || '' = 'running'"""
+FROM unnest(%s::bigint[], %s::text[]) u (id, result)
+WHERE j.id = u.id AND j.claimed_by = 'reference' AND j.status || '' = 'running'"""
 
 
 async def drain(url: str) -> None:
@@ -43,7 +47,9 @@ async def drain(url: str) -> None:
 
 
 class _Loop:
-    def __init__(self, claims: psycopg.AsyncConnection[tuple[object, ...]], settles: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
+    def __init__(
+        self, claims: psycopg.AsyncConnection[tuple[object, ...]], settles: psycopg.AsyncConnection[tuple[object, ...]]
+    ) -> None:
         self.claims, self.settles = claims, settles
         self.waiting: deque[tuple[object, ...]] = deque()
         self.finished: list[object] = []

@@ -6,6 +6,8 @@
     ├── EmbeddedPostgresError        the server under .scheduler/ can't be started
     ├── NotFoundError                nothing of that name or id
     │   └── HandlerNotFoundError     no handler is registered under the name of a row
+    ├── ConflictError                something of that name is already there
+    ├── RefusedError                 a value that no row may hold
     ├── ScheduleError                a cron expression or its zone is refused
     ├── ParamsError                  an execution's params don't fit its handler
     ├── LeaseLostError               the fence refused a write: the row is no longer ours
@@ -60,6 +62,14 @@ class HandlerNotFoundError(NotFoundError):
         self.name = name
         listed = ", ".join(names[:10]) + (", …" if len(names) > 10 else "") if names else "none"
         super().__init__(f"No handler is registered as {name!r}.{did_you_mean(name, names)} This worker has: {listed}.")
+
+
+class ConflictError(SchedulerError):
+    """Something of that name is already there."""
+
+
+class RefusedError(SchedulerError):
+    """The job database refuses a row for a value in it. The message says what is allowed."""
 
 
 class ScheduleError(SchedulerError):

@@ -126,8 +126,9 @@ def log(event: str, /, **values: Any) -> None:
         logger.log(entry.level, event, extra={"event": event, "values": values})
 
 
-def configure(level: str = "info", form: Literal["text", "json"] = "text", language: Language = "en",
-              stream: TextIO | None = None) -> None:
+def configure(
+    level: str = "info", form: Literal["text", "json"] = "text", language: Language = "en", stream: TextIO | None = None
+) -> None:
     """Send the catalogue's lines to `stream` (default stderr) in one language and form. Idempotent."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter(language) if form == "json" else TextFormatter(language))
@@ -156,9 +157,13 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         worded = _worded(record, self.language)
-        line = {"time": self.formatTime(record, self.datefmt), "level": record.levelname,
-                "event": getattr(record, "event", record.name), "message": worded.getMessage(),
-                **getattr(record, "values", {})}
+        line = {
+            "time": self.formatTime(record, self.datefmt),
+            "level": record.levelname,
+            "event": getattr(record, "event", record.name),
+            "message": worded.getMessage(),
+            **getattr(record, "values", {}),
+        }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(line, ensure_ascii=False, default=str))

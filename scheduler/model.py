@@ -195,6 +195,13 @@ class HandlerPolicy:
     retry_delay_seconds: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {k: v for k, v in (("timeout_seconds", self.timeout_seconds), ("max_retry", self.max_retry),
-                                  ("retry_backoff", self.retry_backoff),
-                                  ("retry_delay_seconds", self.retry_delay_seconds)) if v is not None}
+        return {
+            k: v
+            for k, v in (
+                ("timeout_seconds", self.timeout_seconds),
+                ("max_retry", self.max_retry),
+                ("retry_backoff", self.retry_backoff),
+                ("retry_delay_seconds", self.retry_delay_seconds),
+            )
+            if v is not None
+        }

@@ -1,4 +1,4 @@
-"""The decision after an attempt: outcome in, transition out. DESIGN: "States"; pure, so that it can be tried exhaustively."""
+"""The decision after an attempt: outcome in, transition out. Pure, so that it can be tried exhaustively."""
 
 from typing import assert_never
 
@@ -37,7 +37,12 @@ def _failed(claim: Claim, outcome: Outcome, final: Status, chance: float) -> Tra
     if outcome.permanent or failures >= claim.max_retry:
         return Transition(final, failures, suspect=lost, error=outcome.error, records_error=True)
     return Transition(
-        Status.PENDING, failures, _wait(claim, outcome, failures, chance), suspect=lost, error=outcome.error, records_error=True
+        Status.PENDING,
+        failures,
+        _wait(claim, outcome, failures, chance),
+        suspect=lost,
+        error=outcome.error,
+        records_error=True,
     )
 
 

@@ -78,25 +78,42 @@ async def insert_ticks(transaction: Transaction, ticks: Sequence[TickRow]) -> No
     if not ticks:
         return
     jobs = [tick.cron_job for tick in ticks]
-    await transaction.run("insert_ticks", {
-        "cron_job_ids": [j.id for j in jobs], "handler_names": [j.handler_name for j in jobs],
-        "handler_params": [j.handler_params for j in jobs], "queues": [j.queue for j in jobs],
-        "priorities": [j.priority for j in jobs], "timeouts": [j.timeout_seconds for j in jobs],
-        "max_retries": [j.max_retry for j in jobs], "backoffs": [j.retry_backoff for j in jobs],
-        "retry_delays": [j.retry_delay_seconds for j in jobs],
-        "statuses": [t.status.value for t in ticks], "scheduled_ats": [t.scheduled_at for t in ticks],
-        "available_ats": [t.available_at for t in ticks], "concurrency_keys": [t.concurrency_key for t in ticks],
-        "skipped_counts": [t.skipped_count for t in ticks], "skipped_untils": [t.skipped_until for t in ticks],
-        "errors": [t.error for t in ticks]})
+    await transaction.run(
+        "insert_ticks",
+        {
+            "cron_job_ids": [j.id for j in jobs],
+            "handler_names": [j.handler_name for j in jobs],
+            "handler_params": [j.handler_params for j in jobs],
+            "queues": [j.queue for j in jobs],
+            "priorities": [j.priority for j in jobs],
+            "timeouts": [j.timeout_seconds for j in jobs],
+            "max_retries": [j.max_retry for j in jobs],
+            "backoffs": [j.retry_backoff for j in jobs],
+            "retry_delays": [j.retry_delay_seconds for j in jobs],
+            "statuses": [t.status.value for t in ticks],
+            "scheduled_ats": [t.scheduled_at for t in ticks],
+            "available_ats": [t.available_at for t in ticks],
+            "concurrency_keys": [t.concurrency_key for t in ticks],
+            "skipped_counts": [t.skipped_count for t in ticks],
+            "skipped_untils": [t.skipped_until for t in ticks],
+            "errors": [t.error for t in ticks],
+        },
+    )
 
 
 async def advance(transaction: Transaction, cursors: Sequence[Cursor], tzdata_version: str) -> None:
     if not cursors:
         return
-    await transaction.run("advance", {
-        "ids": [c.cron_job_id for c in cursors], "next_run_ats": [c.next_run_at for c in cursors],
-        "planned_untils": [c.planned_until for c in cursors], "last_run_ats": [c.last_run_at for c in cursors],
-        "tzdata_version": tzdata_version})
+    await transaction.run(
+        "advance",
+        {
+            "ids": [c.cron_job_id for c in cursors],
+            "next_run_ats": [c.next_run_at for c in cursors],
+            "planned_untils": [c.planned_until for c in cursors],
+            "last_run_ats": [c.last_run_at for c in cursors],
+            "tzdata_version": tzdata_version,
+        },
+    )
 
 
 async def refuse(transaction: Transaction, cron_job_id: int, reason: str) -> None:

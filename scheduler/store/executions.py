@@ -11,7 +11,6 @@ from scheduler.store.session import Session
 LEVELS = list(range(9, -10, -1))
 """The 19 priorities, highest first."""
 NO_BOUND = [float("-inf")] * len(LEVELS)
-_RUNNING = Status.RUNNING.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Success:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What settle_other writes about one claim. `seconds` None leaves started_at alone; `entry` is JSON for `errors`."""
+    """What settle_other writes about one claim. `seconds` None leaves started_at alone; `entry` is JSON for errors."""
 
     id: int
     token: UUID
@@ -46,9 +45,19 @@ class Executions:
     async def claim(
         self, worker: UUID, token: UUID, queue: str, n: int, *, bounds: Sequence[float], policies: str
     ) -> list[Claim]:
-        """Up to `n` rows of `queue` without a concurrency key. `bounds`: Unix seconds per level, highest level first."""
-        rows = await self.session.run("claim", {"worker": worker, "token": token, "queue": queue, "n": n, "levels": LEVELS,
-                                                "bounds": list(bounds), "policies": policies})
+        """Up to `n` rows of `queue` without a concurrency key. `bounds`: Unix seconds per level, highest first."""
+        rows = await self.session.run(
+            "claim",
+            {
+                "worker": worker,
+                "token": token,
+                "queue": queue,
+                "n": n,
+                "levels": LEVELS,
+                "bounds": list(bounds),
+                "policies": policies,
+            },
+        )
         return _in_order(rows)
 
     async def claim_keyed(
@@ -56,13 +65,24 @@ class Executions:
     ) -> list[Claim]:
         """Up to `n` rows of `queue` with a concurrency key, never more of a key at once than its limit."""
         async with self.session.transaction() as transaction:
-            locked = await transaction.run("lock_keyed", {"queue": queue, "n": n, "levels": LEVELS, "bounds": list(bounds),
-                                                          "schema": self.session.schema})
+            locked = await transaction.run(
+                "lock_keyed",
+                {"queue": queue, "n": n, "levels": LEVELS, "bounds": list(bounds), "schema": self.session.schema},
+            )
             if not locked:
                 return []
-            rows = await transaction.run("claim_keyed", {
-                "worker": worker, "token": token, "queue": queue, "policies": policies,
-                "ids": [row[0] for row in locked], "keys": [row[1] for row in locked], "limits": [row[2] for row in locked]})
+            rows = await transaction.run(
+                "claim_keyed",
+                {
+                    "worker": worker,
+                    "token": token,
+                    "queue": queue,
+                    "policies": policies,
+                    "ids": [row[0] for row in locked],
+                    "keys": [row[1] for row in locked],
+                    "limits": [row[2] for row in locked],
+                },
+            )
         return _in_order(rows)
 
     async def find_claimed(self, worker: UUID, tokens: Sequence[UUID]) -> list[Claim]:
@@ -76,23 +96,41 @@ class Executions:
 
     async def settle_successes(self, batch: Sequence[Success]) -> dict[int, Status]:
         """The rows that were written, by id; a row that is missing was not ours any more."""
-        rows = await self.session.run("settle_success", {
-            "ids": [s.id for s in batch], "tokens": [s.token for s in batch], "expected": [_RUNNING] * len(batch),
-            "seconds": [s.seconds for s in batch], "results": [s.result for s in batch]})
+        rows = await self.session.run(
+            "settle_success",
+            {
+                "ids": [s.id for s in batch],
+                "tokens": [s.token for s in batch],
+                "seconds": [s.seconds for s in batch],
+                "results": [s.result for s in batch],
+            },
+        )
         return {row[0]: Status.SUCCESS for row in rows}
 
     async def settle_others(self, batch: Sequence[Settlement]) -> dict[int, Status]:
         """The status that each written row has now, by id; a row that is missing was not ours any more."""
-        rows = await self.session.run("settle_other", {
-            "ids": [s.id for s in batch], "tokens": [s.token for s in batch], "expected": [_RUNNING] * len(batch),
-            "statuses": [s.status.value for s in batch], "retry_counts": [s.retry_count for s in batch],
-            "delays": [s.delay for s in batch], "suspects": [s.suspect for s in batch],
-            "seconds": [s.seconds for s in batch], "errors": [s.error for s in batch], "entries": [s.entry for s in batch]})
+        rows = await self.session.run(
+            "settle_other",
+            {
+                "ids": [s.id for s in batch],
+                "tokens": [s.token for s in batch],
+                "statuses": [s.status.value for s in batch],
+                "retry_counts": [s.retry_count for s in batch],
+                "delays": [s.delay for s in batch],
+                "suspects": [s.suspect for s in batch],
+                "seconds": [s.seconds for s in batch],
+                "errors": [s.error for s in batch],
+                "entries": [s.entry for s in batch],
+            },
+        )
         return {row[0]: Status(row[1]) for row in rows}
 
     async def read(self, ids: Sequence[int]) -> Mapping[int, tuple[Status, UUID | None, int]]:
         """(status, token, attempt) by id."""
-        return {row[0]: (Status(row[1]), row[2], row[3]) for row in await self.session.run("read_claims", {"ids": list(ids)})}
+        return {
+            row[0]: (Status(row[1]), row[2], row[3])
+            for row in await self.session.run("read_claims", {"ids": list(ids)})
+        }
 
     async def release(self, claims: Sequence[Claim]) -> set[int]:
         """Hand back claims that were not begun; the ids that were ours."""
@@ -115,8 +153,10 @@ class Executions:
     async def write_progress(self, reports: Sequence[tuple[int, UUID, float, str]]) -> None:
         """(id, token, progress 0..1, message)."""
         ids, tokens, progresses, texts = zip(*reports, strict=True)
-        await self.session.run("write_progress", {"ids": list(ids), "tokens": list(tokens), "expected": [_RUNNING] * len(ids),
-                                                  "progresses": list(progresses), "messages": list(texts)})
+        await self.session.run(
+            "write_progress",
+            {"ids": list(ids), "tokens": list(tokens), "progresses": list(progresses), "messages": list(texts)},
+        )
 
     async def rescue(self, n: int) -> list[tuple[int, Status]]:
         """Return up to `n` rows of workers that are gone; (id, status now)."""
@@ -124,7 +164,7 @@ class Executions:
 
 
 def release_values(pairs: Sequence[tuple[int, UUID]]) -> dict[str, Any]:
-    return {"ids": [id_ for id_, _ in pairs], "tokens": [token for _, token in pairs], "expected": [_RUNNING] * len(pairs)}
+    return {"ids": [id_ for id_, _ in pairs], "tokens": [token for _, token in pairs]}
 
 
 def _in_order(rows: Sequence[tuple[Any, ...]]) -> list[Claim]:

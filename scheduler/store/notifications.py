@@ -25,9 +25,9 @@ class Notifications:
         self._connection = connection
 
     async def wait(self, seconds: float) -> bool:
-        """True as soon as something was notified; False after `seconds` of silence, when the connection has answered a ping.
+        """True as soon as something was notified; False after `seconds` of silence, once the server answered a ping.
 
-        Raises TimeoutError or psycopg.OperationalError when the connection is dead, also when the other side is just gone.
+        Raises TimeoutError or psycopg.OperationalError when the connection is dead, also when the other side is gone.
         """
         connection = self._connection
         if connection is None:

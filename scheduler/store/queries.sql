@@ -111,14 +111,15 @@ CROSS JOIN LATERAL (
 
 -- name: settle_success
 -- The fence: nothing is written unless the row is still RUNNING under the token of this claim. Index: the primary key.
--- `e.status = o.expected` keeps the planner from proving the partial index of running rows: with statistics from an idle hour it
--- believes that index to be empty, scans it once per outcome, and a batch of n costs n * n.
+-- `expected` (OFFSET 0 keeps it from being folded into a constant) hides the partial index of running rows from the planner: with
+-- statistics from an idle hour it believes that index to be empty, scans it once per outcome, and a batch of n costs n * n.
 UPDATE {s}.job_executions AS e
 SET status = 'SUCCESS', finished_at = {s}.job_now(), started_at = {s}.job_now() - make_interval(secs => o.seconds),
     result = o.result::jsonb, error = NULL, suspect = false
-FROM unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(expected)s::text[], %(seconds)s::double precision[], %(results)s::text[])
-     AS o (id, token, expected, seconds, result)
-WHERE e.id = o.id AND e.claim_token = o.token AND e.status = o.expected
+FROM unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(seconds)s::double precision[], %(results)s::text[])
+     AS o (id, token, seconds, result)
+     CROSS JOIN (SELECT 'RUNNING' AS status OFFSET 0) AS expected
+WHERE e.id = o.id AND e.claim_token = o.token AND e.status = expected.status
 RETURNING e.id, e.status;
 
 
@@ -136,10 +137,11 @@ SET status = CASE WHEN e.cancel_requested_at IS NULL THEN o.status ELSE 'CANCELL
                         THEN greatest(e.available_at, {s}.job_now() + make_interval(secs => o.delay)) ELSE e.available_at END,
     claim_token = CASE WHEN e.cancel_requested_at IS NULL AND o.status = 'PENDING' THEN NULL ELSE e.claim_token END,
     claimed_by = CASE WHEN e.cancel_requested_at IS NULL AND o.status = 'PENDING' THEN NULL ELSE e.claimed_by END
-FROM unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(expected)s::text[], %(statuses)s::text[], %(retry_counts)s::integer[], %(delays)s::double precision[],
+FROM unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(statuses)s::text[], %(retry_counts)s::integer[], %(delays)s::double precision[],
             %(suspects)s::boolean[], %(seconds)s::double precision[], %(errors)s::text[], %(entries)s::text[])
-     AS o (id, token, expected, status, retry_count, delay, suspect, seconds, error, entry)
-WHERE e.id = o.id AND e.claim_token = o.token AND e.status = o.expected
+     AS o (id, token, status, retry_count, delay, suspect, seconds, error, entry)
+     CROSS JOIN (SELECT 'RUNNING' AS status OFFSET 0) AS expected
+WHERE e.id = o.id AND e.claim_token = o.token AND e.status = expected.status
 RETURNING e.id, e.status;
 
 
@@ -172,8 +174,9 @@ WHERE e.claimed_by = %(worker)s AND e.status = 'RUNNING' AND e.cancel_requested_
 
 -- name: write_progress
 UPDATE {s}.job_executions AS e SET progress = o.progress, progress_message = o.message
-FROM unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(expected)s::text[], %(progresses)s::double precision[], %(messages)s::text[]) AS o (id, token, expected, progress, message)
-WHERE e.id = o.id AND e.claim_token = o.token AND e.status = o.expected;
+FROM unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(progresses)s::double precision[], %(messages)s::text[]) AS o (id, token, progress, message)
+     CROSS JOIN (SELECT 'RUNNING' AS status OFFSET 0) AS expected
+WHERE e.id = o.id AND e.claim_token = o.token AND e.status = expected.status;
 
 
 -- name: held
@@ -190,8 +193,9 @@ SET status = CASE WHEN e.cancel_requested_at IS NULL THEN 'PENDING' ELSE 'CANCEL
     available_at = greatest(e.available_at, {s}.job_now()),
     claim_token = CASE WHEN e.cancel_requested_at IS NULL THEN NULL ELSE e.claim_token END,
     claimed_by = CASE WHEN e.cancel_requested_at IS NULL THEN NULL ELSE e.claimed_by END
-FROM unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(expected)s::text[]) AS o (id, token, expected)
-WHERE e.id = o.id AND e.claim_token = o.token AND e.status = o.expected
+FROM unnest(%(ids)s::bigint[], %(tokens)s::uuid[]) AS o (id, token)
+     CROSS JOIN (SELECT 'RUNNING' AS status OFFSET 0) AS expected
+WHERE e.id = o.id AND e.claim_token = o.token AND e.status = expected.status
 RETURNING e.id;
 
 

@@ -1,18 +1,22 @@
-"""The named statements of queries.sql, rendered once with the schema they act on."""
+"""The named statements of queries.sql and operations.sql, rendered once with the schema they act on."""
 
 import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
+_FILES = ("queries.sql", "operations.sql")
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
 @cache
 def _texts() -> Mapping[str, str]:
-    text = files("scheduler.store").joinpath("queries.sql").read_text(encoding="utf-8")
-    _, *parts = _NAME.split(text)
-    return {name: _bare(body) for name, body in zip(parts[::2], parts[1::2], strict=True)}
+    found: dict[str, str] = {}
+    for file in _FILES:
+        text = files("scheduler.store").joinpath(file).read_text(encoding="utf-8")
+        _, *parts = _NAME.split(text)
+        found |= {name: _bare(body) for name, body in zip(parts[::2], parts[1::2], strict=True)}
+    return found
 
 
 def _bare(body: str) -> str:

@@ -53,16 +53,40 @@ class OwnWorker:
 
     def register(self, registration: Registration) -> None:
         r = registration
-        self.session.run("register", {"id": r.id, "name": r.name, "hostname": r.hostname, "pid": r.pid, "queues": list(r.queues),
-                                      "pool_size": r.pool_size, "lease": r.lease, "version": r.version})
+        self.session.run(
+            "register",
+            {
+                "id": r.id,
+                "name": r.name,
+                "hostname": r.hostname,
+                "pid": r.pid,
+                "queues": list(r.queues),
+                "pool_size": r.pool_size,
+                "lease": r.lease,
+                "version": r.version,
+            },
+        )
 
     def heartbeat(self, worker: UUID, lease: float, status: WorkerStatus, counters: Counters) -> bool:
         """Renew the lease; False when the worker has been marked LOST."""
-        return bool(self.session.run("heartbeat", {"id": worker, "lease": lease, "status": status.value, "running": counters.running,
-                                                   "succeeded": counters.succeeded, "failed": counters.failed}))
+        return bool(
+            self.session.run(
+                "heartbeat",
+                {
+                    "id": worker,
+                    "lease": lease,
+                    "status": status.value,
+                    "running": counters.running,
+                    "succeeded": counters.succeeded,
+                    "failed": counters.failed,
+                },
+            )
+        )
 
     def leave(self, worker: UUID, status: WorkerStatus, counters: Counters) -> None:
-        self.session.run("leave", {"id": worker, "status": status.value, "succeeded": counters.succeeded, "failed": counters.failed})
+        self.session.run(
+            "leave", {"id": worker, "status": status.value, "succeeded": counters.succeeded, "failed": counters.failed}
+        )
 
     def held(self, worker: UUID) -> set[tuple[int, UUID]]:
         """(id, token) of the rows that the database believes it to be running."""

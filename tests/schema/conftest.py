@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
+from scheduler.testing.postgres import ThrowawayPostgres
+
 Connect = Callable[[], psycopg.Connection]
 
 _TRAPS = """
@@ -17,13 +19,28 @@ _TRAPS = """
 """
 
 
+_EMPTIED = """
+    TRUNCATE public.cron_jobs, public.job_executions, public.job_workers, public.job_queues, public.job_transactions,
+             public.job_messages RESTART IDENTITY
+"""
+
+
+@pytest.fixture(scope="module")
+def shared_url(postgres_server: ThrowawayPostgres, migrated_template: str) -> Iterator[str]:
+    """One database for the tests of a module, which don't change the schema or put it right again."""
+    with postgres_server.fresh_database(migrated_template) as url:
+        with psycopg.connect(url) as connection:
+            connection.execute(_TRAPS)
+        yield url
+
+
 @pytest.fixture
-def connect(migrated_url: str) -> Iterator[Connect]:
+def connect(shared_url: str) -> Iterator[Connect]:
     """Further sessions, in autocommit; closed at the end of the test."""
     opened: list[psycopg.Connection] = []
 
     def open_one() -> psycopg.Connection:
-        connection = psycopg.connect(migrated_url, autocommit=True, options="-c search_path=elsewhere")
+        connection = psycopg.connect(shared_url, autocommit=True, options="-c search_path=elsewhere")
         opened.append(connection)
         return connection
 
@@ -34,7 +51,7 @@ def connect(migrated_url: str) -> Iterator[Connect]:
 
 @pytest.fixture
 def db(connect: Connect) -> psycopg.Connection:
-    """A session in which bare names of ours mean something else: `public.` is written out in each statement."""
+    """A session on empty tables in which bare names of ours mean something else: each statement writes `public.`."""
     connection = connect()
-    connection.execute(_TRAPS)
+    connection.execute(_EMPTIED)
     return connection

@@ -1,5 +1,6 @@
 """Workers in any language: register, heartbeat, claim, complete, fail; each write fenced by the claim's token."""
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
@@ -11,7 +12,7 @@ from tests.schema.asking import row, value, wait_until_blocked
 from tests.schema.conftest import Connect
 
 KEYED = "SELECT public.enqueue_job('email', concurrency_key => 'k', concurrency_limit => %s)"
-LOCK = "CONTINUE WHEN NOT pg_try_advisory_xact_lock('job_executions'::regclass::oid::integer, hashtext(candidate.concurrency_key));"
+LOCK = re.compile(r"CONTINUE WHEN NOT pg_try_advisory_xact_lock\(.*;")
 
 
 @pytest.fixture
@@ -74,7 +75,9 @@ def test_a_claim_takes_by_priority_then_age_and_writes_what_is_in_force(db: psyc
 
 
 def test_the_rows_own_policy_stands(db: psycopg.Connection, worker: UUID) -> None:
-    found = value(db, "SELECT public.enqueue_job('email', timeout_seconds => 5, max_retry => 0, retry_backoff => 'fixed')")
+    found = value(
+        db, "SELECT public.enqueue_job('email', timeout_seconds => 5, max_retry => 0, retry_backoff => 'fixed')"
+    )
     claim(db, worker)
     claimed = row(db, found)
     assert (claimed["timeout_seconds"], claimed["max_retry"], claimed["retry_backoff"]) == (5, 0, "fixed")
@@ -112,13 +115,17 @@ def test_without_its_lock_a_keyed_claim_would_overshoot(
 ) -> None:
     """The broken variant: what the test above would see if the key were not locked first."""
     definition = value(db, "SELECT pg_get_functiondef('public.claim_jobs'::regproc)")
-    assert LOCK in definition
-    db.execute(definition.replace(LOCK, "").encode())
-    for _ in range(2):
-        value(db, KEYED, 1)
-    with db.transaction():
-        claim(db, worker)
-        assert len(claim(connect(), worker)) == 1
+    broken, removed = LOCK.subn("", definition)
+    assert removed == 1
+    db.execute(broken.encode())
+    try:
+        for _ in range(2):
+            value(db, KEYED, 1)
+        with db.transaction():
+            claim(db, worker)
+            assert len(claim(connect(), worker)) == 1
+    finally:
+        db.execute(definition.encode())
 
 
 def test_keyed_and_other_rows_share_a_claim(db: psycopg.Connection, worker: UUID) -> None:
@@ -143,9 +150,8 @@ def test_fail_tries_again_until_the_last_try(db: psycopg.Connection, worker: UUI
     assert value(db, "SELECT public.fail_job(%s, %s, 'boom')", found, token) == "PENDING"
     back = row(db, found)
     assert (back["retry_count"], back["claim_token"], back["claimed_by"]) == (1, None, None)
-    assert value(
-        db, "SELECT available_at - clock_timestamp() BETWEEN interval '80 s' AND interval '110 s' FROM public.job_executions"
-    )
+    wait = value(db, "SELECT available_at - clock_timestamp() FROM public.job_executions")
+    assert 60 < wait.total_seconds() <= 110
     assert claim(db, worker) == []
 
     db.execute("UPDATE public.job_executions SET available_at = public.job_now()")
@@ -200,7 +206,6 @@ def test_the_views_tell_what_runs(db: psycopg.Connection, worker: UUID) -> None:
     value(db, "SELECT public.enqueue_job('email', timeout_seconds => 60)")
     value(db, "SELECT public.enqueue_job('email', delay_seconds => 60)")
     claim(db, worker)
-    seen = db.execute("SELECT worker, age < interval '1 min', time_left > interval '0' FROM public.job_running").fetchall()
-    assert seen == [("w", True, True)]
+    assert value(db, "SELECT worker FROM public.job_running WHERE age < time_left") == "w"
     counts = "SELECT waiting, delayed, running, workers FROM public.job_queue_status WHERE queue = 'default'"
     assert db.execute(counts).fetchall() == [(0, 1, 1, 1)]

@@ -1,0 +1,299 @@
+"""The composition root: settings become sessions, services and loops. Nothing else knows all of them."""
+
+import asyncio
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Self
+from uuid import UUID
+
+from scheduler.config import DatabaseSettings, Settings, load_settings
+from scheduler.database import DatabaseRegistry
+from scheduler.embedded import EmbeddedPostgres
+from scheduler.errors import ConfigurationError
+from scheduler.handlers import HandlerRegistry, discover
+from scheduler.isolation import Isolation
+from scheduler.isolation.task import TaskIsolation
+from scheduler.isolation.thread import ThreadIsolation
+from scheduler.messages import configure, log
+from scheduler.services.heartbeat import Heartbeat
+from scheduler.services.listener import Listener
+from scheduler.services.loop import Loop
+from scheduler.services.planner import Planner
+from scheduler.services.rescuer import Rescuer
+from scheduler.services.stopping import Stopping
+from scheduler.services.wakeups import Wakeups
+from scheduler.services.worker import Worker, WorkerOptions
+from scheduler.store.executions import Executions
+from scheduler.store.notifications import Notifications
+from scheduler.store.session import Session, SyncSession
+from scheduler.store.workers import OwnWorker, Registration, Workers
+
+PARTS = ("worker", "planner")
+FOLDER = ".scheduler"
+"""Where a project's embedded server lives."""
+_EMBEDDED_DATABASE = "scheduler"
+_LEFTOVER_SECONDS = 0.2
+_NO_DATABASE = """\
+No database is configured, and neither a terminal nor a .scheduler/ folder says that an embedded one is wanted. Either
+  name one:     SCHEDULER_DATABASE_URL=postgresql://user:password@host/dbname, or databases.default.url in scheduler.yaml
+  or embed one: scheduler run --embedded"""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A folder with its settings, and the job database that they lead to."""
+
+    folder: Path
+    settings: Settings
+    server: EmbeddedPostgres | None = None
+
+    @classmethod
+    def open(cls, folder: Path, *, embedded: bool = False, may_embed: bool = False) -> Self:
+        """Read the settings; start or join the embedded server if no database is configured, and migrate it.
+
+        `embedded` demands it, `may_embed` allows a first one to be made.
+        Raises ConfigurationError and EmbeddedPostgresError.
+        """
+        settings = load_settings(folder)
+        configure(settings.log.level, settings.log.format, settings.log.language)
+        if settings.database_named:
+            if embedded:
+                raise ConfigurationError(
+                    "--embedded asks for a server of the project's own, but the settings name a database "
+                    f"({', '.join(map(str, settings.sources)) or 'SCHEDULER_DATABASE_URL'}): drop one of the two."
+                )
+            return cls(folder, settings)
+        if not (embedded or may_embed or (folder / FOLDER).is_dir()):
+            raise ConfigurationError(_NO_DATABASE)
+        server = EmbeddedPostgres(folder / FOLDER).start()
+        try:
+            return cls(folder, _at_server(settings, server), server)
+        except BaseException:
+            server.stop()
+            raise
+
+    @property
+    def database(self) -> DatabaseSettings:
+        """The job database."""
+        found = self.settings.job_database
+        assert found is not None  # open() has seen to it
+        return found
+
+    @property
+    def schema(self) -> str:
+        return self.database.schema_
+
+    def handlers(self) -> HandlerRegistry:
+        """All handlers of the project. Raises ConfigurationError naming a module that can't be imported."""
+        found = discover(self.settings.handlers, self.folder)
+        for spec in found:
+            if spec.transactional:
+                raise ConfigurationError(
+                    f"Handler {spec.name!r} ({spec.where}) declares transactional={list(spec.transactional)}, which this "
+                    "version does not offer yet: open the databases inside of it with `async with transactional(…)`."
+                )
+        return found
+
+    def session(self, application_name: str) -> SyncSession:
+        """A connection to the job database for a command."""
+        return SyncSession(self.database.conninfo, self.schema, application_name)
+
+    def require_schema(self) -> None:
+        """Raises ConfigurationError if the database can't be reached, SchemaError if its tables are of another version."""
+        from scheduler.store.revision import check
+
+        check(self.database.conninfo, self.schema).require_current()
+
+    def close(self) -> None:
+        if self.server is not None:
+            self.server.stop()
+
+
+def _at_server(settings: Settings, server: EmbeddedPostgres) -> Settings:
+    """The settings with each database at the embedded server, the job database migrated."""
+    from scheduler.store.revision import check
+
+    job = settings.worker.database
+    names = {job, *settings.worker.databases, *settings.databases}
+    found = {
+        name: settings.databases.get(name, DatabaseSettings()).at(
+            server.ensure_database(_EMBEDDED_DATABASE if name == job else name)
+        )
+        for name in sorted(names)
+    }
+    if not check(found[job].conninfo, found[job].schema_).current:
+        from scheduler.store.migration import migrate
+
+        migrate(found[job].conninfo, found[job].schema_)
+    return settings.model_copy(update={"databases": found})
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What `run` tells when everything is composed and before anything runs."""
+
+    project: Project
+    handlers: HandlerRegistry
+    parts: Sequence[str]
+
+
+class Application:
+    """The services of one process."""
+
+    def __init__(self, project: Project, *, parts: Iterable[str] = PARTS) -> None:
+        """Raises ConfigurationError and SchemaError; connects to nothing that would have to be closed."""
+        self.project, self.parts = project, tuple(parts)
+        self.settings = project.settings.worker
+        self.handlers = project.handlers() if "worker" in self.parts else HandlerRegistry()
+        self.wakeups = Wakeups()
+        self._sessions: list[Session] = []
+        DatabaseRegistry.configure(project.settings)
+
+    async def run(self, *, until_idle: bool = False, on_start: Callable[[Started], None] = lambda _: None) -> int:
+        """Run until a signal, or until nothing is due. The exit code: 1 if work had to be abandoned, else 0."""
+        on_start(Started(self.project, self.handlers, self.parts))
+        heartbeat = self._heartbeat()
+        with Stopping(self.settings.shutdown_timeout_seconds, self._hurry) as stopping:
+            heartbeat.start()
+            loops = [asyncio.create_task(loop.forever(), name=loop.name) for loop in self._loops()]
+            log("worker.started", concurrency=self.settings.pool_size if "worker" in self.parts else 0)
+            try:
+                await self._until(stopping, until_idle)
+                heartbeat.drain()
+                abandoned = await self.worker.drain(self.settings.shutdown_timeout_seconds)
+            finally:
+                for task in loops:
+                    task.cancel()
+                await asyncio.gather(*loops, return_exceptions=True)
+            await asyncio.to_thread(heartbeat.stop, timeout=0.5)
+            await self._close()
+        worker = self.worker
+        log("worker.stopped", succeeded=worker.succeeded, failed=worker.failed, handed_back=len(worker.handed_back))
+        if abandoned:
+            log("worker.abandoned", ids=", ".join(map(str, abandoned)))
+        return 1 if abandoned else 0
+
+    @staticmethod
+    async def stuck() -> bool:
+        """Whether something a handler left behind would keep this process from ending by itself."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left:
+            _, left = await asyncio.wait(left, timeout=_LEFTOVER_SECONDS)
+        return bool(left) or any(
+            not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()
+        )
+
+    @cached_property
+    def worker(self) -> Worker:
+        claims, upkeep = self._session("claim"), self._session("upkeep")
+        options = self.settings
+        return Worker(
+            WorkerOptions(
+                queues=tuple(options.queues) if "worker" in self.parts else (),
+                pool_size=options.pool_size,
+                poll_interval_seconds=options.poll_interval_seconds,
+                claim_batch_size=options.claim_batch_size,
+                claim_batch_max=options.claim_batch_max,
+                lease_seconds=options.lease_seconds,
+            ),
+            claims=Executions(claims),
+            settles=Executions(self._session("settle")),
+            upkeep=Executions(upkeep),
+            workers=Workers(claims),
+            handlers=self.handlers,
+            isolations=self._isolations,
+            wakeups=self.wakeups,
+            policies=json.dumps(self.handlers.policies_json()),
+        )
+
+    @cached_property
+    def planner(self) -> Planner:
+        return Planner(self._session("planner"), self.wakeups)
+
+    @cached_property
+    def _isolations(self) -> Mapping[str, Isolation]:
+        return {"task": TaskIsolation(), "thread": ThreadIsolation(self.settings.pool_size)}
+
+    def _loops(self) -> list[Loop]:
+        worker = self.worker
+        notifications = Notifications(self.project.database.direct_conninfo, self.project.schema)
+        rescuer = Rescuer(self._session("rescuer"), steady_seconds=self.settings.heartbeat_interval_seconds)
+        loops = [
+            Loop("pulse", worker.pulse_round),
+            Loop("rescuer", rescuer.round),
+            Loop("listener", Listener(notifications, self.wakeups).round),
+        ]
+        if "worker" in self.parts:
+            loops += [
+                Loop("claim", worker.claim_round),
+                Loop("settle", worker.settle_round),
+                Loop("watch", worker.watch_round),
+            ]
+        if "planner" in self.parts:
+            loops.append(Loop("planner", self.planner.round))
+        return loops
+
+    def _heartbeat(self) -> Heartbeat:
+        options, host = self.settings, socket.gethostname()
+        registration = Registration(
+            id=UUID(int=0),
+            name=f"{host}:{os.getpid()}",
+            hostname=host,
+            pid=os.getpid(),
+            queues=tuple(self.worker.options.queues),
+            pool_size=options.pool_size if "worker" in self.parts else 0,
+            lease=options.lease_seconds,
+            version=package_version(),
+        )
+        own = OwnWorker(SyncSession(self.project.database.direct_conninfo, self.project.schema, "scheduler heartbeat"))
+        return Heartbeat(own, registration, self.worker, interval=options.heartbeat_interval_seconds)
+
+    def _session(self, purpose: str) -> Session:
+        session = Session(self.project.database.conninfo, self.project.schema, f"scheduler {purpose}")
+        self._sessions.append(session)
+        return session
+
+    async def _until(self, stopping: Stopping, until_idle: bool) -> None:
+        waits: list[asyncio.Task[object]] = [asyncio.create_task(stopping.asked.wait())]
+        if until_idle:
+            waits.append(asyncio.create_task(self._nothing_due()))
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in waits:
+            task.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _nothing_due(self) -> None:
+        """Wait until the planner has nothing more to plan and, after that, a full look of the worker finds nothing."""
+        while True:
+            if "planner" in self.parts:
+                await self.planner.looked()
+            if "worker" not in self.parts or await self.worker.found_nothing():
+                return
+
+    def _hurry(self) -> None:
+        self.worker.hurry()
+
+    async def _close(self) -> None:
+        for isolation in self._isolations.values():
+            await isolation.close(0)
+        for session in self._sessions:
+            with suppress(Exception):  # the process ends: whatever is wrong with it now is over
+                await session.close()
+        await DatabaseRegistry.dispose()
+
+
+def package_version() -> str:
+    try:
+        return version("pg-scheduler")
+    except PackageNotFoundError:
+        return "0"

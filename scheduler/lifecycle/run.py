@@ -1,0 +1,182 @@
+"""run: call the handler under its timeout, and say how it ended.
+
+Touches no queue and writes no row. Callbacks instead of a task per attempt: what a handler costs is its own. The
+outcome is told once, on time, even when the handler won't stop; the slot is free only when it really ended.
+"""
+
+import asyncio
+from typing import Any, Protocol
+
+from scheduler.clock import monotonic
+from scheduler.errors import (
+    CancelExecution,
+    ControlFlow,
+    FailPermanently,
+    HandlerNotFoundError,
+    ParamsError,
+    RetryLater,
+    Snooze,
+)
+from scheduler.handlers import ExecutionContext, HandlerRegistry, clean_text, describe_error, encode_result
+from scheduler.isolation import Isolation, Running
+from scheduler.model import Claim, Outcome, OutcomeKind
+
+GRACE_SECONDS = 0.5
+"""How long a handler may clean up after its timeout before the outcome is recorded without it."""
+UNKNOWN_HANDLER_DELAY_SECONDS = 30.0
+"""A row whose handler nobody has yet waits at least this long, so that a rolling deploy heals itself."""
+
+
+class Watcher(Protocol):
+    """Who started the attempt."""
+
+    def reported(self, attempt: "Attempt", outcome: Outcome) -> None:
+        """The outcome, exactly once, unless the attempt was abandoned."""
+
+    def ended(self, attempt: "Attempt") -> None:
+        """The handler has really ended and its slot is free; after `reported`."""
+
+
+class Attempt:
+    """One claim being run."""
+
+    __slots__ = (
+        "_began",
+        "_running",
+        "_stopping",
+        "_timer",
+        "_watcher",
+        "claim",
+        "context",
+        "over",
+        "overdue",
+        "silent",
+    )
+
+    def __init__(self, claim: Claim, watcher: Watcher) -> None:
+        self.claim = claim
+        self._watcher = watcher
+        self._began = monotonic()
+        self.context = ExecutionContext(claim, self._began + claim.timeout_seconds)
+        self._running: Running | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopping: OutcomeKind | None = None
+        self.over = False
+        """The outcome is decided."""
+        self.overdue = False
+        """The outcome was told and the handler still runs."""
+        self.silent = False
+        """Abandoned: whatever the handler does now is told to nobody."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run."""
+        return monotonic() - self._began
+
+    def begin(self, handlers: HandlerRegistry, isolations: dict[str, Isolation]) -> None:
+        """Start the handler. A row that names none ends at once."""
+        try:
+            spec = handlers.get(self.claim.handler_name)
+        except HandlerNotFoundError as error:
+            self._tell(Outcome(OutcomeKind.FAILURE, error=str(error), min_delay=UNKNOWN_HANDLER_DELAY_SECONDS))
+            self._watcher.ended(self)
+            return
+        self._timer = asyncio.get_running_loop().call_later(self.claim.timeout_seconds, self._timed_out)
+        self._running = isolations[spec.run_in].start(spec, self.context)
+        self._running.future.add_done_callback(self._done)
+
+    def ask_to_stop(self, reason: str) -> None:
+        """Somebody cancelled the execution: success still wins, every other outcome becomes CANCELLED."""
+        if not self.over and self._stopping is None:
+            self._stop(OutcomeKind.CANCELLED, reason)
+
+    def warn(self, reason: str) -> None:
+        """Let the handler see `cancelled`, so that it may finish early; nothing is interrupted."""
+        self.context.cancel(reason)
+
+    def hand_back(self, reason: str) -> None:
+        """Interrupt it; unless it ends with success, the execution goes back without using up a try."""
+        if not self.over:
+            self._stop(OutcomeKind.HANDED_BACK, reason)
+
+    def give_up_waiting(self) -> None:
+        """It was handed back and would not stop: tell the outcome without it."""
+        if not self.over:
+            self.overdue = True
+            self._tell(Outcome(OutcomeKind.HANDED_BACK))
+
+    def abandon(self, reason: str) -> None:
+        """The lease is lost: stop it, and tell nobody. Whoever rescued the row has recorded the attempt."""
+        self.silent = True
+        self._stop(OutcomeKind.LOST, reason)
+
+    def _stop(self, kind: OutcomeKind, reason: str) -> None:
+        self._stopping = kind
+        self.context.cancel(reason)
+        if self._running is not None:
+            self._running.stop(reason)
+
+    def _timed_out(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._overdue)
+        self._stop(OutcomeKind.TIMEOUT, f"timed out after {self.claim.timeout_seconds:g} s")
+
+    def _overdue(self) -> None:
+        self.overdue = True
+        self._tell(self._timeout(None))
+
+    def _done(self, future: asyncio.Future[Any]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._tell(self._outcome(future))
+        self._watcher.ended(self)
+
+    def _tell(self, outcome: Outcome) -> None:
+        if self.over:
+            return
+        self.over = True
+        outcome.seconds = self.seconds
+        if not self.silent:
+            self._watcher.reported(self, outcome)
+
+    def _outcome(self, future: asyncio.Future[Any]) -> Outcome:
+        error = asyncio.CancelledError() if future.cancelled() else future.exception()
+        if self._stopping is OutcomeKind.TIMEOUT:
+            return self._timeout(error)
+        if error is None:
+            return Outcome(OutcomeKind.SUCCESS, result=encode_result(future.result()))
+        if isinstance(error, ControlFlow):
+            return _asked_for(error)
+        if self._stopping is OutcomeKind.HANDED_BACK:
+            return Outcome(OutcomeKind.HANDED_BACK)
+        if self._stopping is OutcomeKind.CANCELLED:
+            return Outcome(OutcomeKind.CANCELLED, error=self.context.cancel_reason)
+        if isinstance(error, asyncio.CancelledError):
+            return Outcome(OutcomeKind.FAILURE, error="CancelledError: the handler cancelled its own task.")
+        text, traceback = describe_error(error)
+        return Outcome(OutcomeKind.FAILURE, error=text, traceback=traceback, permanent=isinstance(error, ParamsError))
+
+    def _timeout(self, error: BaseException | None) -> Outcome:
+        text = f"Timed out after {self.claim.timeout_seconds:g} s."
+        if error is None:
+            return Outcome(OutcomeKind.TIMEOUT, error=text)
+        return Outcome(OutcomeKind.TIMEOUT, error=text, traceback=describe_error(error)[1])
+
+
+def _asked_for(decision: ControlFlow) -> Outcome:
+    """A handler's own decision as an outcome."""
+    match decision:
+        case RetryLater():
+            return Outcome(OutcomeKind.FAILURE, error=clean_text(decision.reason), delay=_seconds(decision.delay))
+        case FailPermanently():
+            return Outcome(OutcomeKind.FAILURE, error=clean_text(decision.reason), permanent=True)
+        case Snooze():
+            return Outcome(OutcomeKind.SNOOZED, delay=_seconds(decision.delay))
+        case CancelExecution():
+            return Outcome(OutcomeKind.CANCELLED, error=clean_text(decision.reason))
+        case _:
+            return Outcome(OutcomeKind.FAILURE, error=describe_error(decision)[0])
+
+
+def _seconds(delay: float) -> float:
+    """A delay that the database can add to a time: 0 to a year; what is no number waits for nothing."""
+    return min(delay, 31_622_400.0) if delay > 0 else 0.0

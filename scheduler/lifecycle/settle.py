@@ -1,0 +1,153 @@
+"""settle: outcome → decision (rules/outcome.py) → one fenced UPDATE, batched with others.
+
+A flush takes what has come in while the last one was under way, so batches grow with the load by themselves and a lone
+outcome waits for nothing. Outcomes are kept until the database has answered for them: after a lost connection the same
+flush is sent again, and what the first one wrote is recognised by its token.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+from uuid import UUID
+
+from scheduler import failpoints
+from scheduler.model import FINAL, Claim, Outcome, Status, Transition
+from scheduler.rules.outcome import decide
+from scheduler.store.executions import Executions, Settlement, Success
+from scheduler.store.session import RowRefused
+
+MAX_BATCH = 1000
+_UNSTORABLE = '"The result could not be stored: the database refused it."'
+_UNSTORABLE_ERROR = "The error could not be stored: the database refused its text."
+
+Item = TypeVar("Item", Success, Settlement)
+
+
+@dataclass(slots=True)
+class Settled:
+    """What the database answered for one outcome."""
+
+    claim: Claim
+    outcome: Outcome
+    transition: Transition
+    status: Status | None = None
+    """The row's status now; None when the write was refused: the row was no longer ours."""
+
+
+class Settler:
+    """Collects outcomes and writes them. `on_settled` hears of every one once the database has answered."""
+
+    def __init__(self, executions: Executions, on_settled: Callable[[Sequence[Settled]], None]) -> None:
+        self.executions, self.on_settled = executions, on_settled
+        self._waiting: list[Settled] = []
+        self._wanted = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def put(self, claim: Claim, outcome: Outcome) -> None:
+        """Have it written with the next flush."""
+        transition = decide(claim, outcome, chance=random.random())
+        self._waiting.append(Settled(claim, outcome, transition))
+        self._wanted.set()
+        self._idle.clear()
+
+    def __len__(self) -> int:
+        """How many outcomes wait for the database."""
+        return len(self._waiting)
+
+    async def wanted(self) -> None:
+        """Wait until there is something to flush."""
+        await self._wanted.wait()
+
+    async def drained(self) -> None:
+        """Wait until everything put so far is written."""
+        await self._idle.wait()
+
+    async def flush(self) -> None:
+        """Write what waits, once. Raises what a broken connection raises; nothing is lost, and it may be called again."""
+        batch = self._waiting[:MAX_BATCH]
+        if failpoints.armed:
+            failpoints.hit("before_settle")
+        await self._write_all(batch)
+        del self._waiting[: len(batch)]
+        if not self._waiting:
+            self._wanted.clear()
+            self._idle.set()
+        if batch:
+            self.on_settled(batch)
+
+    async def _write_all(self, batch: Sequence[Settled]) -> None:
+        successes = [_success(s) for s in batch if s.transition.status is Status.SUCCESS]
+        others = [_settlement(s) for s in batch if s.transition.status is not Status.SUCCESS]
+        written: dict[int, Status] = {}
+        if successes:
+            written |= await _write(self.executions.settle_successes, successes, _storable_success)
+        if others:
+            written |= await _write(self.executions.settle_others, others, _storable_settlement)
+        missing = [s for s in batch if s.claim.id not in written]
+        rows = await self.executions.read([s.claim.id for s in missing]) if missing else {}
+        for settled in batch:
+            settled.status = written.get(settled.claim.id) or _recognised(settled, rows.get(settled.claim.id))
+
+
+def _success(settled: Settled) -> Success:
+    return Success(settled.claim.id, settled.claim.token, settled.outcome.seconds, settled.outcome.result)
+
+
+def _settlement(settled: Settled) -> Settlement:
+    claim, outcome, transition = settled.claim, settled.outcome, settled.transition
+    return Settlement(
+        claim.id,
+        claim.token,
+        transition.status,
+        transition.retry_count,
+        transition.delay,
+        transition.suspect,
+        outcome.seconds,
+        transition.error,
+        _entry(outcome) if transition.records_error else None,
+    )
+
+
+def _entry(outcome: Outcome) -> str:
+    """This attempt's part of `errors`; attempt, time and worker are added by the statement."""
+    entry = {"outcome": outcome.kind.value, "error": outcome.error, "seconds": round(outcome.seconds, 6)}
+    if outcome.traceback:
+        entry["traceback"] = outcome.traceback
+    return json.dumps(entry)
+
+
+def _recognised(settled: Settled, row: tuple[Status, UUID | None, int] | None) -> Status | None:
+    """The status if the row shows that an earlier send of this very flush wrote it; None if it is not ours any more."""
+    if row is None:
+        return None
+    status, token, attempt = row
+    ours = token == settled.claim.token if status in FINAL else attempt == settled.claim.attempt
+    return status if ours and status in (settled.transition.status, Status.CANCELLED) else None
+
+
+async def _write(
+    write: Callable[[Sequence[Item]], Awaitable[dict[int, Status]]],
+    batch: Sequence[Item],
+    storable: Callable[[Item], Item],
+) -> dict[int, Status]:
+    """Write a batch; if the database refuses what is in it, find the row that is to blame and store that one poorer."""
+    try:
+        return await write(batch)
+    except RowRefused:
+        if len(batch) == 1:
+            return await write([storable(batch[0])])
+    middle = len(batch) // 2
+    return await _write(write, batch[:middle], storable) | await _write(write, batch[middle:], storable)
+
+
+def _storable_success(success: Success) -> Success:
+    return replace(success, result=_UNSTORABLE)
+
+
+def _storable_settlement(settlement: Settlement) -> Settlement:
+    entry = json.dumps({"outcome": "failure", "error": _UNSTORABLE_ERROR}) if settlement.entry else None
+    return replace(settlement, error=_UNSTORABLE_ERROR, entry=entry)

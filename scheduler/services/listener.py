@@ -1,0 +1,20 @@
+"""listener: rings the bells of this process when the database notifies of work, an edit or a cancel."""
+
+from scheduler.services.wakeups import Wakeups
+from scheduler.store.notifications import Notifications
+
+PING_SECONDS = 15.0
+
+
+class Listener:
+    def __init__(self, notifications: Notifications, wakeups: Wakeups) -> None:
+        self.notifications, self.wakeups = notifications, wakeups
+
+    async def round(self) -> None:
+        """One wake-up, or one silence. After a gap everybody looks once: a notification may have been missed."""
+        try:
+            if await self.notifications.wait(PING_SECONDS):
+                self.wakeups.ring()
+        except Exception:
+            await self.notifications.close()
+            raise

@@ -1,0 +1,45 @@
+"""planner: plans what is due, then sleeps until the next tick, an edit, or a second has passed."""
+
+import asyncio
+
+from scheduler.lifecycle.plan import plan
+from scheduler.rules.schedule import tzdata_version
+from scheduler.services.wakeups import Wakeups
+from scheduler.store.cron_jobs import CronJobs
+from scheduler.store.session import Session
+
+POLL_SECONDS = 1.0
+
+
+class Planner:
+    def __init__(self, session: Session, wakeups: Wakeups) -> None:
+        self.session, self.wakeups = session, wakeups
+        self.cron_jobs = CronJobs(session)
+        self.bell = wakeups.bell()
+        self._zones_checked = False
+        self._looks = 0
+        self._looked = asyncio.Event()
+
+    async def round(self) -> None:
+        if not self._zones_checked:
+            await self.cron_jobs.recompute_zones(tzdata_version())
+            self._zones_checked = True
+        report = await plan(self.session)
+        if report.executions:
+            self.wakeups.ring(but=self.bell)
+        if not report.more:
+            self._looks += 1
+            self._looked.set()
+            await self.bell.wait(await self._until_next_tick())
+
+    async def looked(self) -> None:
+        """Wait for a look that begins after now and leaves nothing to plan."""
+        enough = self._looks + 2  # the one under way may have begun before
+        while self._looks < enough:
+            self.bell.ring()
+            self._looked.clear()
+            await self._looked.wait()
+
+    async def _until_next_tick(self) -> float:
+        seconds = await self.cron_jobs.next_tick()
+        return POLL_SECONDS if seconds is None else min(POLL_SECONDS, max(0.0, seconds))

@@ -1,0 +1,75 @@
+"""Statements of operations.sql, for a person: rows by name, times that any stored value fits into, refusals in sentences."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from psycopg.pq import Format
+from psycopg.rows import dict_row
+from sqlalchemy import CheckConstraint
+
+from scheduler.errors import ConfigurationError, QueryExecutionError, RefusedError, SchedulerError, SchemaError
+from scheduler.store.schema import metadata
+from scheduler.store.session import RowRefused, SyncSession
+
+_ZERO = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_EARLIEST, _LATEST = datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
+_RANGE = ((_EARLIEST - _ZERO) // _MICROSECOND, (_LATEST - _ZERO) // _MICROSECOND)
+
+
+def ask(session: SyncSession, name: str, **values: Any) -> list[dict[str, Any]]:
+    """Run a named statement in a transaction of its own; its rows by column name, times in UTC.
+
+    Raises RefusedError for a value that no row may hold, SchemaError where tables are missing, ConfigurationError where
+    the role lacks a right, QueryExecutionError when the database broke off.
+    """
+    try:
+        with session.transaction() as connection, connection.cursor(binary=True, row_factory=dict_row) as cursor:
+            cursor.adapters.register_loader("timestamptz", _Instant)
+            cursor.execute(session.sql[name], values)
+            return cursor.fetchall()
+    except UnicodeEncodeError as error:
+        raise RefusedError("A value holds bytes that are not UTF-8: write it anew.") from error
+    except psycopg.Error as error:
+        raise _sentence(error, session.schema) from error
+
+
+class _Instant(Loader):
+    """A time that no datetime can hold, infinity included, is as far away as one can be in any zone."""
+
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> datetime:
+        earliest, latest = _RANGE
+        return _ZERO + min(max(int.from_bytes(data, "big", signed=True), earliest), latest) * _MICROSECOND
+
+
+def _sentence(error: psycopg.Error, schema: str) -> SchedulerError:
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
+    match error:
+        case errors.CheckViolation():
+            return RefusedError(f"A value is refused; it must hold that {_broken_rule(error)}.")
+        case errors.UndefinedTable() | errors.UndefinedColumn() | errors.UndefinedFunction() | errors.InvalidSchemaName():
+            return SchemaError(f'The tables in schema "{schema}" are not those of this version ({said}): run `scheduler migrate`.')
+        case errors.InsufficientPrivilege():
+            return ConfigurationError(f"The role of the job database's url lacks a right: {said}. Grant it, or use another role.")
+        case _ if isinstance(error, RowRefused):
+            return RefusedError(f"A value is refused: {said}.")
+        case _:
+            return QueryExecutionError(f"The job database did not answer: {said}. Try again.")
+
+
+def _broken_rule(error: errors.CheckViolation) -> str:
+    """The rule in the words of the schema."""
+    diagnosis = error.diag
+    table = metadata.tables[diagnosis.table_name or ""]
+    (rule,) = (
+        rule
+        for rule in table.constraints
+        if isinstance(rule, CheckConstraint) and rule.name == diagnosis.constraint_name
+    )
+    return str(rule.sqltext)
