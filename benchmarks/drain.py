@@ -78,10 +78,7 @@ def _round(kind: str, admin: str, options: argparse.Namespace) -> dict[str, floa
         fill, table = reference.FILL, "reference_jobs"
     else:
         migrate(url)
-        fill, table = (
-            "INSERT INTO job_executions (handler_name) SELECT 'noop' FROM generate_series(1, %s)",
-            "job_executions",
-        )
+        fill, table = _FILL, "job_executions"
     with psycopg.connect(url, autocommit=True) as connection:
         if kind == "reference":
             connection.execute(reference.TABLE)
@@ -203,14 +200,11 @@ def _table(figures: dict[str, dict[str, float]], options: argparse.Namespace) ->
         "",
         f"{'':12}{'jobs/s':>10}{'Postgres µs/job':>18}{'worker µs/job':>16}",
     ]
-    lines += [
-        f"{kind:12}{figures[kind]['jobs_per_second']:>10,.0f}{figures[kind]['postgres_us']:>18.1f}{figures[kind]['worker_us']:>16.1f}"
-        for kind in KINDS
-    ]
-    lines += [
-        "",
-        f"scheduler / reference: {figures['ratio']['jobs_per_second']:.2f} of its speed, {figures['ratio']['cpu']:.2f} times its CPU",
-    ]
+    for kind in KINDS:
+        of = figures[kind]
+        lines.append(f"{kind:12}{of['jobs_per_second']:>10,.0f}{of['postgres_us']:>18.1f}{of['worker_us']:>16.1f}")
+    speed, cpu = figures["ratio"]["jobs_per_second"], figures["ratio"]["cpu"]
+    lines += ["", f"scheduler / reference: {speed:.2f} of its speed, {cpu:.2f} times its CPU"]
     return "\n".join(lines)
 
 

@@ -43,7 +43,7 @@ _EMBEDDED_DATABASE = "scheduler"
 _LEFTOVER_SECONDS = 0.2
 _NO_DATABASE = """\
 No database is configured, and neither a terminal nor a .scheduler/ folder says that an embedded one is wanted. Either
-  name one:     SCHEDULER_DATABASE_URL=postgresql://user:password@host/dbname, or databases.default.url in scheduler.yaml
+  name one:     SCHEDULER_DATABASE_URL=postgresql://user:password@host/dbname, or databases.default.url in a file
   or embed one: scheduler run --embedded"""
 
 
@@ -97,8 +97,8 @@ class Project:
         for spec in found:
             if spec.transactional:
                 raise ConfigurationError(
-                    f"Handler {spec.name!r} ({spec.where}) declares transactional={list(spec.transactional)}, which this "
-                    "version does not offer yet: open the databases inside of it with `async with transactional(…)`."
+                    f"Handler {spec.name!r} ({spec.where}) declares transactional={list(spec.transactional)}, which "
+                    "this version does not offer yet: open the databases inside of it with `async with transactional(…)`."
                 )
         return found
 
@@ -107,7 +107,7 @@ class Project:
         return SyncSession(self.database.conninfo, self.schema, application_name)
 
     def require_schema(self) -> None:
-        """Raises ConfigurationError if the database can't be reached, SchemaError if its tables are of another version."""
+        """Raises ConfigurationError if the database can't be reached, SchemaError if its tables don't fit."""
         from scheduler.store.revision import check
 
         check(self.database.conninfo, self.schema).require_current()

@@ -26,12 +26,18 @@ def database_url(postgres_server: ThrowawayPostgres) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: ThrowawayPostgres) -> str:
+    """The name of a template with the scheduler's tables in schema public."""
+
+    def fill(url: str) -> None:
+        migrate(url)
+
+    return postgres_server.template("migrated", fill)
+
+
 @pytest.fixture
-def migrated_url(postgres_server: ThrowawayPostgres) -> Iterator[str]:
+def migrated_url(postgres_server: ThrowawayPostgres, migrated_template: str) -> Iterator[str]:
     """A database of the test's own with the scheduler's tables in schema public: a copy, in milliseconds."""
-    with postgres_server.fresh_database(postgres_server.template("migrated", _fill)) as url:
+    with postgres_server.fresh_database(migrated_template) as url:
         yield url
-
-
-def _fill(url: str) -> None:
-    migrate(url)

@@ -67,7 +67,7 @@ class Settler:
         await self._idle.wait()
 
     async def flush(self) -> None:
-        """Write what waits, once. Raises what a broken connection raises; nothing is lost, and it may be called again."""
+        """Write what waits, once. Raises what a broken connection raises; nothing is lost, so call it again."""
         batch = self._waiting[:MAX_BATCH]
         if failpoints.armed:
             failpoints.hit("before_settle")

@@ -62,10 +62,10 @@ def downgrade(url: str, schema: str = "public", revision: str = "base") -> None:
 
 
 def home() -> Path:
-    """The folder that holds alembic.ini and migrations/: the checkout, or what the wheel carries."""
+    """The folder that holds alembic.ini and migrations/: what the wheel carries, else the checkout."""
     package = Path(__file__).resolve().parents[1]
-    checkout = package.parent
-    return checkout if (checkout / "pyproject.toml").exists() else package / "_bundled"
+    bundled = package / "_bundled"
+    return bundled if bundled.is_dir() else package.parent
 
 
 def execute_file(connection: Connection, name: str) -> None:
