@@ -98,7 +98,7 @@ class Project:
             if spec.transactional:
                 raise ConfigurationError(
                     f"Handler {spec.name!r} ({spec.where}) declares transactional={list(spec.transactional)}, which "
-                    "this version does not offer yet: open the databases inside of it with `async with transactional(…)`."
+                    "this version does not offer yet: open the databases inside, with `async with transactional(…)`."
                 )
         return found
 

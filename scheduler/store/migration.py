@@ -75,15 +75,20 @@ def execute_file(connection: Connection, name: str) -> None:
     raw.execute((home() / "migrations" / "sql" / name).read_bytes())
 
 
-def _run(url: str, schema: str, command: Literal["upgrade", "downgrade"], revision: str) -> None:
-    from alembic import command as commands
+def _run(url: str, schema: str, direction: Literal["upgrade", "downgrade"], revision: str) -> None:
+    from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
 
     # The url goes by attribute: in an option, a % of its password would be interpolated; as one in a folder's name is.
     config = Config(home() / "alembic.ini", attributes={"url": url, "schema": schema})
     config.set_main_option("script_location", str(home() / "migrations").replace("%", "%%"))
-    with _alembic_is_global:
-        getattr(commands, command)(config, revision)
+    run = command.upgrade if direction == "upgrade" else command.downgrade
+    try:
+        with _alembic_is_global:
+            run(config, revision)
+    except CommandError as error:
+        raise SchemaError(f"{first_line(error)}. Revisions are numbers such as {HEAD}, or base.") from error
 
 
 def _validate(schema: str) -> None:

@@ -86,15 +86,24 @@ def _tables(connection: psycopg.Connection[Any]) -> Iterator[str]:
     ).fetchall()
     for oid, name, comment, options in tables:
         ending = f") WITH ({options});" if options else ");"
-        table = [*_prose(comment), f"CREATE TABLE {name} (", *_columns(connection, oid), *_constraints(connection, oid),
-                 ending, *_definitions(connection, _INDEXES, oid), *_definitions(connection, _TRIGGERS, oid)]
+        table = [
+            *_prose(comment),
+            f"CREATE TABLE {name} (",
+            *_columns(connection, oid),
+            *_constraints(connection, oid),
+            ending,
+            *_definitions(connection, _INDEXES, oid),
+            *_definitions(connection, _TRIGGERS, oid),
+        ]
         yield _section(name, ["\n".join(table)])
 
 
 def _columns(connection: psycopg.Connection[Any], table: int) -> Iterator[str]:
     """Name, type and default in columns; what a column means beside it, going on below itself where it is long."""
-    rows = [(name, _plain(kind), _plain(rest), comment)
-            for name, kind, rest, comment in connection.execute(_COLUMNS, [table])]
+    rows = [
+        (name, _plain(kind), _plain(rest), comment)
+        for name, kind, rest, comment in connection.execute(_COLUMNS, [table])
+    ]
     names, types, rests = (max(len(row[i]) for row in rows) for i in range(3))
     for name, kind, rest, comment in rows:
         definition = f"    {name:{names}} {kind:{types}} {rest}".rstrip() + ","

@@ -193,9 +193,7 @@ def test_pause_and_resume_of_a_cron_job_make_up_for_nothing(db: psycopg.Connecti
     assert value(db, "SELECT NOT enabled FROM public.cron_jobs")
     db.execute("UPDATE public.cron_jobs SET planned_until = '2001-01-01'")
     db.execute("SELECT public.resume_cron_job('a')")
-    assert value(
-        db, "SELECT enabled AND next_run_at IS NULL AND planned_until >= created_at FROM public.cron_jobs"
-    )
+    assert value(db, "SELECT enabled AND next_run_at IS NULL AND planned_until >= created_at FROM public.cron_jobs")
 
 
 @pytest.mark.parametrize("function", [b"run_cron_job", b"pause_cron_job", b"resume_cron_job"])

@@ -135,6 +135,12 @@ def test_downgrade_takes_ours_and_nothing_else(db: psycopg.Connection, database_
     assert value(db, "SELECT total()") == 1
 
 
+def test_downgrade_to_a_revision_that_is_none(database_url: str) -> None:
+    migrate(database_url)
+    with pytest.raises(SchemaError, match=r"'0007'\. Revisions are numbers such as 0001, or base\."):
+        downgrade(database_url, revision="0007")
+
+
 def test_downgrade_refuses_what_somebody_else_leans_on(db: psycopg.Connection, database_url: str) -> None:
     migrate(database_url)
     db.execute("CREATE VIEW mine AS SELECT name FROM cron_jobs")
