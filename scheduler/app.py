@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Self
 from uuid import UUID
 
+from scheduler import __version__
 from scheduler.config import DatabaseSettings, Settings, load_settings
 from scheduler.database import DatabaseRegistry
 from scheduler.embedded import EmbeddedPostgres
@@ -163,7 +163,7 @@ class Application:
         heartbeat = self._heartbeat()
         with Stopping(self.settings.shutdown_timeout_seconds, self._hurry) as stopping:
             heartbeat.start()
-            loops = [asyncio.create_task(loop.forever(), name=loop.name) for loop in self._loops()]
+            loops = [asyncio.create_task(loop.forever(), name=loop.name) for loop in self._loops(heartbeat)]
             log("worker.started", concurrency=self.settings.pool_size if "worker" in self.parts else 0)
             try:
                 await self._until(stopping, until_idle)
@@ -224,12 +224,15 @@ class Application:
     def _isolations(self) -> Mapping[str, Isolation]:
         return {"task": TaskIsolation(), "thread": ThreadIsolation(self.settings.pool_size)}
 
-    def _loops(self) -> list[Loop]:
+    def _loops(self, heartbeat: Heartbeat) -> list[Loop]:
         worker = self.worker
         notifications = Notifications(self.project.database.direct_conninfo, self.project.schema)
-        rescuer = Rescuer(self._session("rescuer"), steady_seconds=self.settings.heartbeat_interval_seconds)
+        rescuer = Rescuer(
+            self._session("rescuer"), self.wakeups, steady_seconds=self.settings.heartbeat_interval_seconds
+        )
         loops = [
             Loop("pulse", worker.pulse_round),
+            Loop("lease", heartbeat.watch_round),
             Loop("rescuer", rescuer.round),
             Loop("listener", Listener(notifications, self.wakeups).round),
         ]
@@ -253,7 +256,7 @@ class Application:
             queues=tuple(self.worker.options.queues),
             pool_size=options.pool_size if "worker" in self.parts else 0,
             lease=options.lease_seconds,
-            version=package_version(),
+            version=__version__,
         )
         own = OwnWorker(SyncSession(self.project.database.direct_conninfo, self.project.schema, "scheduler heartbeat"))
         return Heartbeat(own, registration, self.worker, interval=options.heartbeat_interval_seconds)
@@ -290,10 +293,3 @@ class Application:
             with suppress(Exception):  # the process ends: whatever is wrong with it now is over
                 await session.close()
         await DatabaseRegistry.dispose()
-
-
-def package_version() -> str:
-    try:
-        return version("pg-scheduler")
-    except PackageNotFoundError:
-        return "0"

@@ -1,24 +1,24 @@
 """Every error of the product in one file. The docstring says when it is raised; the message says what to do next.
 
-    SchedulerError
-    ├── ConfigurationError           a setting, file or variable is wrong; exit code 2
-    │   └── SchemaError              the tables are not there, or are of another version
-    ├── EmbeddedPostgresError        the server under .scheduler/ can't be started
-    ├── NotFoundError                nothing of that name or id
-    │   └── HandlerNotFoundError     no handler is registered under the name of a row
-    ├── ConflictError                something of that name is already there
-    ├── RefusedError                 a value that no row may hold
-    ├── ScheduleError                a cron expression or its zone is refused
-    ├── ParamsError                  an execution's params don't fit its handler
-    ├── LeaseLostError               the fence refused a write: the row is no longer ours
-    └── DatabaseError
-        ├── ConnectionPoolExhaustedError
-        ├── QueryExecutionError
-        └── TransactionError
-            └── PartialCommitError
+SchedulerError
+├── ConfigurationError           a setting, file or variable is wrong; exit code 2
+│   └── SchemaError              the tables are not there, or are of another version
+├── EmbeddedPostgresError        the server under .scheduler/ can't be started
+├── NotFoundError                nothing of that name or id
+│   └── HandlerNotFoundError     no handler is registered under the name of a row
+├── ConflictError                something of that name is already there
+├── RefusedError                 a value that no row may hold
+├── ScheduleError                a cron expression or its zone is refused
+├── ParamsError                  an execution's params don't fit its handler
+├── LeaseLostError               the fence refused a write: the row is no longer ours
+└── DatabaseError
+    ├── ConnectionPoolExhaustedError
+    ├── QueryExecutionError
+    └── TransactionError
+        └── PartialCommitError
 
-    ControlFlow                      raised by a handler to say how its attempt ends; not faults
-    ├── RetryLater   ├── FailPermanently   ├── Snooze   └── CancelExecution
+ControlFlow                      raised by a handler to say how its attempt ends; not faults
+├── RetryLater   ├── FailPermanently   ├── Snooze   └── CancelExecution
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Statements of operations.sql, for a person: rows by name, times that any stored value fits into, refusals in sentences."""
+"""Statements of operations.sql, for a person: rows by name, every stored time readable, refusals in sentences."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ _EARLIEST, _LATEST = datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinf
 _RANGE = ((_EARLIEST - _ZERO) // _MICROSECOND, (_LATEST - _ZERO) // _MICROSECOND)
 
 
-def ask(session: SyncSession, name: str, **values: Any) -> list[dict[str, Any]]:
+def ask(session: SyncSession, statement: str, /, **values: Any) -> list[dict[str, Any]]:
     """Run a named statement in a transaction of its own; its rows by column name, times in UTC.
 
     Raises RefusedError for a value that no row may hold, SchemaError where tables are missing, ConfigurationError where
@@ -30,12 +30,19 @@ def ask(session: SyncSession, name: str, **values: Any) -> list[dict[str, Any]]:
     try:
         with session.transaction() as connection, connection.cursor(binary=True, row_factory=dict_row) as cursor:
             cursor.adapters.register_loader("timestamptz", _Instant)
-            cursor.execute(session.sql[name], values)
+            cursor.execute(session.sql[statement], values)
             return cursor.fetchall()
     except UnicodeEncodeError as error:
         raise RefusedError("A value holds bytes that are not UTF-8: write it anew.") from error
     except psycopg.Error as error:
         raise _sentence(error, session.schema) from error
+
+
+def database_time(session: SyncSession) -> datetime:
+    """The clock that all stored times come from. Raises as `ask()` does."""
+    (row,) = ask(session, "database_time")
+    now: datetime = row["now"]
+    return now
 
 
 class _Instant(Loader):
@@ -52,11 +59,17 @@ def _sentence(error: psycopg.Error, schema: str) -> SchedulerError:
     said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
     match error:
         case errors.CheckViolation():
-            return RefusedError(f"A value is refused; it must hold that {_broken_rule(error)}.")
-        case errors.UndefinedTable() | errors.UndefinedColumn() | errors.UndefinedFunction() | errors.InvalidSchemaName():
-            return SchemaError(f'The tables in schema "{schema}" are not those of this version ({said}): run `scheduler migrate`.')
+            return RefusedError(f"A value is refused: {_broken_rule(error)} must hold.")
+        case (
+            errors.UndefinedTable() | errors.UndefinedColumn() | errors.UndefinedFunction() | errors.InvalidSchemaName()
+        ):
+            return SchemaError(
+                f'The tables in schema "{schema}" are not those of this version ({said}): run `scheduler migrate`.'
+            )
         case errors.InsufficientPrivilege():
-            return ConfigurationError(f"The role of the job database's url lacks a right: {said}. Grant it, or use another role.")
+            return ConfigurationError(
+                f"The role of the job database's url lacks a right: {said}. Grant it, or use another role."
+            )
         case _ if isinstance(error, RowRefused):
             return RefusedError(f"A value is refused: {said}.")
         case _:
@@ -64,12 +77,9 @@ def _sentence(error: psycopg.Error, schema: str) -> SchedulerError:
 
 
 def _broken_rule(error: errors.CheckViolation) -> str:
-    """The rule in the words of the schema."""
-    diagnosis = error.diag
-    table = metadata.tables[diagnosis.table_name or ""]
-    (rule,) = (
-        rule
-        for rule in table.constraints
-        if isinstance(rule, CheckConstraint) and rule.name == diagnosis.constraint_name
-    )
-    return str(rule.sqltext)
+    """The rule in the words of the schema; the name of one that somebody has added to it."""
+    table, name = metadata.tables.get(error.diag.table_name or ""), error.diag.constraint_name
+    for rule in table.constraints if table is not None else ():
+        if isinstance(rule, CheckConstraint) and rule.name == name:
+            return str(rule.sqltext)
+    return f"the rule {name}"

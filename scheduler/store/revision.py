@@ -116,7 +116,7 @@ def _select(schema: str) -> sql.Composed:
 def _unreadable(schema: str, database: str, role: str) -> SchemaError:
     return SchemaError(
         f'Role "{role}" may not read the tables of the scheduler in schema "{schema}" of database "{database}": '
-        "give it one of the roles that `scheduler db roles` makes."
+        "grant it USAGE on the schema and SELECT on the tables."
     )
 
 

@@ -1,0 +1,75 @@
+"""`scheduler jobs show`: everything about one execution, for people."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from scheduler.cli.moments import absolute, duration, parsed_or_none, relative
+from scheduler.cli.tables import pretty_json, print_fields
+from scheduler.operations.executions import Attempt, Execution
+
+
+def print_execution(execution: Execution, now: datetime) -> None:
+    """In the order in which one asks: what and how is it, when, under which rules, what came out."""
+    e = execution
+    print_fields(
+        {
+            "execution": e.id,
+            "handler": e.handler_name,
+            "status": e.status,
+            "error": e.error,
+            "source": e.source if e.cron_job_id is None else f"{e.source} of cron job {e.cron_job or e.cron_job_id}",
+            "queue": f"{e.queue}, priority {e.priority}",
+            "attempt": _attempts_said(e),
+            "worker": e.worker or e.claimed_by,
+            "progress": None if e.progress is None else f"{e.progress:.0%} {e.progress_message or ''}".rstrip(),
+            **{name: _when(moment, now) for name, moment in _moments(e)},
+            "took": duration(e.started_at, e.finished_at),
+            "timeout": None if e.timeout_seconds is None else f"{e.timeout_seconds:g} s",
+            "backoff": None if e.retry_backoff is None else f"{e.retry_backoff}, from {e.retry_delay_seconds:g} s",
+            "suspect": "its last worker was lost while holding it" if e.suspect else None,
+            "cancel reason": e.cancel_reason,
+            "unique key": None if e.unique_key is None else f"{e.unique_key} (until {e.unique_until})",
+            "concurrency": None
+            if e.concurrency_key is None
+            else f"{e.concurrency_key}: {e.concurrency_limit or 1} at once",
+            "skipped ticks": e.skipped_count,
+            "params": pretty_json(e.handler_params),
+            "result": None if e.result is None else pretty_json(e.result),
+        }
+    )
+    for attempt in e.errors:
+        print()
+        _print_attempt(attempt, now)
+
+
+def _print_attempt(attempt: Attempt, now: datetime) -> None:
+    at = parsed_or_none(attempt.at)
+    print_fields(
+        {
+            "attempt": attempt.attempt,
+            "outcome": attempt.outcome,
+            "at": attempt.at if at is None else _when(at, now),
+            "worker": attempt.worker,
+            "error": attempt.error,
+            "traceback": attempt.traceback and attempt.traceback.rstrip(),
+        }
+    )
+
+
+def _attempts_said(e: Execution) -> str:
+    failures = f"{e.retry_count} failed" + (f", {e.max_retry} may fail" if e.max_retry is not None else "")
+    return f"{e.attempt} ({failures})"
+
+
+def _moments(e: Execution) -> Iterator[tuple[str, datetime | None]]:
+    yield "created", e.created_at
+    yield "scheduled", e.scheduled_at
+    yield "skipped until", e.skipped_until
+    yield "available", e.available_at
+    yield "started", e.started_at
+    yield "finished", e.finished_at
+    yield "cancel asked", e.cancel_requested_at
+
+
+def _when(moment: datetime | None, now: datetime) -> str | None:
+    return None if moment is None else f"{absolute(moment)} ({relative(moment, now)})"

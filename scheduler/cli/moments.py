@@ -1,0 +1,66 @@
+"""Times as people write and read them."""
+
+from datetime import UTC, datetime, timedelta
+
+import typer
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+_TWICE = 2
+"""A unit is used from two of it on: 90 min, not 1 h."""
+
+
+def parsed(text: str, option: str) -> datetime:
+    """ISO 8601; UTC where no offset is written. Raises BadParameter, which names the option."""
+    moment = parsed_or_none(text)
+    if moment is None:
+        raise typer.BadParameter(
+            f"{text!r} is not a time: write ISO 8601, such as 2026-03-08T02:30 or 2026-03-08T02:30-05:00.",
+            param_hint=option,
+        )
+    return moment
+
+
+def parsed_or_none(text: str | None) -> datetime | None:
+    """The same of a stored text, which may be anything."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def relative(moment: datetime | None, now: datetime) -> str:
+    """`in 4 min`, `3 h ago`, `now`; empty for None."""
+    if moment is None:
+        return ""
+    distance = span(abs(moment - now))
+    if distance == "0 s":
+        return "now"
+    return f"in {distance}" if moment > now else f"{distance} ago"
+
+
+def span(duration: timedelta) -> str:
+    """In one unit: `4 min`, `3 h`, `12 d`."""
+    seconds = int(duration.total_seconds())
+    name, unit = next(((name, unit) for name, unit in _UNITS if seconds >= _TWICE * unit), _UNITS[-1])
+    return f"{seconds // unit} {name}"
+
+
+def duration(started_at: datetime | None, finished_at: datetime | None) -> str | None:
+    """How long it took: `12 ms`, `1.24 s`, then as `span`; None unless it began and ended."""
+    if started_at is None or finished_at is None:
+        return None
+    seconds = max(0.0, (finished_at - started_at).total_seconds())
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.2f} s" if seconds < 120 else span(timedelta(seconds=seconds))
+
+
+def absolute(moment: datetime) -> str:
+    """In the zone of this host, with its offset."""
+    return moment.astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+def in_zone(moment: datetime) -> str:
+    """In the zone that the moment is in, with its weekday and offset."""
+    return f"{moment:%a} {moment.isoformat(sep=' ', timespec='seconds')}"

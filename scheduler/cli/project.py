@@ -1,0 +1,54 @@
+"""The project in the current folder, opened for one command."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from scheduler.errors import ConfigurationError, did_you_mean
+
+if TYPE_CHECKING:
+    from scheduler.app import Project
+    from scheduler.store.session import SyncSession
+
+
+@contextmanager
+def opened() -> "Iterator[Project]":
+    """The project, joined to its embedded server where it has one. Raises ConfigurationError, EmbeddedPostgresError."""
+    from scheduler.app import Project
+
+    project = Project.open(Path.cwd())
+    try:
+        yield project
+    finally:
+        project.close()
+
+
+@contextmanager
+def connected() -> "Iterator[tuple[Project, SyncSession]]":
+    """The project and a session in its job database. Raises SchemaError too, unless its tables are current."""
+    with opened() as project:
+        project.require_schema()
+        session = project.session("scheduler command")
+        try:
+            yield project, session
+        finally:
+            session.close()
+
+
+def warn_of_unknown_handler(project: "Project", name: str) -> None:
+    """Say so where the project's handlers can be found and `name` isn't one of them; another worker may have it."""
+    with redirect_stdout(sys.stderr):  # what a handler's module prints is no answer of ours
+        try:
+            known = project.handlers().names
+        except ConfigurationError:
+            return
+    if known and name not in known:
+        typer.echo(
+            f"warning: No handler of this project is named {name!r}.{did_you_mean(name, known)} "
+            "It waits for a worker that has one.",
+            err=True,
+        )

@@ -1,0 +1,54 @@
+"""`scheduler workers …`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.cli.moments import relative
+from scheduler.cli.project import connected
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from scheduler.operations.overview import WorkerStatus
+
+group = typer.Typer(no_args_is_help=True, help="Processes that claim and run.")
+
+_HEADERS = (
+    *("name", "status", "state", "queues", "slots", "running", "succeeded", "failed"),
+    *("heartbeat", "started", "version"),
+)
+
+
+@group.callback()
+def about() -> None:
+    """Keep `list` a command of its own, though it is the only one."""
+
+
+@group.command("list")
+def list_workers(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the workers of the last five minutes.
+
+    Example: scheduler workers list
+    """
+    from scheduler.cli.tables import print_json, print_table
+    from scheduler.operations.overview import database_time, workers
+
+    with connected() as (_, session):
+        found, now = workers(session), database_time(session)
+    if as_json:
+        print_json(found)
+    elif found:
+        print_table(_HEADERS, (_cells(worker, now) for worker in found))
+    else:
+        typer.echo("No worker is there: start one with `scheduler run`.", err=True)
+
+
+def _cells(worker: "WorkerStatus", now: "datetime") -> "Sequence[object]":
+    w = worker
+    counts = w.pool_size, w.running_count, w.succeeded_count, w.failed_count
+    times = relative(w.heartbeat_at, now), relative(w.started_at, now)
+    return w.name, w.status, w.state, ", ".join(w.queues), *counts, *times, w.version

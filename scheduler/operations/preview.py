@@ -1,0 +1,42 @@
+"""The ticks of an expression, before there is a row."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+
+from scheduler.rules.schedule import parse
+
+COUNT = 10
+"""Ticks shown when neither an end nor a number is given."""
+AT_MOST = 10_000
+"""Ticks shown up to an end when no number is given."""
+_FOR_EVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    utc: datetime
+    local: datetime
+    """The same instant in the zone of the schedule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    ticks: tuple[Tick, ...]
+    cut: bool
+    """There are more than `AT_MOST`, and nobody said how many are wanted."""
+
+
+def preview(
+    expression: str, timezone: str, *, after: datetime, until: datetime | None = None, count: int | None = None
+) -> Preview:
+    """The ticks in [after, until), both aware; at most `count` of them. `@every` counts from `after`.
+
+    Raises ScheduleError.
+    """
+    schedule = parse(expression, timezone, anchor=after)
+    found = schedule.between(after, until or _FOR_EVER)
+    wanted = count if count is not None else AT_MOST if until is not None else COUNT
+    ticks = tuple(Tick(tick, tick.astimezone(schedule.zone)) for tick in islice(found, wanted))
+    cut = count is None and until is not None and next(found, None) is not None
+    return Preview(ticks, cut)

@@ -1,0 +1,81 @@
+"""What every command has in common: help, mistakes, exit codes."""
+
+import pytest
+
+from scheduler.cli.root import root
+from tests.cli.conftest import Command
+
+COMMANDS = [
+    ("run",),
+    ("migrate",),
+    *(("cron", name) for name in ("add", "list", "preview")),
+    *(("jobs", name) for name in ("enqueue", "list", "show")),
+    ("workers", "list"),
+    ("db", "url"),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_each_command_explains_itself_with_an_example(scheduler: Command, command: tuple[str, ...]) -> None:
+    code, out, err = scheduler(*command, "--help")
+    assert (code, err) == (0, "")
+    example = " ".join(out.partition("Example: ")[2].split())
+    assert f"scheduler {' '.join(command)}" in example
+
+
+def test_no_command_is_left_out_above() -> None:
+    alone = {(command.callback.__name__,) for command in root.registered_commands if command.callback}
+    grouped = {
+        (group.name, command.name or command.callback.__name__)
+        for group in root.registered_groups
+        if group.typer_instance
+        for command in group.typer_instance.registered_commands
+        if command.callback
+    }
+    assert alone | grouped == set(COMMANDS)
+
+
+def test_nothing_asked_shows_the_help(scheduler: Command) -> None:
+    code, out, err = scheduler()
+    assert code == 2
+    assert "Commands:" in out + err
+
+
+def test_the_version(scheduler: Command) -> None:
+    from scheduler import __version__
+
+    assert scheduler("--version").out == f"scheduler {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["rnu"], "Did you mean 'run'?"),
+        (["cron", "lst"], "Did you mean 'list'?"),
+        (["jobs", "list", "--staus", "FAILED"], "--status"),
+        (["jobs", "list", "--status", "faild"], "Did you mean 'FAILED'?"),
+        (["run", "--only", "plannr"], "'planner'"),
+    ],
+    ids=" ".join,
+)
+def test_a_mistyped_name_is_told_the_right_one(scheduler: Command, arguments: list[str], hint: str) -> None:
+    code, out, err = scheduler(*arguments)
+    assert (code, out) == (2, "")
+    assert hint in err
+
+
+@pytest.mark.parametrize("command", [("run",), ("cron", "list"), ("migrate",), ("db", "url")], ids=" ".join)
+def test_without_a_database_both_choices_are_named(scheduler: Command, command: tuple[str, ...]) -> None:
+    code, out, err = scheduler(*command)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: No database is configured")
+    assert "SCHEDULER_DATABASE_URL=" in err
+    assert "scheduler run --embedded" in err
+
+
+def test_an_interruption_is_quiet(online: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scheduler.operations.cron_jobs.statuses", interrupted)
+    assert tuple(online("cron", "list")) == (130, "", "")
