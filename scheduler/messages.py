@@ -135,6 +135,8 @@ def configure(
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
+    # The driver writes plain lines of its own when a server freezes; `loop.failed` tells that story already.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
 
 
 class TextFormatter(logging.Formatter):

@@ -11,7 +11,7 @@ import keyword
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -53,9 +53,7 @@ def discover(sources: Sequence[str], project: Path) -> HandlerRegistry:
 
 
 def _start_anew(project: Path) -> None:
-    for name in [name for name in sys.modules if any(_is_at_or_below(name, opened) for opened in _opened.packages)]:
-        del sys.modules[name]
-    forget(_opened.packages)
+    _unload(_opened.packages)
     _opened.packages.clear()
     if _opened.path in sys.path:
         sys.path.remove(_opened.path)
@@ -63,6 +61,12 @@ def _start_anew(project: Path) -> None:
     if _opened.path:
         sys.path.insert(0, _opened.path)
     importlib.invalidate_caches()
+
+
+def _unload(packages: Collection[str]) -> None:
+    for name in [name for name in sys.modules if any(_is_at_or_below(name, package) for package in packages)]:
+        del sys.modules[name]
+    forget(packages)
 
 
 def _is_at_or_below(name: str, package: str) -> bool:
@@ -99,7 +103,9 @@ def _find(module: str, project: Path) -> ModuleSpec | None:
 
 def _import_folder(folder: Path, project: Path) -> str:
     package = _name_for(folder, project)
-    if package not in sys.modules:
+    loaded = sys.modules.get(package)
+    if loaded is None or list(map(_real, loaded.__path__)) != [str(folder)]:
+        _unload([package])  # another project's, found under the same name in this process before
         _open_package(package, folder)
     _import_all(package, [folder], project)
     return package

@@ -15,7 +15,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["run", "test", "check", "fix", "schema", "scheduler"]
+COMMANDS = ["run", "test", "bench", "check", "fix", "schema", "scheduler"]
 
 
 @pytest.fixture

@@ -1,0 +1,25 @@
+"""`scheduler run` with statements that were broken on purpose: a check that stays green on it checks nothing.
+
+python sabotaged.py '[["settle_success", "AND e.claim_token = o.token", ""]]' run
+"""
+
+import json
+import sys
+from unittest.mock import patch
+
+from scheduler.cli import main
+from scheduler.store import statements
+
+
+def sabotage(edits: list[tuple[str, str, str]]) -> None:
+    """Replace a part of named statements, in this process."""
+    texts = dict(statements._texts())
+    for name, sound, broken in edits:
+        assert sound in texts[name], f"{name} no longer says {sound!r}"
+        texts[name] = texts[name].replace(sound, broken)
+    patch.object(statements, "_texts", return_value=texts).start()
+
+
+if __name__ == "__main__":
+    sabotage(json.loads(sys.argv.pop(1)))
+    main()
