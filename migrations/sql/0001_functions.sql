@@ -220,12 +220,12 @@ BEGIN
     END IF;
     -- Keyed rows: the key's lock first, the count in the next statement, so that no claim counts a stale snapshot.
     FOR candidate IN
-        SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, 1) AS at_once FROM job_executions e
+        SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, 1) AS at_once, e.tableoid AS relation FROM job_executions e
         WHERE e.queue = claim_jobs.queue AND e.status = 'PENDING' AND e.concurrency_key IS NOT NULL AND e.available_at <= (SELECT job_now())
           AND (SELECT count(*) FROM job_executions r WHERE r.concurrency_key = e.concurrency_key AND r.status = 'RUNNING') < coalesce(e.concurrency_limit, 1)
         ORDER BY e.priority DESC, e.available_at, e.id LIMIT n FOR UPDATE SKIP LOCKED
     LOOP
-        CONTINUE WHEN NOT pg_try_advisory_xact_lock('job_executions'::regclass::oid::integer, hashtext(candidate.concurrency_key));
+        CONTINUE WHEN NOT pg_try_advisory_xact_lock(hashtextextended(candidate.concurrency_key, candidate.relation::bigint));
         CONTINUE WHEN (SELECT count(*) FROM job_executions r WHERE r.concurrency_key = candidate.concurrency_key AND r.status IN ('PENDING', 'RUNNING')
                        AND (r.status = 'RUNNING' OR r.id = ANY(ids))) >= candidate.at_once;
         ids := ids || candidate.id;
@@ -236,7 +236,7 @@ BEGIN
         ORDER BY e.priority DESC, e.available_at, e.id LIMIT n - coalesce(cardinality(ids), 0) FOR UPDATE SKIP LOCKED);
     RETURN QUERY
         UPDATE job_executions e
-        SET status = 'RUNNING', attempt = e.attempt + 1, claimed_by = worker, claim_token = token, started_at = job_now(),
+        SET status = 'RUNNING', attempt = least(e.attempt, 2147483646) + 1, claimed_by = worker, claim_token = token, started_at = job_now(),
             timeout_seconds = coalesce(e.timeout_seconds, 300), max_retry = coalesce(e.max_retry, 3),
             retry_backoff = coalesce(e.retry_backoff, 'exponential'), retry_delay_seconds = coalesce(e.retry_delay_seconds, 2)
         WHERE e.id = ANY(ids)
@@ -254,7 +254,8 @@ COMMENT ON FUNCTION complete_job IS 'Records SUCCESS. NULL means that the claim 
 CREATE FUNCTION fail_job(id bigint, token uuid, error text) RETURNS text LANGUAGE sql SET search_path FROM CURRENT AS $$
     UPDATE job_executions e
     SET status = CASE WHEN e.cancel_requested_at IS NOT NULL THEN 'CANCELLED' WHEN e.retry_count + 1 < e.max_retry THEN 'PENDING' ELSE 'FAILED' END,
-        retry_count = e.retry_count + 1, suspect = false, error = fail_job.error,
+        retry_count = e.retry_count + 1, suspect = false,
+        error = CASE WHEN e.cancel_requested_at IS NULL THEN fail_job.error ELSE coalesce(e.cancel_reason, 'cancelled by request') END,
         errors = job_errors_with(e.errors, jsonb_build_object('attempt', e.attempt, 'outcome', 'failure', 'at', job_now(), 'worker', e.claimed_by, 'error', left(fail_job.error, 8192))),
         finished_at = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry THEN NULL ELSE job_now() END,
         available_at = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry

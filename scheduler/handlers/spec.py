@@ -1,6 +1,5 @@
 """A handler as it was declared: everything a worker knows of it."""
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,13 +18,14 @@ BackoffName = Literal["fixed", "linear", "exponential"]
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
 _MAX_RETRY_LIMIT = 1000
 _MAX_RETRY_DELAY = 86_400
+_MAX_TIMEOUT = 31_622_400  # a year, as in the CHECK of the tables
 
 
 class HandlerOptions(TypedDict, total=False):
     """What may follow the name in `@handler(name, …)`. Rows override the first four."""
 
     timeout: float | None
-    """Seconds an attempt may take, above 0. Default 300."""
+    """Seconds an attempt may take, above 0, up to 31,622,400 (a year). Default 300."""
     max_retry: int | None
     """How often an execution may fail in all, 0 to 1,000; 0 and 1 both mean no second try. Default 3."""
     retry_backoff: Backoff | BackoffName | None
@@ -108,8 +108,8 @@ def _policy(what: str, options: HandlerOptions) -> HandlerPolicy:
     if max_retry is not None and not (_is_number(max_retry, int) and 0 <= max_retry <= _MAX_RETRY_LIMIT):
         raise ConfigurationError(f"{what}: max_retry must be a whole number from 0 to {_MAX_RETRY_LIMIT}.")
     timeout = options.get("timeout")
-    if timeout is not None and not (_is_number(timeout) and 0 < timeout < math.inf):
-        raise ConfigurationError(f"{what}: timeout must be a number of seconds above 0.")
+    if timeout is not None and not (_is_number(timeout) and 0 < timeout <= _MAX_TIMEOUT):
+        raise ConfigurationError(f"{what}: timeout must be a number of seconds above 0, up to {_MAX_TIMEOUT}.")
     delay = options.get("retry_delay")
     if delay is not None and not (_is_number(delay) and 0 <= delay <= _MAX_RETRY_DELAY):
         raise ConfigurationError(f"{what}: retry_delay must be a number of seconds from 0 to {_MAX_RETRY_DELAY}.")

@@ -88,7 +88,7 @@ class Claimer:
             unkeyed = await self._take(self.executions.claim, queue, n - len(claims), bounds)
             if full:
                 queue.full_look_at = monotonic() + FULL_LOOK_SECONDS
-            _raise_bounds(queue, unkeyed)
+            _move_bounds(queue, unkeyed, full=full)
             claims += unkeyed
         return claims
 
@@ -107,9 +107,13 @@ class Claimer:
         self.tokens.difference_update({claim.token for claim in claims})
 
 
-def _raise_bounds(queue: _Queue, claims: Sequence[Claim]) -> None:
-    """A level's next claim begins a little below the newest row taken from it: what lies before are dead entries."""
+def _move_bounds(queue: _Queue, claims: Sequence[Claim], *, full: bool) -> None:
+    """A level's next claim begins a little below the newest row taken from it: what lies before are dead entries.
+
+    Down only after a full look: after a jump of the database's clock, for one, everything waits below the bound.
+    """
     bounds = queue.bounds
     for claim in claims:
         level = LEVELS[0] - claim.priority
-        bounds[level] = max(bounds[level], claim.available_at - BOUND_SLACK_SECONDS)
+        bound = claim.available_at - BOUND_SLACK_SECONDS
+        bounds[level] = bound if full else max(bounds[level], bound)

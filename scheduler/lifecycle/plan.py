@@ -5,7 +5,7 @@ inserted, and the cursors `next_run_at` and `planned_until` move. A unique index
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -42,45 +42,53 @@ class _Due:
     key: str | None
 
 
+_Planned = tuple[_Due, list[TickRow]]
+
+
 async def plan(session: Session) -> Report:
     """Plan what is due now, at most `BATCH` cron jobs of it; a row that the database refuses is set aside alone."""
-    try:
-        return await _plan(session, BATCH)
-    except RowRefused:
-        pass
-    try:
-        return await _plan(session, 1)
-    except RowRefused as error:
-        await _set_aside(session, str(error))
-        return Report(1, 0, more=True)
-
-
-async def _plan(session: Session, n: int) -> Report:
     async with session.transaction() as transaction:
-        seconds, rows = await store.lock_due(transaction, n)
-        if not rows:
-            return Report(0, 0, more=False)
-        due = [d for row in rows if (d := await _look_at(transaction, row, datetime.fromtimestamp(seconds, UTC)))]
-        open_now = await store.unfinished(transaction, [d.key for d in due if d.key is not None and d.plan.due])
-        await store.replace_unfinished(
-            transaction, [d.key for d in due if d.key is not None and _replaces(d, open_now)]
-        )
-        planned = [(d, list(_ticks(d, open_now))) for d in due]
-        await store.insert_ticks(transaction, [tick for _, ticks in planned for tick in ticks])
-        await store.advance(transaction, [_cursor(d, ticks) for d, ticks in planned], tzdata_version())
+        seconds, rows = await store.lock_due(transaction, BATCH)
+        now = datetime.fromtimestamp(seconds, UTC)
+        due = [d for row in rows if (d := await _look_at(transaction, row, now))]
+        planned = await _write(transaction, due)
         if failpoints.armed:
             failpoints.hit("before_plan_commit")
     executions = sum(tick.error is None for _, ticks in planned for tick in ticks)
+    _log(planned, executions)
+    return Report(len(rows), executions, more=len(rows) == BATCH)
+
+
+async def _write(transaction: Transaction, due: Sequence[_Due]) -> list[_Planned]:
+    """Write what is due. If the database refuses it, then in halves, until the row to blame is set aside alone."""
+    if not due:
+        return []
+    try:
+        async with transaction.savepoint():
+            return await _write_all(transaction, due)
+    except RowRefused as error:
+        if len(due) == 1:
+            await _refuse(transaction, due[0].cron_job, str(error).partition("\n")[0])
+            return []
+    middle = len(due) // 2
+    return await _write(transaction, due[:middle]) + await _write(transaction, due[middle:])
+
+
+async def _write_all(transaction: Transaction, due: Sequence[_Due]) -> list[_Planned]:
+    open_now = await store.unfinished(transaction, [d.key for d in due if d.key is not None and d.plan.due])
+    await store.replace_unfinished(transaction, [d.key for d in due if d.key is not None and _replaces(d, open_now)])
+    planned = [(d, list(_ticks(d, open_now))) for d in due]
+    await store.insert_ticks(transaction, [tick for _, ticks in planned for tick in ticks])
+    await store.advance(transaction, [_cursor(d, ticks) for d, ticks in planned], tzdata_version())
+    return planned
+
+
+def _log(planned: Sequence[_Planned], executions: int) -> None:
+    for due, ticks in planned:
+        if due.plan.skipped is not None:
+            log("planner.skipped", name=due.cron_job.name, count=due.plan.skipped.count, reason=ticks[0].error)
     if executions:
-        log("planner.planned", count=executions, cron_jobs=len(due))
-    return Report(len(rows), executions, more=len(rows) == n)
-
-
-async def _set_aside(session: Session, reason: str) -> None:
-    async with session.transaction() as transaction:
-        _, rows = await store.lock_due(transaction, 1)
-        for row in rows:
-            await _refuse(transaction, row, reason)
+        log("planner.planned", count=executions, cron_jobs=len(planned))
 
 
 async def _refuse(transaction: Transaction, row: CronJob, reason: str) -> None:
@@ -139,7 +147,6 @@ def _ticks(due: _Due, open_now: Mapping[str, Unfinished]) -> Iterator[TickRow]:
         span = planned.skipped
         count = f"more than {span.count}" if span.more else f"{span.count}"
         reason = f"missed: {count} ticks fell due while nothing was planning (catch_up '{row.catch_up}')"
-        log("planner.skipped", name=row.name, count=span.count, reason=reason)
         yield TickRow(row, span.first, span.first, skipped_count=span.count, skipped_until=span.last, error=reason)
     open_key = open_now.get(due.key, _NOTHING) if due.key is not None else _NOTHING
     decisions = overlap.decide_all(

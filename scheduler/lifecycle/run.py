@@ -95,8 +95,11 @@ class Attempt:
         self.context.cancel(reason)
 
     def hand_back(self, reason: str) -> None:
-        """Interrupt it; unless it ends with success, the execution goes back without using up a try."""
-        if not self.over:
+        """Interrupt it; unless it ends with success, the execution goes back without using up a try.
+
+        One whose time was up before that is on its way out already, and stays a timeout.
+        """
+        if not self.over and self._stopping is not OutcomeKind.TIMEOUT:
             self._stop(OutcomeKind.HANDED_BACK, reason)
 
     def give_up_waiting(self) -> None:

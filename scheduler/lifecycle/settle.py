@@ -16,7 +16,7 @@ from uuid import UUID
 from scheduler import failpoints
 from scheduler.model import FINAL, Claim, Outcome, Status, Transition
 from scheduler.rules.outcome import decide
-from scheduler.store.executions import Executions, Settlement, Success
+from scheduler.store.executions import Executions, Pair, Settlement, Success
 from scheduler.store.session import RowRefused
 
 MAX_BATCH = 1000
@@ -67,30 +67,38 @@ class Settler:
         await self._idle.wait()
 
     async def flush(self) -> None:
-        """Write what waits, once. Raises what a broken connection raises; nothing is lost, so call it again."""
+        """Write what waits, once. Raises what the database raises; nothing is lost, so call it again."""
         batch = self._waiting[:MAX_BATCH]
         if failpoints.armed:
             failpoints.hit("before_settle")
-        await self._write_all(batch)
-        del self._waiting[: len(batch)]
+        refused = await self._write_all(batch)
+        self._waiting[: len(batch)] = [s for s in batch if _pair(s) in refused]
         if not self._waiting:
             self._wanted.clear()
             self._idle.set()
-        if batch:
-            self.on_settled(batch)
+        if answered := [s for s in batch if _pair(s) not in refused]:
+            self.on_settled(answered)
+        for error in refused.values():
+            raise error
 
-    async def _write_all(self, batch: Sequence[Settled]) -> None:
+    async def _write_all(self, batch: Sequence[Settled]) -> dict[Pair, Exception]:
+        """Say of each what became of it; those that can't be written in any form, and why."""
         successes = [_success(s) for s in batch if s.transition.status is Status.SUCCESS]
         others = [_settlement(s) for s in batch if s.transition.status is not Status.SUCCESS]
-        written: dict[int, Status] = {}
+        written, refused = dict[Pair, Status](), dict[Pair, Exception]()
         if successes:
-            written |= await _write(self.executions.settle_successes, successes, _storable_success)
+            written |= await _write(self.executions.settle_successes, successes, _storable_success, refused)
         if others:
-            written |= await _write(self.executions.settle_others, others, _storable_settlement)
-        missing = [s for s in batch if s.claim.id not in written]
+            written |= await _write(self.executions.settle_others, others, _storable_settlement, refused)
+        missing = [s for s in batch if _pair(s) not in written]
         rows = await self.executions.read([s.claim.id for s in missing]) if missing else {}
         for settled in batch:
-            settled.status = written.get(settled.claim.id) or _recognised(settled, rows.get(settled.claim.id))
+            settled.status = written.get(_pair(settled)) or _recognised(settled, rows.get(settled.claim.id))
+        return refused
+
+
+def _pair(settled: Settled) -> Pair:
+    return settled.claim.id, settled.claim.token
 
 
 def _success(settled: Settled) -> Success:
@@ -130,18 +138,36 @@ def _recognised(settled: Settled, row: tuple[Status, UUID | None, int] | None) -
 
 
 async def _write(
-    write: Callable[[Sequence[Item]], Awaitable[dict[int, Status]]],
+    write: Callable[[Sequence[Item]], Awaitable[dict[Pair, Status]]],
     batch: Sequence[Item],
     storable: Callable[[Item], Item],
-) -> dict[int, Status]:
-    """Write a batch; if the database refuses what is in it, find the row that is to blame and store that one poorer."""
+    refused: dict[Pair, Exception],
+) -> dict[Pair, Status]:
+    """Write a batch; if the database refuses what is in it, find the row that is to blame and store that one poorer.
+
+    Even so a row may be refused, by a trigger of the user's for one: it goes to `refused` and holds up no other.
+    """
     try:
         return await write(batch)
     except RowRefused:
         if len(batch) == 1:
-            return await write([storable(batch[0])])
+            return await _write_poorer(write, batch[0], storable, refused)
     middle = len(batch) // 2
-    return await _write(write, batch[:middle], storable) | await _write(write, batch[middle:], storable)
+    first = await _write(write, batch[:middle], storable, refused)
+    return first | await _write(write, batch[middle:], storable, refused)
+
+
+async def _write_poorer(
+    write: Callable[[Sequence[Item]], Awaitable[dict[Pair, Status]]],
+    item: Item,
+    storable: Callable[[Item], Item],
+    refused: dict[Pair, Exception],
+) -> dict[Pair, Status]:
+    try:
+        return await write([storable(item)])
+    except RowRefused as error:
+        refused[item.id, item.token] = error
+        return {}
 
 
 def _storable_success(success: Success) -> Success:

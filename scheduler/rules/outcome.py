@@ -5,6 +5,9 @@ from typing import assert_never
 from scheduler.model import Claim, Outcome, OutcomeKind, Status, Transition
 from scheduler.rules.retry import delay_seconds, jittered
 
+MOST_FAILURES = 2**31 - 1
+"""What `retry_count` can hold; a row written by hand may begin there."""
+
 
 def decide(claim: Claim, outcome: Outcome, *, chance: float) -> Transition:
     """What becomes of the row that `claim` holds, with `chance` in [0, 1) for the jitter.
@@ -32,7 +35,7 @@ def decide(claim: Claim, outcome: Outcome, *, chance: float) -> Transition:
 
 
 def _failed(claim: Claim, outcome: Outcome, final: Status, chance: float) -> Transition:
-    failures = claim.retry_count + 1
+    failures = min(claim.retry_count + 1, MOST_FAILURES)
     lost = outcome.kind is OutcomeKind.LOST
     if outcome.permanent or failures >= claim.max_retry:
         return Transition(final, failures, suspect=lost, error=outcome.error, records_error=True)

@@ -18,6 +18,7 @@ from scheduler.clock import monotonic
 from scheduler.messages import log
 from scheduler.model import WorkerStatus
 from scheduler.services.loop import first_line
+from scheduler.store.executions import Pair
 from scheduler.store.workers import Counters, OwnWorker, Registration
 
 RETRY_SECONDS = 1.0
@@ -26,7 +27,6 @@ SAFETY = 0.1
 BLOCKED_SECONDS = 5.0
 """The event loop is reported when it has not answered for this long."""
 
-Pair = tuple[int, UUID]
 Argument = TypeVar("Argument")
 
 
@@ -70,6 +70,8 @@ class Heartbeat:
         self.last_success: float | None = None
         self._stopping = Event()
         self._acknowledged = Event()
+        self._gave_up = Event()
+        self._kept = False
         self._sent = 0.0
         self._reported_block = False
         self._thread = Thread(target=self._run, name="scheduler-heartbeat", daemon=True)
@@ -104,10 +106,29 @@ class Heartbeat:
                 pass
             self._leave(worker, WorkerStatus.LOST)
 
+    async def watch_round(self) -> None:
+        """In the event loop: let go of a lease whose heartbeat hangs, waiting for a server that doesn't answer."""
+        await asyncio.sleep(self.registration.lease * SAFETY / 2)
+        if self._kept and self._expired():
+            self._gave_up.set()
+            self._let_go(self._silence())
+
+    def _begin(self, worker: UUID) -> None:
+        self._kept = True
+        self.keeper.lease_begins(worker)
+
     def _let_go(self, reason: str) -> None:
         """In the event loop: everything is dropped, so the next incarnation may begin."""
-        self.keeper.lease_lost(reason)
+        if self._kept:
+            self._kept = False
+            self.keeper.lease_lost(reason)
         self._acknowledged.set()
+
+    def _expired(self) -> bool:
+        return monotonic() > self._sent + self.registration.lease * (1 - SAFETY)
+
+    def _silence(self) -> str:
+        return f"no heartbeat got through for {monotonic() - self._sent:.0f} s"
 
     def _register(self) -> UUID | None:
         """A new incarnation, however long it takes; None when stopped before."""
@@ -120,13 +141,13 @@ class Heartbeat:
                 self._failed(error)
                 continue
             self.last_success = monotonic()
-            self._tell(self.keeper.lease_begins, worker)
+            self._gave_up.clear()
+            self._tell(self._begin, worker)
             return worker
         return None
 
     def _renew(self, worker: UUID) -> str | None:
         """Renew until stopped (None) or lost (the reason)."""
-        lease = self.registration.lease
         next_beat = self._sent + self.interval
         while not self._stopping.wait(max(0.0, min(1.0, next_beat - monotonic()))):
             if reason := self._blocked():
@@ -144,8 +165,8 @@ class Heartbeat:
                 else:
                     self._sent = self.last_success = sent
                     next_beat = sent + self.interval
-            if monotonic() > self._sent + lease * (1 - SAFETY):
-                return f"no heartbeat got through for {monotonic() - self._sent:.0f} s"
+            if self._gave_up.is_set() or self._expired():
+                return self._silence()
         return None
 
     def _beat(self, worker: UUID) -> bool:
@@ -153,6 +174,8 @@ class Heartbeat:
         if not self.own.heartbeat(worker, self.registration.lease, self.status, self.keeper.counters()):
             return False
         before = self.keeper.memory()
+        if self._gave_up.is_set():  # what is held was begun and dropped: the rescuer counts it as a try
+            return True
         held = self.own.held(worker)
         after = self.keeper.memory()
         known, tokens = before.held | after.held, before.tokens | after.tokens

@@ -9,6 +9,8 @@ from scheduler.store.cron_jobs import CronJobs
 from scheduler.store.session import Session
 
 POLL_SECONDS = 1.0
+HELD_SECONDS = 0.02
+"""How soon to look again when what is due is being planned by somebody else."""
 
 
 class Planner:
@@ -42,4 +44,6 @@ class Planner:
 
     async def _until_next_tick(self) -> float:
         seconds = await self.cron_jobs.next_tick()
-        return POLL_SECONDS if seconds is None else min(POLL_SECONDS, max(0.0, seconds))
+        if seconds is None:
+            return POLL_SECONDS
+        return min(POLL_SECONDS, seconds) if seconds > 0 else HELD_SECONDS

@@ -9,6 +9,7 @@ import asyncio
 from scheduler import failpoints
 from scheduler.clock import monotonic
 from scheduler.messages import log
+from scheduler.services.wakeups import Wakeups
 from scheduler.store.executions import Executions
 from scheduler.store.session import Session
 from scheduler.store.workers import Workers
@@ -19,9 +20,9 @@ CLOCK_STEP_SECONDS = 2.0
 
 
 class Rescuer:
-    def __init__(self, session: Session, *, steady_seconds: float) -> None:
+    def __init__(self, session: Session, wakeups: Wakeups, *, steady_seconds: float) -> None:
         """`steady_seconds`: how long connection and clock must have been steady before it judges."""
-        self.session, self.steady_seconds = session, steady_seconds
+        self.session, self.wakeups, self.steady_seconds = session, wakeups, steady_seconds
         self.executions, self.workers = Executions(session), Workers(session)
         self._steady_since = monotonic()
         self._opened = -1
@@ -46,6 +47,7 @@ class Rescuer:
                 ids=", ".join(str(id_) for id_, _ in rescued[:20]) + (" …" if len(rescued) > 20 else ""),
             )
             total += len(rescued)
+            self.wakeups.ring()
         return total
 
     async def _steady(self) -> bool:

@@ -17,14 +17,18 @@ from scheduler.messages import log
 from scheduler.model import Claim, Outcome, OutcomeKind, Status
 from scheduler.rules.retry import delay_seconds
 from scheduler.services.execution_log import ExecutionLog
-from scheduler.services.heartbeat import Memory, Pair
+from scheduler.services.heartbeat import Memory
 from scheduler.services.wakeups import Wakeups
-from scheduler.store.executions import Executions
+from scheduler.store.executions import Executions, Pair
 from scheduler.store.workers import Counters, Workers
 
 AHEAD_SECONDS = 1.0
 """At most this much measured work is claimed before there is a slot for it."""
 FIRST_POLL_SECONDS = 0.05
+TRANSIT_SECONDS = 0.01
+"""By how much one statement may have been longer on its way to the server than another."""
+WAKE_SECONDS = 1.0
+"""How long a worker is notified after it asked for it; see the statement stay_awake."""
 RENEW_WAKE_SECONDS = 0.5
 PULSE_SECONDS = 0.5
 INTERRUPT_SECONDS = 0.75
@@ -80,6 +84,8 @@ class Worker:
         self._attempts: dict[Pair, Attempt] = {}
         self._buffer: deque[Claim] = deque()
         self._buffered_at = 0.0
+        self._returning: dict[Pair, Claim] = {}
+        """Being handed back: whether or not the database has answered, never to be begun here."""
         self._ended_overdue: list[Claim] = []
         self._slots_used = 0
         self._mean_seconds: float | None = None
@@ -98,7 +104,7 @@ class Worker:
         attempts = list(self._attempts.items())
         return Memory(
             frozenset(list(self._held)),
-            frozenset(pair for pair, attempt in attempts if not attempt.over),
+            frozenset(pair for pair, attempt in attempts if not (attempt.over or attempt.silent)),
             frozenset(list(claimer.tokens) if claimer is not None else ()),
         )
 
@@ -122,16 +128,18 @@ class Worker:
         """Stop everything and tell nobody: the rows are the rescuer's now."""
         log("worker.lease_lost", reason=reason, running=len(self._attempts))
         self.claimer = None
-        for claim in self._buffer:
-            self._held.pop((claim.id, claim.token), None)
+        for pair in [*((claim.id, claim.token) for claim in self._buffer), *self._returning]:
+            self._held.pop(pair, None)
         self._buffer.clear()
+        self._returning.clear()
         self.claims_lost([pair for pair, attempt in self._attempts.items() if not attempt.over])
 
     def claims_lost(self, pairs: Sequence[Pair]) -> None:
         """These rows are not ours any more: stop their attempts."""
         for pair in pairs:
             self._held.pop(pair, None)
-            if (attempt := self._attempts.get(pair)) is not None and not attempt.over:
+            attempt = self._attempts.get(pair)
+            if attempt is not None and not (attempt.over or attempt.silent):
                 log("execution.stale", id=attempt.claim.id, attempt=attempt.claim.attempt)
                 attempt.abandon("the lease is lost")
 
@@ -151,6 +159,7 @@ class Worker:
             self._room.clear()
             await self._room.wait()
             return
+        looked_at = monotonic()
         claims = await claimer.claim(room)
         self.looks += 1
         self._found_nothing = not claims
@@ -158,7 +167,7 @@ class Worker:
         if claims:
             self._accept(claimer, claims)
         else:
-            await self._sleep(claimer)
+            await self._sleep(claimer, looked_at)
 
     def _wanted(self) -> int:
         """How many rows to claim now: free slots, and what they will have done within a second."""
@@ -182,18 +191,23 @@ class Worker:
         self._buffer.extend(claims)
         self._start()
 
-    async def _sleep(self, claimer: Claimer) -> None:
+    async def _sleep(self, claimer: Claimer, looked_at: float) -> None:
         """Nothing was found. Ask to be woken, look again a few times, then sleep until there may be something."""
         until = monotonic() + self._poll
         self._poll = min(self.options.poll_interval_seconds, self._poll * 2)
-        next_available = await self.claims.next_available(self.options.queues)
+        since = monotonic() - looked_at + TRANSIT_SECONDS
+        next_available = await self.claims.next_available(self.options.queues, since=since)
         if next_available is not None:
             until = min(until, monotonic() + max(0.0, next_available))
         rang = False
         while not rang and (left := until - monotonic()) > 0 and not self.draining and claimer is self.claimer:
-            if monotonic() > self._woken_until - RENEW_WAKE_SECONDS:
-                self._woken_until = monotonic() + 1.0
+            asked_at = monotonic()
+            if asked_at > self._woken_until - RENEW_WAKE_SECONDS:
                 await self.workers.stay_awake(claimer.worker)
+                if asked_at > self._woken_until:  # what came while nobody was to be notified is found by looking
+                    until = min(until, asked_at + FIRST_POLL_SECONDS)
+                self._woken_until = asked_at + WAKE_SECONDS
+                left = until - monotonic()
             rang = await self.bell.wait(min(left, RENEW_WAKE_SECONDS))
         if rang:
             claimer.look_at_keys()
@@ -254,6 +268,8 @@ class Worker:
             if one.claim.concurrency_key is not None and self.claimer is not None:
                 self.claimer.look_at_keys()
                 self.bell.ring()
+            elif one.status is Status.PENDING:  # it may be available sooner than what we sleep for
+                self.bell.ring()
         self.log.settled(batch)
         self._changed.set()
 
@@ -298,25 +314,19 @@ class Worker:
 
     async def _return_stale_buffer(self) -> None:
         """Every slot is taken by longer work than was measured: let others have what waits here."""
-        if (
-            self._buffer
-            and self._slots_used >= self.options.pool_size
-            and monotonic() - self._buffered_at > 2 * AHEAD_SECONDS
-        ):
+        waits_too_long = self._buffer and monotonic() - self._buffered_at > 2 * AHEAD_SECONDS
+        if self._returning or (waits_too_long and self._slots_used >= self.options.pool_size):
             await self._return_buffer()
 
     async def _return_buffer(self) -> None:
         """Hand back what was claimed and not begun."""
-        claims = list(self._buffer)
+        self._returning |= {(claim.id, claim.token): claim for claim in self._buffer}
         self._buffer.clear()
-        if claims:
-            try:
-                returned = await self.upkeep.release(claims)
-            except Exception:
-                self._buffer.extendleft(reversed(claims))
-                raise
-            self.handed_back += sorted(returned)
+        if self._returning:
+            claims = list(self._returning.values())
+            self.handed_back += sorted(await self.upkeep.release(claims))
             for claim in claims:
+                self._returning.pop((claim.id, claim.token), None)
                 self._held.pop((claim.id, claim.token), None)
 
     async def _hold_back_overdue(self) -> None:
@@ -386,11 +396,11 @@ class Worker:
 
     async def found_nothing(self) -> bool:
         """Wait for a full look at all queues; True if it found nothing while nothing ran here."""
-        if self.claimer is not None:
-            self.claimer.look_everywhere()
-        self.bell.ring()
-        looks = self.looks
-        while self.looks == looks:
+        enough = self.looks + 2  # the one under way may have begun before
+        while self.looks < enough:
+            if self.claimer is not None:
+                self.claimer.look_everywhere()
+            self.bell.ring()
             self._changed.clear()
             await self._changed.wait()
         return self._found_nothing and not (self._held or self._attempts or len(self.settler))

@@ -12,6 +12,9 @@ LEVELS = list(range(9, -10, -1))
 """The 19 priorities, highest first."""
 NO_BOUND = [float("-inf")] * len(LEVELS)
 
+Pair = tuple[int, UUID]
+"""The id and the token of one claim: the fence."""
+
 
 @dataclass(frozen=True, slots=True)
 class Success:
@@ -67,7 +70,7 @@ class Executions:
         async with self.session.transaction() as transaction:
             locked = await transaction.run(
                 "lock_keyed",
-                {"queue": queue, "n": n, "levels": LEVELS, "bounds": list(bounds), "schema": self.session.schema},
+                {"queue": queue, "n": n, "levels": LEVELS, "bounds": list(bounds)},
             )
             if not locked:
                 return []
@@ -89,13 +92,13 @@ class Executions:
         """What claims with an unknown answer took."""
         return _in_order(await self.session.run("find_claimed", {"worker": worker, "tokens": list(tokens)}))
 
-    async def next_available(self, queues: Sequence[str]) -> float | None:
-        """Seconds until the next waiting row of these queues becomes available."""
-        rows = await self.session.run("next_available", {"queues": list(queues), "levels": LEVELS})
+    async def next_available(self, queues: Sequence[str], *, since: float = 0.0) -> float | None:
+        """Seconds until the next row of these queues becomes available; not above 0 if one did in the last `since`."""
+        rows = await self.session.run("next_available", {"queues": list(queues), "levels": LEVELS, "since": since})
         return _seconds(rows)
 
-    async def settle_successes(self, batch: Sequence[Success]) -> dict[int, Status]:
-        """The rows that were written, by id; a row that is missing was not ours any more."""
+    async def settle_successes(self, batch: Sequence[Success]) -> dict[Pair, Status]:
+        """The claims that were written, by id and token; one that is missing was not ours any more."""
         rows = await self.session.run(
             "settle_success",
             {
@@ -105,10 +108,10 @@ class Executions:
                 "results": [s.result for s in batch],
             },
         )
-        return {row[0]: Status.SUCCESS for row in rows}
+        return {(row[0], row[1]): Status(row[2]) for row in rows}
 
-    async def settle_others(self, batch: Sequence[Settlement]) -> dict[int, Status]:
-        """The status that each written row has now, by id; a row that is missing was not ours any more."""
+    async def settle_others(self, batch: Sequence[Settlement]) -> dict[Pair, Status]:
+        """The status that each written row has now, by id and token; one that is missing was not ours any more."""
         rows = await self.session.run(
             "settle_other",
             {
@@ -123,7 +126,7 @@ class Executions:
                 "entries": [s.entry for s in batch],
             },
         )
-        return {row[0]: Status(row[1]) for row in rows}
+        return {(row[0], row[1]): Status(row[2]) for row in rows}
 
     async def read(self, ids: Sequence[int]) -> Mapping[int, tuple[Status, UUID | None, int]]:
         """(status, token, attempt) by id."""

@@ -10,7 +10,7 @@
 -- * id = ANY(ARRAY(SELECT ...)) has the same plan custom and generic; IN (SELECT ...) does not.
 -- * Nothing is taken unless the worker is ACTIVE and its lease valid, or while the queue is paused.
 UPDATE {s}.job_executions AS e
-SET status = 'RUNNING', attempt = e.attempt + 1, claimed_by = %(worker)s, claim_token = %(token)s, started_at = {s}.job_now(),
+SET status = 'RUNNING', attempt = least(e.attempt, 2147483646) + 1, claimed_by = %(worker)s, claim_token = %(token)s, started_at = {s}.job_now(),
     timeout_seconds = coalesce(e.timeout_seconds, (%(policies)s::jsonb -> e.handler_name ->> 'timeout_seconds')::double precision, 300),
     max_retry = coalesce(e.max_retry, (%(policies)s::jsonb -> e.handler_name ->> 'max_retry')::integer, 3),
     retry_backoff = coalesce(e.retry_backoff, %(policies)s::jsonb -> e.handler_name ->> 'retry_backoff', 'exponential'),
@@ -38,11 +38,12 @@ RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, extract(epoc
 
 -- name: lock_keyed
 -- First half of a keyed claim: rows whose key seems to have room, locked together with their keys. Index: job_executions_claim_keyed;
--- the count probes job_executions_of_key. A key that another claim is looking at is left to it. Rows below the best waiting
--- unkeyed level are left for later, so that priority holds between keyed and unkeyed rows of a queue.
+-- the count probes job_executions_of_key (`expected` as in settle_success, for the same reason). A key that another claim is looking
+-- at is left to it; claim_jobs() takes the same lock. Rows below the best waiting unkeyed level are left for later, so that priority
+-- holds between keyed and unkeyed rows of a queue.
 SELECT c.id, c.concurrency_key, c.at_once
 FROM (
-    SELECT w.id, w.concurrency_key, coalesce(w.concurrency_limit, 1) AS at_once
+    SELECT w.id, w.concurrency_key, coalesce(w.concurrency_limit, 1) AS at_once, w.tableoid
     FROM {s}.job_executions AS w
     WHERE w.queue = %(queue)s AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT {s}.job_now())
       AND w.priority >= coalesce((
@@ -55,18 +56,19 @@ FROM (
               LIMIT 1
           ) AS waiting
           LIMIT 1), -9)
-      AND (SELECT count(*) FROM {s}.job_executions AS r WHERE r.concurrency_key = w.concurrency_key AND r.status = 'RUNNING') < coalesce(w.concurrency_limit, 1)
+      AND (SELECT count(*) FROM (SELECT 'RUNNING' AS status OFFSET 0) AS expected JOIN {s}.job_executions AS r ON r.status = expected.status
+           WHERE r.concurrency_key = w.concurrency_key AND r.status IN ('PENDING', 'RUNNING')) < coalesce(w.concurrency_limit, 1)
     ORDER BY w.priority DESC, w.available_at, w.id
     LIMIT %(n)s
     FOR UPDATE SKIP LOCKED
 ) AS c
-WHERE pg_try_advisory_xact_lock(hashtextextended(%(schema)s || c.concurrency_key, 0));
+WHERE pg_try_advisory_xact_lock(hashtextextended(c.concurrency_key, c.tableoid::bigint));
 
 
 -- name: claim_keyed
 -- Second half, in the same transaction and a new snapshot: with the keys locked, what runs under each is counted exactly.
 UPDATE {s}.job_executions AS e
-SET status = 'RUNNING', attempt = e.attempt + 1, claimed_by = %(worker)s, claim_token = %(token)s, started_at = {s}.job_now(),
+SET status = 'RUNNING', attempt = least(e.attempt, 2147483646) + 1, claimed_by = %(worker)s, claim_token = %(token)s, started_at = {s}.job_now(),
     timeout_seconds = coalesce(e.timeout_seconds, (%(policies)s::jsonb -> e.handler_name ->> 'timeout_seconds')::double precision, 300),
     max_retry = coalesce(e.max_retry, (%(policies)s::jsonb -> e.handler_name ->> 'max_retry')::integer, 3),
     retry_backoff = coalesce(e.retry_backoff, %(policies)s::jsonb -> e.handler_name ->> 'retry_backoff', 'exponential'),
@@ -75,7 +77,8 @@ WHERE e.id = ANY(ARRAY(
     SELECT c.id
     FROM (SELECT k.id, k.key, k.at_once, row_number() OVER (PARTITION BY k.key ORDER BY k.place) AS turn
           FROM unnest(%(ids)s::bigint[], %(keys)s::text[], %(limits)s::integer[]) WITH ORDINALITY AS k (id, key, at_once, place)) AS c
-    WHERE c.turn <= c.at_once - (SELECT count(*) FROM {s}.job_executions AS r WHERE r.concurrency_key = c.key AND r.status = 'RUNNING')
+    WHERE c.turn <= c.at_once - (SELECT count(*) FROM (SELECT 'RUNNING' AS status OFFSET 0) AS expected JOIN {s}.job_executions AS r ON r.status = expected.status
+                                 WHERE r.concurrency_key = c.key AND r.status IN ('PENDING', 'RUNNING'))
       AND (SELECT true FROM {s}.job_workers AS j WHERE j.id = %(worker)s AND j.status = 'ACTIVE' AND j.heartbeat_at <= {s}.job_now() AND {s}.job_now() < j.lease_until)
       AND NOT EXISTS (SELECT FROM {s}.job_queues AS q WHERE q.name = %(queue)s AND q.paused AND (q.resume_at IS NULL OR q.resume_at > {s}.job_now()))
 ))
@@ -94,17 +97,20 @@ WHERE e.claimed_by = %(worker)s AND e.status = 'RUNNING' AND e.claim_token = ANY
 
 
 -- name: next_available
--- Seconds until the next row of these queues becomes available; NULL when none waits. Index: job_executions_claim, _claim_keyed.
+-- Seconds until the next row of these queues becomes available; NULL when none waits. What became so since the last look counts
+-- as well, as zero or less. Index: job_executions_claim, _claim_keyed.
 SELECT extract(epoch FROM min(soonest.available_at) - {s}.job_now())::double precision
 FROM unnest(%(queues)s::text[]) AS q (name)
 CROSS JOIN unnest(%(levels)s::smallint[]) AS level (priority)
 CROSS JOIN LATERAL (
     (SELECT w.available_at FROM {s}.job_executions AS w
-     WHERE w.queue = q.name AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NULL AND w.available_at > (SELECT {s}.job_now())
+     WHERE w.queue = q.name AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NULL
+       AND w.available_at > (SELECT {s}.job_now() - make_interval(secs => %(since)s))
      ORDER BY w.available_at LIMIT 1)
     UNION ALL
     (SELECT w.available_at FROM {s}.job_executions AS w
-     WHERE w.queue = q.name AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at > (SELECT {s}.job_now())
+     WHERE w.queue = q.name AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL
+       AND w.available_at > (SELECT {s}.job_now() - make_interval(secs => %(since)s))
      ORDER BY w.available_at LIMIT 1)
 ) AS soonest;
 
@@ -113,14 +119,15 @@ CROSS JOIN LATERAL (
 -- The fence: nothing is written unless the row is still RUNNING under the token of this claim. Index: the primary key.
 -- `expected` (OFFSET 0 keeps it from being folded into a constant) hides the partial index of running rows from the planner: with
 -- statistics from an idle hour it believes that index to be empty, scans it once per outcome, and a batch of n costs n * n.
+-- (SELECT array) hides the length of the batch, so that a long one is not read out of the whole table: the plan stays the same.
 UPDATE {s}.job_executions AS e
 SET status = 'SUCCESS', finished_at = {s}.job_now(), started_at = {s}.job_now() - make_interval(secs => o.seconds),
     result = o.result::jsonb, error = NULL, suspect = false
-FROM unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(seconds)s::double precision[], %(results)s::text[])
+FROM unnest((SELECT %(ids)s::bigint[]), (SELECT %(tokens)s::uuid[]), (SELECT %(seconds)s::double precision[]), (SELECT %(results)s::text[]))
      AS o (id, token, seconds, result)
      CROSS JOIN (SELECT 'RUNNING' AS status OFFSET 0) AS expected
 WHERE e.id = o.id AND e.claim_token = o.token AND e.status = expected.status
-RETURNING e.id, e.status;
+RETURNING o.id, o.token, e.status;
 
 
 -- name: settle_other
@@ -137,12 +144,12 @@ SET status = CASE WHEN e.cancel_requested_at IS NULL THEN o.status ELSE 'CANCELL
                         THEN greatest(e.available_at, {s}.job_now() + make_interval(secs => o.delay)) ELSE e.available_at END,
     claim_token = CASE WHEN e.cancel_requested_at IS NULL AND o.status = 'PENDING' THEN NULL ELSE e.claim_token END,
     claimed_by = CASE WHEN e.cancel_requested_at IS NULL AND o.status = 'PENDING' THEN NULL ELSE e.claimed_by END
-FROM unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(statuses)s::text[], %(retry_counts)s::integer[], %(delays)s::double precision[],
-            %(suspects)s::boolean[], %(seconds)s::double precision[], %(errors)s::text[], %(entries)s::text[])
+FROM unnest((SELECT %(ids)s::bigint[]), (SELECT %(tokens)s::uuid[]), (SELECT %(statuses)s::text[]), (SELECT %(retry_counts)s::integer[]), (SELECT %(delays)s::double precision[]),
+            (SELECT %(suspects)s::boolean[]), (SELECT %(seconds)s::double precision[]), (SELECT %(errors)s::text[]), (SELECT %(entries)s::text[]))
      AS o (id, token, status, retry_count, delay, suspect, seconds, error, entry)
      CROSS JOIN (SELECT 'RUNNING' AS status OFFSET 0) AS expected
 WHERE e.id = o.id AND e.claim_token = o.token AND e.status = expected.status
-RETURNING e.id, e.status;
+RETURNING o.id, o.token, e.status;
 
 
 -- name: read_claims
@@ -155,7 +162,7 @@ SELECT e.id, e.status, e.claim_token, e.attempt FROM {s}.job_executions AS e WHE
 -- Fenced by the attempt, for a PENDING row holds no token.
 UPDATE {s}.job_executions AS e
 SET available_at = greatest(e.available_at, {s}.job_now() + make_interval(secs => o.delay))
-FROM unnest(%(ids)s::bigint[], %(attempts)s::integer[], %(delays)s::double precision[]) AS o (id, attempt, delay)
+FROM unnest((SELECT %(ids)s::bigint[]), (SELECT %(attempts)s::integer[]), (SELECT %(delays)s::double precision[])) AS o (id, attempt, delay)
 WHERE e.id = o.id AND e.attempt = o.attempt AND e.status = 'PENDING';
 
 
@@ -174,7 +181,7 @@ WHERE e.claimed_by = %(worker)s AND e.status = 'RUNNING' AND e.cancel_requested_
 
 -- name: write_progress
 UPDATE {s}.job_executions AS e SET progress = o.progress, progress_message = o.message
-FROM unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(progresses)s::double precision[], %(messages)s::text[]) AS o (id, token, progress, message)
+FROM unnest((SELECT %(ids)s::bigint[]), (SELECT %(tokens)s::uuid[]), (SELECT %(progresses)s::double precision[]), (SELECT %(messages)s::text[])) AS o (id, token, progress, message)
      CROSS JOIN (SELECT 'RUNNING' AS status OFFSET 0) AS expected
 WHERE e.id = o.id AND e.claim_token = o.token AND e.status = expected.status;
 
@@ -193,7 +200,7 @@ SET status = CASE WHEN e.cancel_requested_at IS NULL THEN 'PENDING' ELSE 'CANCEL
     available_at = greatest(e.available_at, {s}.job_now()),
     claim_token = CASE WHEN e.cancel_requested_at IS NULL THEN NULL ELSE e.claim_token END,
     claimed_by = CASE WHEN e.cancel_requested_at IS NULL THEN NULL ELSE e.claimed_by END
-FROM unnest(%(ids)s::bigint[], %(tokens)s::uuid[]) AS o (id, token)
+FROM unnest((SELECT %(ids)s::bigint[]), (SELECT %(tokens)s::uuid[])) AS o (id, token)
      CROSS JOIN (SELECT 'RUNNING' AS status OFFSET 0) AS expected
 WHERE e.id = o.id AND e.claim_token = o.token AND e.status = expected.status
 RETURNING e.id;
@@ -202,21 +209,22 @@ RETURNING e.id;
 -- name: rescue
 -- RUNNING rows whose worker is gone go back, counted as a failed attempt. Index: job_executions_of_worker.
 -- A worker marked LOST or STOPPED never changes again, so a row found here can't be renewed behind our back; the row lock and
--- the re-check under it stand against a settle at the same moment.
+-- the re-check under it stand against a settle at the same moment. The worker is asked for in a scalar subquery, because the
+-- re-check runs that again for whoever claimed the row meanwhile; for the anti-join of a NOT EXISTS it would find no worker at all.
 UPDATE {s}.job_executions AS e
-SET status = CASE WHEN e.cancel_requested_at IS NOT NULL THEN 'CANCELLED' WHEN e.retry_count + 1 < e.max_retry THEN 'PENDING' ELSE 'FAILED' END,
-    retry_count = e.retry_count + 1, suspect = true,
+SET status = CASE WHEN e.cancel_requested_at IS NOT NULL THEN 'CANCELLED' WHEN e.retry_count < e.max_retry - 1 THEN 'PENDING' ELSE 'FAILED' END,
+    retry_count = least(e.retry_count, 2147483646) + 1, suspect = true,
     error = CASE WHEN e.cancel_requested_at IS NULL THEN 'worker lost, may not have started' ELSE coalesce(e.cancel_reason, 'cancelled by request') END,
     errors = {s}.job_errors_with(e.errors, jsonb_build_object('attempt', e.attempt, 'outcome', 'lost', 'at', {s}.job_now(), 'worker', e.claimed_by,
                                                               'error', 'worker lost, may not have started')),
-    finished_at = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry THEN NULL ELSE {s}.job_now() END,
+    finished_at = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count < e.max_retry - 1 THEN NULL ELSE {s}.job_now() END,
     available_at = greatest(e.available_at, {s}.job_now()),
-    claim_token = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry THEN NULL ELSE e.claim_token END,
-    claimed_by = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry THEN NULL ELSE e.claimed_by END
+    claim_token = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count < e.max_retry - 1 THEN NULL ELSE e.claim_token END,
+    claimed_by = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count < e.max_retry - 1 THEN NULL ELSE e.claimed_by END
 WHERE e.id = ANY(ARRAY(
     SELECT r.id FROM {s}.job_executions AS r
     WHERE r.status = 'RUNNING'
-      AND NOT EXISTS (SELECT FROM {s}.job_workers AS j WHERE j.id = r.claimed_by AND j.status IN ('ACTIVE', 'DRAINING'))
+      AND NOT coalesce((SELECT j.status IN ('ACTIVE', 'DRAINING') FROM {s}.job_workers AS j WHERE j.id = r.claimed_by), false)
     ORDER BY r.id
     LIMIT %(n)s
     FOR UPDATE SKIP LOCKED
@@ -226,9 +234,10 @@ RETURNING e.id, e.status;
 
 -- name: mark_lost
 -- Workers whose lease ran out. A heartbeat at the same moment holds the row lock, and the condition is checked again under it.
+-- A clock that was set back by less than the rescuer notices makes nobody look dead.
 UPDATE {s}.job_workers
 SET status = 'LOST'
-WHERE status IN ('ACTIVE', 'DRAINING') AND NOT (heartbeat_at <= {s}.job_now() AND {s}.job_now() < lease_until)
+WHERE status IN ('ACTIVE', 'DRAINING') AND NOT (heartbeat_at <= {s}.job_now() + interval '2 s' AND {s}.job_now() < lease_until)
 RETURNING id, name;
 
 
@@ -259,17 +268,30 @@ UPDATE {s}.job_workers SET wake_until = {s}.job_now() + interval '1 s' WHERE id 
 
 
 -- name: lock_due
--- Cron jobs to plan now, each by one planner. Index: cron_jobs_plan. Times come as Unix seconds: a date that Python can't hold must
--- not hide the other rows.
+-- Cron jobs to plan now, each by one planner. Index: cron_jobs_plan, twice: with an OR of both conditions it would be read as a whole.
+-- The locking subqueries hand out the columns themselves, as they are under the lock. Times come as Unix seconds: a date that
+-- Python can't hold must not hide the other rows.
 SELECT c.id, c.name, c.cron_expression, c.timezone, c.handler_name, c.handler_params::text, c.queue, c.priority, c.timeout_seconds, c.max_retry,
        c.retry_backoff, c.retry_delay_seconds, c.overlap_policy, c.catch_up, c.catch_up_limit, c.jitter_seconds,
        extract(epoch FROM c.starts_at)::double precision, extract(epoch FROM c.ends_at)::double precision,
        extract(epoch FROM c.planned_until)::double precision, extract(epoch FROM c.created_at)::double precision
-FROM {s}.cron_jobs AS c
-WHERE c.enabled AND c.invalid_reason IS NULL AND (c.next_run_at IS NULL OR c.next_run_at <= (SELECT {s}.job_now()))
-ORDER BY c.next_run_at NULLS FIRST
-LIMIT %(n)s
-FOR UPDATE SKIP LOCKED;
+FROM (
+    SELECT * FROM (
+        SELECT u.* FROM {s}.cron_jobs AS u
+        WHERE u.enabled AND u.invalid_reason IS NULL AND u.next_run_at IS NULL
+        LIMIT %(n)s
+        FOR UPDATE SKIP LOCKED
+    ) AS unplanned
+    UNION ALL
+    SELECT * FROM (
+        SELECT d.* FROM {s}.cron_jobs AS d
+        WHERE d.enabled AND d.invalid_reason IS NULL AND d.next_run_at <= (SELECT {s}.job_now())
+        ORDER BY d.next_run_at
+        LIMIT %(n)s
+        FOR UPDATE SKIP LOCKED
+    ) AS due
+) AS c
+LIMIT %(n)s;
 
 
 -- name: unfinished

@@ -6,7 +6,7 @@ between. Whoever calls retries: a loop in services/ does so for ever.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 
 import psycopg
@@ -16,11 +16,17 @@ from scheduler.database.libpq import connect, connect_sync
 from scheduler.store.statements import statements
 
 Row = tuple[Any, ...]
-ConnectionLost = (psycopg.OperationalError, psycopg.InterfaceError)
-"""What a broken connection raises; the outcome of the statement under way is unknown."""
-
-RowRefused = (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError, psycopg.NotSupportedError)
+RowRefused = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.ProgrammingError,
+    psycopg.NotSupportedError,
+    UnicodeError,
+)
 """What a statement raises because of what is in a row; the same again would fail again."""
+
+_IDLE_LIMIT = "SELECT set_config('idle_in_transaction_session_timeout', '30s', true)"
+"""A process that freezes or vanishes within a transaction must not keep its rows locked until TCP notices."""
 
 _READ_COMMITTED = "SELECT current_setting('default_transaction_isolation') = 'read committed'"
 
@@ -41,38 +47,43 @@ class Session:
         """The open connection, made anew if there is none or it broke."""
         connection = self._connection
         if connection is None or connection.closed:
-            connection = await connect(self.conninfo, application_name=self.application_name)
+            self._connection = connection = await connect(self.conninfo, application_name=self.application_name)
+            self.opened += 1
             await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
             answer = await (await connection.execute(_READ_COMMITTED)).fetchone()
             self._plain = answer is not None and bool(answer[0])
-            self._connection = connection
-            self.opened += 1
         return connection
 
     async def run(self, name: str, values: Mapping[str, Any]) -> list[Row]:
         """Run a named statement in a transaction of its own; its rows, or an empty list."""
         async with self._turn:
-            connection = await self.connection()
             try:
+                connection = await self.connection()
                 if self._plain:
                     return await _rows(connection, self.sql[name], values)
                 async with connection.transaction():
                     return await _rows(connection, self.sql[name], values)
-            except ConnectionLost:
-                await self.close()
+            except psycopg.Error as error:
+                await self._close_after(error)
                 raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Transaction"]:
         """Several named statements in one READ COMMITTED transaction."""
         async with self._turn:
-            connection = await self.connection()
             try:
+                connection = await self.connection()
                 async with connection.transaction():
+                    await connection.execute(_IDLE_LIMIT)
                     yield Transaction(self, connection)
-            except ConnectionLost:
-                await self.close()
+            except psycopg.Error as error:
+                await self._close_after(error)
                 raise
+
+    async def _close_after(self, error: psycopg.Error) -> None:
+        """Whatever isn't about a row may be about this very connection: to a server become read-only, for one."""
+        if not isinstance(error, RowRefused):
+            await self.close()
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -88,6 +99,10 @@ class Transaction:
 
     async def run(self, name: str, values: Mapping[str, Any]) -> list[Row]:
         return await _rows(self._connection, self._session.sql[name], values)
+
+    def savepoint(self) -> AbstractAsyncContextManager[object]:
+        """A part that may fail alone: what it raises undoes it, and nothing before it."""
+        return self._connection.transaction()
 
 
 async def _rows(connection: psycopg.AsyncConnection[Row], sql: bytes, values: Mapping[str, Any]) -> list[Row]:
@@ -116,8 +131,9 @@ class SyncSession:
             with connection.transaction():
                 cursor = connection.execute(self.sql[name], values)
                 return cursor.fetchall() if cursor.description is not None else []
-        except ConnectionLost:
-            self.close()
+        except psycopg.Error as error:
+            if not isinstance(error, RowRefused):
+                self.close()
             raise
 
     @contextmanager
@@ -126,8 +142,9 @@ class SyncSession:
         try:
             with connection.transaction():
                 yield connection
-        except ConnectionLost:
-            self.close()
+        except psycopg.Error as error:
+            if not isinstance(error, RowRefused):
+                self.close()
             raise
 
     def close(self) -> None:

@@ -1,0 +1,283 @@
+"""run: one outcome for each attempt, told on time; a slot only when the handler has really ended."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from scheduler.clock import monotonic
+from scheduler.errors import CancelExecution, ControlFlow, FailPermanently, RetryLater, Snooze
+from scheduler.handlers import HandlerRegistry, current_execution, declare
+from scheduler.isolation import Isolation
+from scheduler.isolation.task import TaskIsolation
+from scheduler.isolation.thread import ThreadIsolation
+from scheduler.lifecycle.run import GRACE_SECONDS, UNKNOWN_HANDLER_DELAY_SECONDS, Attempt
+from scheduler.model import Outcome, OutcomeKind
+from tests.lifecycle.handlers import Stubborn, forever
+from tests.store.tables import claim
+
+PATIENCE_SECONDS = 10.0
+
+
+class Runner:
+    """Begins attempts, and hears of them as the worker does."""
+
+    def __init__(self) -> None:
+        self.isolations: dict[str, Isolation] = {"task": TaskIsolation(), "thread": ThreadIsolation(4)}
+        self.outcomes: list[tuple[Attempt, Outcome]] = []
+        self.ends: list[Attempt] = []
+        self._news = asyncio.Event()
+
+    def begin(self, handler: Callable[..., Any], *, params: str = "{}", timeout: float = 300.0) -> Attempt:
+        attempt = Attempt(claim(params_text=params, timeout_seconds=timeout), self)
+        attempt.begin(HandlerRegistry([declare("work", handler, "here", {})]), self.isolations)
+        return attempt
+
+    def reported(self, attempt: Attempt, outcome: Outcome) -> None:
+        assert attempt not in self.ends
+        self.outcomes.append((attempt, outcome))
+        self._news.set()
+
+    def ended(self, attempt: Attempt) -> None:
+        self.ends.append(attempt)
+        self._news.set()
+
+    async def outcome(self, attempt: Attempt) -> Outcome:
+        """Wait until the outcome is told."""
+        await self._until(lambda: any(one is attempt for one, _ in self.outcomes))
+        (found,) = (outcome for one, outcome in self.outcomes if one is attempt)
+        return found
+
+    async def end(self, attempt: Attempt) -> None:
+        """Wait until the handler has ended."""
+        await self._until(lambda: attempt in self.ends)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not condition():
+                self._news.clear()
+                await self._news.wait()
+
+
+@pytest.fixture
+async def runner() -> AsyncIterator[Runner]:
+    runner = Runner()
+    yield runner
+    for isolation in runner.isolations.values():
+        await isolation.close(PATIENCE_SECONDS)
+
+
+async def test_what_it_returns_is_the_result(runner: Runner) -> None:
+    async def work(params: dict[str, int]) -> dict[str, int]:
+        return {"twice": params["n"] * 2}
+
+    attempt = runner.begin(work, params='{"n": 21}')
+    outcome = await runner.outcome(attempt)
+    assert (outcome.kind, outcome.result) == (OutcomeKind.SUCCESS, '{"twice":42}')
+    await runner.end(attempt)
+    assert attempt.over
+    assert not attempt.overdue
+
+
+async def test_what_it_raises_is_the_error(runner: Runner) -> None:
+    def work() -> None:
+        raise ValueError("no such address")
+
+    outcome = await runner.outcome(runner.begin(work))
+    assert (outcome.kind, outcome.error) == (OutcomeKind.FAILURE, "ValueError: no such address")
+    assert outcome.traceback is not None
+    assert "no such address" in outcome.traceback
+    assert not outcome.permanent
+
+
+async def test_params_that_do_not_fit_fail_for_good(runner: Runner) -> None:
+    class Params(BaseModel):
+        n: int
+
+    def work(params: Params) -> int:
+        return params.n
+
+    outcome = await runner.outcome(runner.begin(work, params='{"n": "many"}'))
+    assert (outcome.kind, outcome.permanent) == (OutcomeKind.FAILURE, True)
+    assert "n: Input should be a valid integer" in str(outcome.error)
+
+
+async def test_an_unknown_handler_waits_for_a_worker_that_has_it(runner: Runner) -> None:
+    attempt = Attempt(claim(handler_name="wrok"), runner)
+    attempt.begin(HandlerRegistry([declare("work", forever, "here", {})]), runner.isolations)
+    ((_, outcome),) = runner.outcomes
+    assert (outcome.kind, outcome.min_delay) == (OutcomeKind.FAILURE, UNKNOWN_HANDLER_DELAY_SECONDS)
+    assert "Did you mean 'work'?" in str(outcome.error)
+    assert runner.ends == [attempt]
+
+
+class OwnDecision(ControlFlow):
+    pass
+
+
+@pytest.mark.parametrize(("raised", "wanted"), [
+    (RetryLater(7.5, "busy"), Outcome(OutcomeKind.FAILURE, error="busy", delay=7.5)),
+    (RetryLater(float("inf"), "x"), Outcome(OutcomeKind.FAILURE, error="x", delay=31_622_400.0)),
+    (RetryLater(float("nan"), "x"), Outcome(OutcomeKind.FAILURE, error="x", delay=0.0)),
+    (RetryLater(-1.0, "a\0b"), Outcome(OutcomeKind.FAILURE, error="a\N{REPLACEMENT CHARACTER}b", delay=0.0)),
+    (FailPermanently("gone"), Outcome(OutcomeKind.FAILURE, error="gone", permanent=True)),
+    (Snooze(60.0), Outcome(OutcomeKind.SNOOZED, delay=60.0)),
+    (CancelExecution("not needed"), Outcome(OutcomeKind.CANCELLED, error="not needed")),
+    (OwnDecision("what"), Outcome(OutcomeKind.FAILURE, error="OwnDecision: what")),
+], ids=lambda value: repr(value) if isinstance(value, ControlFlow) else "")  # fmt: skip
+async def test_a_handler_may_decide_itself(runner: Runner, raised: ControlFlow, wanted: Outcome) -> None:
+    async def work() -> None:
+        raise raised
+
+    outcome = await runner.outcome(runner.begin(work))
+    outcome.seconds = 0.0
+    assert outcome == wanted
+
+
+async def test_a_handler_that_cancels_itself_has_failed(runner: Runner) -> None:
+    async def work() -> None:
+        raise asyncio.CancelledError
+
+    outcome = await runner.outcome(runner.begin(work))
+    assert (outcome.kind, outcome.error) == (OutcomeKind.FAILURE, "CancelledError: the handler cancelled its own task.")
+
+
+async def test_a_timeout_ends_what_waits(runner: Runner) -> None:
+    attempt = runner.begin(forever, timeout=0.02)
+    outcome = await runner.outcome(attempt)
+    await runner.end(attempt)
+    assert (outcome.kind, outcome.error, outcome.result) == (OutcomeKind.TIMEOUT, "Timed out after 0.02 s.", None)
+    assert 0.02 <= outcome.seconds < 0.02 + GRACE_SECONDS
+    assert attempt.context.cancel_reason == "timed out after 0.02 s"
+    assert not attempt.overdue
+
+
+async def test_cleaning_up_within_the_grace_is_no_success(runner: Runner) -> None:
+    async def work() -> str:
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            return "cleaned up"
+        return "unreachable"
+
+    outcome = await runner.outcome(runner.begin(work, timeout=0.02))
+    assert (outcome.kind, outcome.result) == (OutcomeKind.TIMEOUT, None)
+
+
+@pytest.mark.parametrize("kind", ["task", "thread"])
+async def test_a_timeout_is_told_on_time_though_the_handler_goes_on(runner: Runner, kind: str) -> None:
+    stubborn, hung = Stubborn(), threading.Event()
+
+    def hang() -> None:
+        hung.wait(PATIENCE_SECONDS)
+
+    before = monotonic()
+    attempt = runner.begin(stubborn.handler() if kind == "task" else hang, timeout=0.05)
+    outcome = await runner.outcome(attempt)
+    assert monotonic() - before < 0.05 + 1.0
+    assert (outcome.kind, attempt.overdue) == (OutcomeKind.TIMEOUT, True)
+    assert runner.ends == []
+    stubborn.let_go.set()
+    hung.set()
+    await runner.end(attempt)
+    assert len(runner.outcomes) == 1
+
+
+async def test_timeout_and_end_at_the_same_moment_are_one_outcome(runner: Runner) -> None:
+    def ending(offset: float) -> Callable[[], Awaitable[str]]:
+        async def work() -> str:
+            await asyncio.sleep(current_execution().deadline + offset - monotonic())
+            return "in time"
+
+        return work
+
+    offsets = [step / 4000 for step in range(-20, 21)]
+    attempts = [runner.begin(ending(offset), timeout=0.2) for offset in offsets for _ in range(5)]
+    outcomes = [await runner.outcome(attempt) for attempt in attempts]
+    for attempt in attempts:
+        await runner.end(attempt)
+    assert len(runner.outcomes) == len(runner.ends) == len(attempts)
+    kinds = {outcome.kind: outcome.result for outcome in outcomes}
+    assert kinds == {OutcomeKind.SUCCESS: '"in time"', OutcomeKind.TIMEOUT: None}
+
+
+async def test_a_handler_sees_the_warning_and_may_finish(runner: Runner) -> None:
+    begun, warned = asyncio.Event(), asyncio.Event()
+
+    async def work() -> str:
+        begun.set()
+        await warned.wait()
+        return "early" if current_execution().cancelled else "late"
+
+    attempt = runner.begin(work)
+    await begun.wait()
+    attempt.warn("the worker shuts down")
+    warned.set()
+    outcome = await runner.outcome(attempt)
+    assert (outcome.kind, outcome.result) == (OutcomeKind.SUCCESS, '"early"')
+
+
+async def test_a_cancel_interrupts_and_names_its_reason(runner: Runner) -> None:
+    attempt = runner.begin(forever)
+    attempt.ask_to_stop("not needed any more")
+    attempt.ask_to_stop("said twice")
+    outcome = await runner.outcome(attempt)
+    assert (outcome.kind, outcome.error) == (OutcomeKind.CANCELLED, "not needed any more")
+
+
+@pytest.mark.parametrize("stop", [Attempt.ask_to_stop, Attempt.hand_back])
+async def test_success_wins_over_being_stopped(runner: Runner, stop: Callable[[Attempt, str], None]) -> None:
+    stubborn = Stubborn()
+    attempt = runner.begin(stubborn.handler())
+    await stubborn.begun.wait()
+    stop(attempt, "enough")
+    stubborn.let_go.set()
+    outcome = await runner.outcome(attempt)
+    assert (outcome.kind, outcome.result) == (OutcomeKind.SUCCESS, '"done at last"')
+    stop(attempt, "too late")
+    assert len(runner.outcomes) == 1
+
+
+async def test_a_hand_back_interrupts(runner: Runner) -> None:
+    attempt = runner.begin(forever)
+    attempt.hand_back("the worker shuts down")
+    assert (await runner.outcome(attempt)).kind is OutcomeKind.HANDED_BACK
+
+
+async def test_a_timeout_in_its_grace_is_not_handed_back(runner: Runner) -> None:
+    stubborn = Stubborn()
+    attempt = runner.begin(stubborn.handler(), timeout=0.0)
+    await stubborn.begun.wait()
+    await stubborn.interrupted.wait()
+    attempt.hand_back("the worker shuts down")
+    stubborn.let_go.set()
+    assert (await runner.outcome(attempt)).kind is OutcomeKind.TIMEOUT
+
+
+async def test_one_that_will_not_be_handed_back_is_told_without_it(runner: Runner) -> None:
+    stubborn = Stubborn()
+    attempt = runner.begin(stubborn.handler())
+    await stubborn.begun.wait()
+    attempt.hand_back("the worker shuts down")
+    attempt.give_up_waiting()
+    assert (await runner.outcome(attempt)).kind is OutcomeKind.HANDED_BACK
+    assert attempt.overdue
+    assert runner.ends == []
+    stubborn.let_go.set()
+    await runner.end(attempt)
+    assert len(runner.outcomes) == 1
+
+
+@pytest.mark.parametrize("seconds", [300.0, 0.02])
+async def test_an_abandoned_one_is_stopped_and_told_to_nobody(runner: Runner, seconds: float) -> None:
+    stubborn = Stubborn()
+    attempt = runner.begin(stubborn.handler(), timeout=seconds)
+    await stubborn.begun.wait()
+    attempt.abandon("the lease is lost")
+    assert attempt.context.cancelled
+    stubborn.let_go.set()
+    await runner.end(attempt)
+    assert runner.outcomes == []

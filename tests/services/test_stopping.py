@@ -1,0 +1,86 @@
+"""Signals: the first one asks, the second one hurries, and the process ends in time whatever keeps its loop."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from scheduler.services import stopping as stopping_module
+from scheduler.services.stopping import SIGNALS, Stopping
+
+PATIENCE_SECONDS = 10.0
+
+
+class Exit:
+    """Stands for the end of the process."""
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self.happened = threading.Event()
+
+    def __call__(self, status: int) -> None:
+        self.status = status
+        self.happened.set()
+
+
+@pytest.fixture
+def exit_(monkeypatch: pytest.MonkeyPatch) -> Exit:
+    exit_ = Exit()
+    monkeypatch.setattr(os, "_exit", exit_)
+    return exit_
+
+
+@pytest.fixture(autouse=True)
+def _handlers_as_before() -> Iterator[None]:
+    before = [signal.getsignal(each) for each in SIGNALS]
+    yield
+    assert [signal.getsignal(each) for each in SIGNALS] == before
+
+
+def send(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+async def test_the_first_signal_asks_and_the_second_hurries(exit_: Exit, number: signal.Signals) -> None:
+    hurried = asyncio.Event()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with Stopping(60.0, hurried.set) as stopping:
+            assert not stopping.asked.is_set()
+            send(number)
+            await stopping.asked.wait()
+            assert not hurried.is_set()
+            send(number)
+            await hurried.wait()
+            send(number)
+    assert not exit_.happened.is_set()
+
+
+async def test_a_process_that_takes_too_long_is_ended(exit_: Exit) -> None:
+    with Stopping(-1.88, lambda: None):
+        send(signal.SIGTERM)
+        assert await asyncio.to_thread(exit_.happened.wait, PATIENCE_SECONDS)
+    assert exit_.status == 1
+
+
+async def test_the_second_signal_ends_it_within_a_second_though_a_handler_keeps_the_loop(
+    exit_: Exit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping_module, "SECOND_SIGNAL_SECONDS", 0.02)
+    with Stopping(60.0, lambda: None):
+        send(signal.SIGTERM)
+        send(signal.SIGTERM)
+        assert exit_.happened.wait(PATIENCE_SECONDS)  # without giving the event loop a turn
+    assert exit_.status == 1
+
+
+async def test_one_that_ends_in_time_is_left_alone(exit_: Exit) -> None:
+    with Stopping(-1.88, lambda: None) as stopping:
+        send(signal.SIGTERM)
+        timers = stopping._timers
+    for timer in timers:
+        await asyncio.to_thread(timer.join, PATIENCE_SECONDS)
+    assert not exit_.happened.is_set()

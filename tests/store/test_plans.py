@@ -1,0 +1,146 @@
+"""EXPLAIN of the line's statements on a backlog: these indexes, never a whole table, the same plan custom and generic.
+
+`SCHEDULER_TEST_ROWS` says how many rows wait, are delayed and are final, each; at least 20,000.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from scheduler.testing.postgres import ThrowawayPostgres
+from tests.store.plans import FILL, explain, statement, usual_values
+
+ROWS = int(os.environ.get("SCHEDULER_TEST_ROWS", "20000"))
+BIG = {"job_executions", "cron_jobs"}
+INDEXES = {
+    "claim": {"job_executions_claim", "job_executions_pkey"},
+    "lock_keyed": {"job_executions_claim_keyed", "job_executions_claim", "job_executions_of_key"},
+    "claim_keyed": {"job_executions_of_key", "job_executions_pkey"},
+    "find_claimed": {"job_executions_of_worker"},
+    "next_available": {"job_executions_claim", "job_executions_claim_keyed"},
+    "settle_success": {"job_executions_pkey"},
+    "settle_other": {"job_executions_pkey"},
+    "read_claims": {"job_executions_pkey"},
+    "hold_back": {"job_executions_pkey"},
+    "let_go": {"job_executions_pkey"},
+    "write_progress": {"job_executions_pkey"},
+    "release": {"job_executions_pkey"},
+    "cancels_asked": {"job_executions_of_worker"},
+    "held": {"job_executions_of_worker"},
+    "rescue": {"job_executions_of_worker", "job_executions_pkey"},
+    "lock_due": {"cron_jobs_plan"},
+    "next_tick": {"cron_jobs_plan"},
+    "unfinished": {"job_executions_of_key"},
+}
+SMALL = {"job_workers_pkey", "job_queues_pkey"}
+FREE = {"find_claimed", "cancels_asked", "held", "unfinished"}
+"""One index each, of which some rows or many may come: the server may go through it either way."""
+BROKEN = {
+    "settle_success": [("e.status = expected.status", "e.status = 'RUNNING'")],
+    "lock_due": [("u.next_run_at IS NULL", "(u.next_run_at IS NULL OR u.next_run_at <= (SELECT now()))")],
+}
+
+Values = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def filled(postgres_server: ThrowawayPostgres, migrated_template: str) -> Iterator[psycopg.Connection]:
+    """A backlog whose statistics are those of an idle hour: when they were taken, nothing was running."""
+    with (
+        postgres_server.fresh_database(migrated_template) as url,
+        psycopg.connect(url, autocommit=True) as connection,
+    ):
+        connection.execute(FILL.replace("{rows}", str(ROWS)).encode())
+        connection.execute("VACUUM ANALYZE")
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def values(filled: psycopg.Connection) -> Values:
+    return usual_values(filled)
+
+
+def given(name: str, values: Values) -> Values:
+    return values | {"ids": values["keyed_ids"]} if name == "claim_keyed" else values
+
+
+def check(name: str, connection: psycopg.Connection, values: Values, text: str | None = None) -> None:
+    """The plan is as it should be."""
+    plans = [
+        explain(connection, text or statement(name), given(name, values), mode=mode).shape
+        for mode in ("custom", "generic")
+    ]
+    for plan in plans:
+        assert not plan.read_whole() & BIG, plan
+        assert plan.indexes() - SMALL == INDEXES[name], plan
+    assert name in FREE or plans[0] == plans[1]
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_the_plan_with_the_statistics_of_an_idle_hour(name: str, filled: psycopg.Connection, values: Values) -> None:
+    check(name, filled, values)
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_the_plan_with_the_statistics_of_a_busy_hour(name: str, filled: psycopg.Connection, values: Values) -> None:
+    with filled.transaction(force_rollback=True):
+        filled.execute("ANALYZE job_executions")
+        check(name, filled, values)
+
+
+def test_running_rows_are_not_read_once_for_each_of_a_batch(filled: psycopg.Connection, values: Values) -> None:
+    """What the form of settle_success is for: the cost of one more outcome is that of one more row."""
+    for name in ("settle_success", "settle_other"):
+        many = explain(filled, statement(name), values, run=True).buffers
+        half = {key: value[:250] if isinstance(value, list) else value for key, value in values.items()}
+        few = explain(filled, statement(name), half, run=True).buffers
+        assert many < 3 * few
+
+
+@pytest.mark.parametrize("name", ["claim", "lock_keyed", "next_available", "lock_due"])
+def test_the_cost_does_not_grow_with_what_is_not_taken(name: str, filled: psycopg.Connection, values: Values) -> None:
+    before, after = growth(filled, statement(name), values)
+    assert after < before * 1.5 + 100
+
+
+def test_a_volatile_bound_would_read_all_that_is_delayed(filled: psycopg.Connection, values: Values) -> None:
+    bound, none = 'w.available_at <= (SELECT "public".job_now())', 'w.available_at <= "public".job_now()'
+    sound = statement("claim")
+    assert bound in sound
+    few = values | {"n": 20}
+    cost, worse = (explain(filled, text, few, run=True).buffers for text in (sound, sound.replace(bound, none)))
+    assert worse > 3 * cost
+
+
+def growth(connection: psycopg.Connection, text: str, values: Values) -> tuple[int, int]:
+    """The pages that a statement touches, before and after many rows came that it has nothing to do with."""
+
+    def cost() -> int:
+        return min(explain(connection, text, values | {"n": 20}, run=True).buffers for _ in range(2))
+
+    before = cost()
+    with connection.transaction(force_rollback=True):
+        connection.execute("""
+            INSERT INTO job_executions (handler_name, priority, available_at, concurrency_key)
+                SELECT 'work', 9, job_now() + n * interval '1 hour', nullif('key ' || mod(n, 3), 'key 0')
+                FROM generate_series(1, 5000) AS n;
+            INSERT INTO job_executions (handler_name, status, finished_at)
+                SELECT 'work', 'CANCELLED', job_now() FROM generate_series(1, 5000);
+            INSERT INTO cron_jobs (name, handler_name, cron_expression)
+                SELECT 'later ' || n, 'work', '@daily' FROM generate_series(1, 2000) AS n;
+            UPDATE cron_jobs SET next_run_at = 'infinity', planned_until = job_now() - interval '1 s'
+            WHERE name LIKE 'later %'""")
+        return before, cost()
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_form_that_plans_worse_is_noticed(name: str, filled: psycopg.Connection, values: Values) -> None:
+    text = statement(name)
+    for part, instead in BROKEN[name]:
+        assert part in text
+        text = text.replace(part, instead)
+    with pytest.raises(AssertionError):
+        check(name, filled, values, text)

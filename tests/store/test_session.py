@@ -1,0 +1,111 @@
+"""The connection of the core: READ COMMITTED whatever the role's default, and opened anew whatever broke it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from scheduler.store.session import Session
+from tests.store.fixtures import MakeSession
+from tests.store.tables import Tables
+
+Open = Callable[[str], Session]
+
+
+@pytest.fixture
+async def open_with(tables: Tables) -> AsyncIterator[Open]:
+    """A session whose server settings are those of the option."""
+    opened: list[Session] = []
+
+    def make(option: str) -> Session:
+        opened.append(Session(make_conninfo(tables.url, options=f"-c {option}"), "public", "scheduler test"))
+        return opened[-1]
+
+    yield make
+    for session in opened:
+        await session.close()
+
+
+def ask(session: Session, setting: str) -> None:
+    """Give the session a statement that tells this setting."""
+    session.sql = {**session.sql, "ask": f"SELECT current_setting('{setting}')".encode()}
+
+
+@pytest.mark.parametrize("default", ["read committed", "serializable", "repeatable read"])
+async def test_statements_and_transactions_are_read_committed(open_with: Open, default: str) -> None:
+    session = open_with("default_transaction_isolation=" + default.replace(" ", r"\ "))
+    ask(session, "transaction_isolation")
+    assert await session.run("ask", {}) == [("read committed",)]
+    async with session.transaction() as transaction:
+        assert await transaction.run("ask", {}) == [("read committed",)]
+
+
+async def test_a_transaction_does_not_idle_for_ever(session: Session, tables: Tables) -> None:
+    ask(session, "idle_in_transaction_session_timeout")
+    async with session.transaction() as transaction:
+        assert await transaction.run("ask", {}) == [("30s",)]
+    assert await session.run("ask", {}) == [("0",)]
+
+
+async def test_a_connection_that_was_ended_is_opened_anew(session: Session, tables: Tables) -> None:
+    pid = (await session.connection()).info.backend_pid
+    assert tables.value("SELECT pg_terminate_backend(%s, 5000)", pid)
+    with pytest.raises(psycopg.OperationalError):
+        await session.run("now", {})
+    assert len(await session.run("now", {})) == 1
+    assert session.opened == 2
+
+
+async def test_one_ended_within_a_transaction_leaves_nothing_behind(session: Session, tables: Tables) -> None:
+    worker = tables.worker()
+    with pytest.raises(psycopg.OperationalError):
+        async with session.transaction() as transaction:
+            await transaction.run("stay_awake", {"id": worker})
+            pid = (await session.connection()).info.backend_pid
+            tables.execute("SELECT pg_terminate_backend(%s, 5000)", pid)
+            await transaction.run("now", {})
+    assert tables.value("SELECT wake_until FROM job_workers") is None
+    assert len(await session.run("now", {})) == 1
+
+
+async def test_what_is_wrong_with_a_row_costs_no_connection(session: Session, tables: Tables) -> None:
+    values = {"ids": [1], "tokens": ["no uuid"], "seconds": [0.0], "results": [None]}
+    with pytest.raises(psycopg.DataError):
+        await session.run("settle_success", values)
+    await session.run("now", {})
+    assert session.opened == 1
+
+
+async def test_a_server_that_became_read_only_is_left(open_with: Open, tables: Tables) -> None:
+    session = open_with("default_transaction_read_only=on")
+    for opened in (1, 2):
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            await session.run("mark_lost", {})
+        assert session.opened == opened
+
+
+async def test_a_savepoint_undoes_its_part_alone(session: Session, tables: Tables) -> None:
+    worker, other = tables.worker(), tables.worker()
+    async with session.transaction() as transaction:
+        await transaction.run("stay_awake", {"id": worker})
+        with pytest.raises(psycopg.DataError):
+            async with transaction.savepoint():
+                await transaction.run("stay_awake", {"id": other})
+                await transaction.run("stay_awake", {"id": "no uuid"})
+    assert tables.column("SELECT wake_until IS NULL FROM job_workers ORDER BY id = %s", worker) == [True, False]
+
+
+async def test_tasks_take_turns(session: Session, tables: Tables) -> None:
+    found = await asyncio.gather(*(session.run("now", {}) for _ in range(20)))
+    assert len(found) == 20
+    assert session.opened == 1
+
+
+async def test_a_server_that_can_not_be_reached_is_tried_anew_each_time(make_session: MakeSession) -> None:
+    session = Session("postgresql://nobody@127.0.0.1:1/none", "public", "scheduler test")
+    for _ in range(2):
+        with pytest.raises(psycopg.OperationalError):
+            await session.run("now", {})
+    assert session.opened == 0
