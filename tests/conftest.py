@@ -11,7 +11,6 @@ import pytest
 from scheduler.store.migration import migrate
 from scheduler.testing.postgres import ThrowawayPostgres
 
-
 MEMORY = Path("/dev/shm")
 ROOM = 2 * 1024**3
 

@@ -187,9 +187,9 @@ def test_text_is_for_people(stream: StringIO, language: Language, words: str) ->
 
     log("worker.started", concurrency=2)
 
-    assert re.fullmatch(
-        rf"\[\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d\] INFO: {re.escape(words)}\n", stream.getvalue()
-    ), stream.getvalue()
+    assert re.fullmatch(rf"\[\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d\] INFO: {re.escape(words)}\n", stream.getvalue()), (
+        stream.getvalue()
+    )
 
 
 def test_json_is_one_object_a_line(stream: StringIO) -> None:
@@ -237,9 +237,7 @@ def test_lines_below_the_level_are_not_written(stream: StringIO) -> None:
     log("worker.started", concurrency=2)
     log("planner.refused", name="a", reason="b")
 
-    assert [line.split("] ")[1] for line in stream.getvalue().splitlines()] == [
-        "WARNING: Cron job a is not planned: b"
-    ]
+    assert [line.split("] ")[1] for line in stream.getvalue().splitlines()] == ["WARNING: Cron job a is not planned: b"]
 
 
 def test_configuring_again_replaces_the_stream(stream: StringIO) -> None:

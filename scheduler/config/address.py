@@ -84,8 +84,9 @@ def _hosts(text: str) -> tuple[str | None, str | None]:
 
 
 def _ports(text: str | None) -> str | None:
-    if text is not None and not all(port.isascii() and port.isdigit() and 0 < int(port) < 65_536
-                                    for port in text.split(",") if port):
+    if text is not None and not all(
+        port.isascii() and port.isdigit() and 0 < int(port) < 65_536 for port in text.split(",") if port
+    ):
         raise ValueError(f"has a port that is no number from 1 to 65535; {_ENCODE}")
     return text
 

@@ -57,47 +57,77 @@ def check(name: str, condition: str) -> CheckConstraint:
 # fmt: off - a column is a line, and its comment the next one where it is long
 
 cron_jobs = Table(
-    "cron_jobs", metadata,
+    "cron_jobs",
+    metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
     required("name", Text, "What people call it; unique."),
     optional("description", Text),
-    required("cron_expression", Text,
-             "Five fields (minute hour day-of-month month day-of-week), six with seconds first, @daily and the "
-             "like, or @every 90s|5m|2h|1d."),
-    required("timezone", Text,
-             "IANA name, such as Europe/Berlin. Fixed-time ticks in a DST gap run once after it, in "
-             "an overlap once.", default="UTC"),
+    required(
+        "cron_expression",
+        Text,
+        "Five fields (minute hour day-of-month month day-of-week), six with seconds first, @daily and the "
+        "like, or @every 90s|5m|2h|1d.",
+    ),
+    required(
+        "timezone",
+        Text,
+        "IANA name, such as Europe/Berlin. Fixed-time ticks in a DST gap run once after it, in an overlap once.",
+        default="UTC",
+    ),
     required("handler_name", Text, "A name that a handler is registered under; never a path to code."),
     required("handler_params", JSONB, "JSON handed to the handler.", default="{}"),
     required("queue", Text, default="default"),
     required("priority", SmallInteger, "-9 to 9; higher runs first within its queue.", default=0),
     optional("timeout_seconds", Double, "NULL: the handler's own, else 300."),
-    optional("max_retry", Integer,
-             "How often an execution may fail in all; 0 and 1 both mean no second try. NULL: the handler's own, "
-             "else 3."),
+    optional(
+        "max_retry",
+        Integer,
+        "How often an execution may fail in all; 0 and 1 both mean no second try. NULL: the handler's own, else 3.",
+    ),
     optional("retry_backoff", Text, "fixed | linear | exponential. NULL: the handler's own, else exponential."),
     optional("retry_delay_seconds", Double, "The unit of the backoff. NULL: the handler's own, else 2."),
-    required("overlap_policy", Text,
-             "What a tick does while an earlier execution isn't final: skip | queue | allow | "
-             "replace.", default="skip"),
-    required("catch_up", Text,
-             "Which ticks older than 10 s still run: latest | skip | all (the newest "
-             "catch_up_limit).", default="latest"),
-    required("catch_up_limit", Integer,
-             "Bound for catch_up = all, and for the ticks that wait under overlap_policy = queue.", default=100),
-    required("jitter_seconds", Double,
-             "Each tick becomes available up to this much later, by a hash of job and tick; never past"
-             " the next tick.", default=0),
+    required(
+        "overlap_policy",
+        Text,
+        "What a tick does while an earlier execution isn't final: skip | queue | allow | replace.",
+        default="skip",
+    ),
+    required(
+        "catch_up",
+        Text,
+        "Which ticks older than 10 s still run: latest | skip | all (the newest catch_up_limit).",
+        default="latest",
+    ),
+    required(
+        "catch_up_limit",
+        Integer,
+        "Bound for catch_up = all, and for the ticks that wait under overlap_policy = queue.",
+        default=100,
+    ),
+    required(
+        "jitter_seconds",
+        Double,
+        "Each tick becomes available up to this much later, by a hash of job and tick; never past the next tick.",
+        default=0,
+    ),
     optional("starts_at", Time, "No tick before this; also the anchor of @every."),
     optional("ends_at", Time, "No tick at or after this."),
     required("enabled", Boolean, "false pauses it. What fell into a pause is never caught up.", default=True),
-    optional("next_run_at", Time,
-             "The next tick. Kept by the planner; NULL makes it compute anew; infinity: never again."),
-    required("planned_until", Time,
-             "Every tick up to this is accounted for by a row of job_executions. Kept by the planner.", default=NOW),
+    optional(
+        "next_run_at", Time, "The next tick. Kept by the planner; NULL makes it compute anew; infinity: never again."
+    ),
+    required(
+        "planned_until",
+        Time,
+        "Every tick up to this is accounted for by a row of job_executions. Kept by the planner.",
+        default=NOW,
+    ),
     optional("last_run_at", Time, "The last tick that became an execution."),
-    optional("invalid_reason", Text,
-             "Why the planner refuses this row; NULL: nothing is wrong. Cleared by an edit of the schedule."),
+    optional(
+        "invalid_reason",
+        Text,
+        "Why the planner refuses this row; NULL: nothing is wrong. Cleared by an edit of the schedule.",
+    ),
     optional("managed_by", Text, "Who declared it (cron apply); NULL: written by hand."),
     optional("tzdata_version", Text, "The time zone data next_run_at was computed with."),
     required("created_by", Text, "The database role that inserted it.", default=text("current_user")),
@@ -117,12 +147,13 @@ cron_jobs = Table(
     check("jitter_seconds", "jitter_seconds BETWEEN 0 AND 86400"),
     UniqueConstraint("name"),
     comment="Cron jobs: when, in which zone, which handler, with which params and policies. INSERT, UPDATE and "
-            "DELETE take effect within a second, without a restart.",
+    "DELETE take effect within a second, without a restart.",
 )
 Index("cron_jobs_plan", cron_jobs.c.next_run_at, postgresql_where=text("enabled AND invalid_reason IS NULL"))
 
 job_executions = Table(
-    "job_executions", metadata,
+    "job_executions",
+    metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
     required("source", Text, "Where it came from: enqueue | tick | manual | backfill | message.", default="enqueue"),
     optional("cron_job_id", BigInteger, "The cron job it belongs to; the row may outlive it."),
@@ -130,18 +161,26 @@ job_executions = Table(
     required("handler_params", JSONB, default="{}"),
     required("queue", Text, default="default"),
     required("priority", SmallInteger, "-9 to 9; higher runs first within its queue.", default=0),
-    required("status", Text,
-             "PENDING | RUNNING | SUCCESS | FAILED | TIMEOUT | CANCELLED | SKIPPED. FAILED and "
-             "TIMEOUT are dead letters.", default="PENDING"),
+    required(
+        "status",
+        Text,
+        "PENDING | RUNNING | SUCCESS | FAILED | TIMEOUT | CANCELLED | SKIPPED. FAILED and TIMEOUT are dead letters.",
+        default="PENDING",
+    ),
     required("scheduled_at", Time, "The nominal tick, or when it was asked for.", default=NOW),
     required("available_at", Time, "Not to be claimed before this: a delay, a jitter, a backoff.", default=NOW),
-    optional("timeout_seconds", Double,
-             "How long an attempt may take. NULL until claimed: the handler's own, else 300; the claim writes the "
-             "value in force."),
+    optional(
+        "timeout_seconds",
+        Double,
+        "How long an attempt may take. NULL until claimed: the handler's own, else 300; the claim writes the "
+        "value in force.",
+    ),
     required("retry_count", Integer, "Failed attempts so far.", default=0),
-    optional("max_retry", Integer,
-             "How often it may fail in all; 0 and 1 both mean no second try. NULL until claimed: the handler's own,"
-             " else 3."),
+    optional(
+        "max_retry",
+        Integer,
+        "How often it may fail in all; 0 and 1 both mean no second try. NULL until claimed: the handler's own, else 3.",
+    ),
     optional("retry_backoff", Text, "fixed | linear | exponential: the delay times 1, n, or 2^(n-1)."),
     optional("retry_delay_seconds", Double, "The unit of the backoff; a wait is at most a day."),
     required("attempt", Integer, "How often it was claimed.", default=0),
@@ -149,28 +188,43 @@ job_executions = Table(
     optional("claimed_by", Uuid, "The worker (job_workers.id) of the last claim. Kept when final."),
     optional("started_at", Time, "While RUNNING: the claim. Afterwards: when the handler began."),
     optional("finished_at", Time, "When it became final."),
-    required("suspect", Boolean,
-             "Its last worker was lost while holding it; it runs apart from others until its next "
-             "outcome.", default=False),
-    optional("cancel_requested_at", Time,
-             "Somebody asked for it to stop. Success still wins; every other outcome becomes CANCELLED."),
+    required(
+        "suspect",
+        Boolean,
+        "Its last worker was lost while holding it; it runs apart from others until its next outcome.",
+        default=False,
+    ),
+    optional(
+        "cancel_requested_at",
+        Time,
+        "Somebody asked for it to stop. Success still wins; every other outcome becomes CANCELLED.",
+    ),
     optional("cancel_reason", Text),
     optional("progress", Double, "0 to 1, as the handler last said."),
     optional("progress_message", Text),
     optional("result", JSONB, "What the handler returned."),
     optional("error", Text, "The last error, or why it was skipped; the first line says it."),
-    required("errors", JSONB,
-             "One entry per unsuccessful attempt: attempt, outcome, at, worker, error, traceback. The"
-             " first and the last 19 are kept. See job_attempts.", default="[]"),
+    required(
+        "errors",
+        JSONB,
+        "One entry per unsuccessful attempt: attempt, outcome, at, worker, error, traceback. The"
+        " first and the last 19 are kept. See job_attempts.",
+        default="[]",
+    ),
     optional("unique_key", Text, "At most one row with this key for as long as unique_until says."),
-    required("unique_until", Text,
-             "started: until its first claim; finished: until final; forever: as long as the "
-             "row exists.", default="finished"),
+    required(
+        "unique_until",
+        Text,
+        "started: until its first claim; finished: until final; forever: as long as the row exists.",
+        default="finished",
+    ),
     optional("concurrency_key", Text, "At most concurrency_limit rows with this key run at once, over all workers."),
     optional("concurrency_limit", Integer, "NULL means 1."),
-    optional("skipped_count", Integer,
-             "How many ticks a SKIPPED row stands for, from scheduled_at to skipped_until; 10000 means at least "
-             "that many."),
+    optional(
+        "skipped_count",
+        Integer,
+        "How many ticks a SKIPPED row stands for, from scheduled_at to skipped_until; 10000 means at least that many.",
+    ),
     optional("skipped_until", Time, "The last tick a SKIPPED row stands for."),
     required("notify_done", Boolean, "Somebody waits for its end, which is notified.", default=False),
     required("created_at", Time, default=NOW),
@@ -179,17 +233,21 @@ job_executions = Table(
     check("queue", "queue <> '' AND octet_length(queue) <= 200"),
     check("priority", "priority BETWEEN -9 AND 9"),
     check("status", "status IN ('PENDING', 'RUNNING', 'SUCCESS', 'FAILED', 'TIMEOUT', 'CANCELLED', 'SKIPPED')"),
-    check("times",
-          "scheduled_at BETWEEN '1970-01-01 00:00:00+00' AND '9999-12-30 00:00:00+00' AND available_at BETWEEN "
-          "'1970-01-01 00:00:00+00' AND '9999-12-30 00:00:00+00'"),
+    check(
+        "times",
+        "scheduled_at BETWEEN '1970-01-01 00:00:00+00' AND '9999-12-30 00:00:00+00' AND available_at BETWEEN "
+        "'1970-01-01 00:00:00+00' AND '9999-12-30 00:00:00+00'",
+    ),
     check("timeout_seconds", "timeout_seconds > 0 AND timeout_seconds <= 31622400"),
     check("retry_count", "retry_count >= 0"),
     check("max_retry", "max_retry >= 0"),
     check("retry_backoff", "retry_backoff IN ('fixed', 'linear', 'exponential')"),
     check("retry_delay_seconds", "retry_delay_seconds BETWEEN 0 AND 86400"),
     check("attempt", "attempt >= 0"),
-    check("running",
-          "status <> 'RUNNING' OR (claimed_by IS NOT NULL AND claim_token IS NOT NULL AND started_at IS NOT NULL)"),
+    check(
+        "running",
+        "status <> 'RUNNING' OR (claimed_by IS NOT NULL AND claim_token IS NOT NULL AND started_at IS NOT NULL)",
+    ),
     check("waiting", "status NOT IN ('PENDING', 'SKIPPED') OR (claimed_by IS NULL AND claim_token IS NULL)"),
     check("finished", "(status IN ('PENDING', 'RUNNING')) = (finished_at IS NULL)"),
     check("progress", "progress BETWEEN 0 AND 1"),
@@ -200,47 +258,81 @@ job_executions = Table(
     check("concurrency_limit", "concurrency_limit IS NULL OR (concurrency_limit >= 1 AND concurrency_key IS NOT NULL)"),
     check("skipped", "skipped_count IS NULL OR (status = 'SKIPPED' AND skipped_count >= 1)"),
     comment="Executions: one row per piece of work, from a tick, an enqueue, a backfill or a message. PENDING -> "
-            "RUNNING -> SUCCESS | FAILED | TIMEOUT | CANCELLED; SKIPPED rows say why ticks did not run.",
+    "RUNNING -> SUCCESS | FAILED | TIMEOUT | CANCELLED; SKIPPED rows say why ticks did not run.",
     postgresql_with={
-        "autovacuum_vacuum_scale_factor": 0.02, "autovacuum_analyze_scale_factor": 0.02,
-        "autovacuum_vacuum_threshold": 1000, "autovacuum_analyze_threshold": 500,
+        "autovacuum_vacuum_scale_factor": 0.02,
+        "autovacuum_analyze_scale_factor": 0.02,
+        "autovacuum_vacuum_threshold": 1000,
+        "autovacuum_analyze_threshold": 500,
     },
 )
 _TURN = (
-    job_executions.c.queue, job_executions.c.priority.desc(), job_executions.c.available_at, job_executions.c.id,
+    job_executions.c.queue,
+    job_executions.c.priority.desc(),
+    job_executions.c.available_at,
+    job_executions.c.id,
 )
-Index("job_executions_tick", job_executions.c.cron_job_id, job_executions.c.scheduled_at, unique=True,
-      postgresql_where=text("cron_job_id IS NOT NULL AND status <> 'SKIPPED'"))
+Index(
+    "job_executions_tick",
+    job_executions.c.cron_job_id,
+    job_executions.c.scheduled_at,
+    unique=True,
+    postgresql_where=text("cron_job_id IS NOT NULL AND status <> 'SKIPPED'"),
+)
 Index("job_executions_claim", *_TURN, postgresql_where=text("status = 'PENDING' AND concurrency_key IS NULL"))
-Index("job_executions_claim_keyed", *_TURN,
-      postgresql_where=text("status = 'PENDING' AND concurrency_key IS NOT NULL"))
+Index("job_executions_claim_keyed", *_TURN, postgresql_where=text("status = 'PENDING' AND concurrency_key IS NOT NULL"))
 Index("job_executions_of_worker", job_executions.c.claimed_by, postgresql_where=text("status = 'RUNNING'"))
-Index("job_executions_of_key", job_executions.c.concurrency_key, job_executions.c.status,
-      postgresql_where=text("concurrency_key IS NOT NULL AND status IN ('PENDING', 'RUNNING')"))
-Index("job_executions_unique_key", job_executions.c.unique_key, unique=True,
-      postgresql_where=text("unique_key IS NOT NULL AND (unique_until = 'forever' "
-                            "OR (unique_until = 'finished' AND status IN ('PENDING', 'RUNNING')) "
-                            "OR (unique_until = 'started' AND status = 'PENDING' AND attempt = 0))"))
-Index("job_executions_dead_letters", job_executions.c.finished_at,
-      postgresql_where=text("status IN ('FAILED', 'TIMEOUT')"))
+Index(
+    "job_executions_of_key",
+    job_executions.c.concurrency_key,
+    job_executions.c.status,
+    postgresql_where=text("concurrency_key IS NOT NULL AND status IN ('PENDING', 'RUNNING')"),
+)
+Index(
+    "job_executions_unique_key",
+    job_executions.c.unique_key,
+    unique=True,
+    postgresql_where=text(
+        "unique_key IS NOT NULL AND (unique_until = 'forever' "
+        "OR (unique_until = 'finished' AND status IN ('PENDING', 'RUNNING')) "
+        "OR (unique_until = 'started' AND status = 'PENDING' AND attempt = 0))"
+    ),
+)
+Index(
+    "job_executions_dead_letters",
+    job_executions.c.finished_at,
+    postgresql_where=text("status IN ('FAILED', 'TIMEOUT')"),
+)
 
 job_workers = Table(
-    "job_workers", metadata,
+    "job_workers",
+    metadata,
     Column("id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
     required("name", Text),
     required("hostname", Text, default=""),
     optional("pid", Integer),
-    required("queues", ARRAY(Text),
-             "The queues it claims from, in rotation; empty for a process that only plans.", default="{}"),
+    required(
+        "queues",
+        ARRAY(Text),
+        "The queues it claims from, in rotation; empty for a process that only plans.",
+        default="{}",
+    ),
     required("pool_size", Integer, "How many executions it runs at once.", default=0),
-    required("status", Text,
-             "ACTIVE: claims and runs; DRAINING: finishes what it has; STOPPED: ended well; LOST:"
-             " its lease ran out. The last two never change again.", default="ACTIVE"),
+    required(
+        "status",
+        Text,
+        "ACTIVE: claims and runs; DRAINING: finishes what it has; STOPPED: ended well; LOST:"
+        " its lease ran out. The last two never change again.",
+        default="ACTIVE",
+    ),
     required("started_at", Time, default=NOW),
     required("heartbeat_at", Time, "The last sign of life.", default=NOW),
     required("lease_until", Time, "Its claims are valid while heartbeat_at <= job_now() < lease_until."),
-    optional("wake_until", Time,
-             "It sleeps and wants to be notified of new work until then; renewed while idle, never cleared."),
+    optional(
+        "wake_until",
+        Time,
+        "It sleeps and wants to be notified of new work until then; renewed while idle, never cleared.",
+    ),
     required("running_count", Integer, "Attempts running at the last heartbeat.", default=0),
     required("succeeded_count", BigInteger, "Attempts that succeeded, up to the last heartbeat.", default=0),
     required("failed_count", BigInteger, "Attempts that did not, up to the last heartbeat.", default=0),
@@ -251,7 +343,8 @@ job_workers = Table(
 )
 
 job_queues = Table(
-    "job_queues", metadata,
+    "job_queues",
+    metadata,
     Column("name", Text, primary_key=True),
     required("paused", Boolean, "Nothing is claimed from it while true and resume_at is not past.", default=False),
     optional("paused_reason", Text),
@@ -265,16 +358,23 @@ job_queues = Table(
     optional("keep_days", Double, 'Final rows older than this are pruned; NULL: the setting "retention".'),
     optional("keep_last", Integer, "Final rows beyond the newest this many are pruned; NULL: no bound by count."),
     check("name", "name <> '' AND octet_length(name) <= 200"),
-    check("limits",
-          "max_running >= 1 AND key_limit >= 1 AND rate_limit >= 1 AND rate_period_seconds > 0 AND max_pending >= 1"),
+    check(
+        "limits",
+        "max_running >= 1 AND key_limit >= 1 AND rate_limit >= 1 AND rate_period_seconds > 0 AND max_pending >= 1",
+    ),
     check("keep", "keep_days >= 0 AND keep_last >= 0"),
     comment="Settings of queues that have any; a queue needs no row to exist.",
 )
 
 job_transactions = Table(
-    "job_transactions", metadata,
-    Column("gid", Text, primary_key=True,
-           comment="sched:<installation>:<uuid>, as in pg_prepared_xacts of each participant."),
+    "job_transactions",
+    metadata,
+    Column(
+        "gid",
+        Text,
+        primary_key=True,
+        comment="sched:<installation>:<uuid>, as in pg_prepared_xacts of each participant.",
+    ),
     required("decision", Text),
     required("participants", ARRAY(Text), "The names of the databases that prepared.", default="{}"),
     optional("execution_id", BigInteger),
@@ -286,7 +386,8 @@ job_transactions = Table(
 )
 
 job_messages = Table(
-    "job_messages", metadata,
+    "job_messages",
+    metadata,
     Column("source", Text, primary_key=True, comment="The message queue it came from."),
     Column("message_id", Text, primary_key=True, comment="The broker's id of it, or a hash of its body."),
     optional("execution_id", BigInteger),

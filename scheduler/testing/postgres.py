@@ -19,9 +19,9 @@ _EMPTY_TEMPLATE = "template0"
 class ThrowawayPostgres:
     """An ephemeral server, shared by the processes that name the same folder and gone with the last of them.
 
-        with ThrowawayPostgres(tmp_path) as server:
-            server.template("migrated", migrate)               # once; `migrate` is called with an url
-            with server.fresh_database("migrated") as url: ...
+    with ThrowawayPostgres(tmp_path) as server:
+        server.template("migrated", migrate)               # once; `migrate` is called with an url
+        with server.fresh_database("migrated") as url: ...
     """
 
     def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None) -> None:

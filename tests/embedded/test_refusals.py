@@ -49,9 +49,7 @@ def test_data_of_another_major_version(embed: Embed, folder: Path) -> None:
 
 
 @pytest.mark.skipif(not (POSTGRES_15 / "postgres").exists(), reason="needs Debian's PostgreSQL 15")
-def test_data_of_postgres_15_waits_for_postgres_15(
-    embed: Embed, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_data_of_postgres_15_waits_for_postgres_15(embed: Embed, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     newer = find_binaries()
     if newer.major == 15:
         pytest.skip("PostgreSQL 15 is the only one here")
