@@ -26,11 +26,12 @@ from scheduler.messages import configure, log
 from scheduler.services.heartbeat import Heartbeat
 from scheduler.services.listener import Listener
 from scheduler.services.loop import Loop
+from scheduler.services.options import WorkerOptions
 from scheduler.services.planner import Planner
 from scheduler.services.rescuer import Rescuer
 from scheduler.services.stopping import Stopping
 from scheduler.services.wakeups import Wakeups
-from scheduler.services.worker import Worker, WorkerOptions
+from scheduler.services.worker import Worker
 from scheduler.store.executions import Executions
 from scheduler.store.notifications import Notifications
 from scheduler.store.session import Session, SyncSession
@@ -175,8 +176,8 @@ class Application:
                 await asyncio.gather(*loops, return_exceptions=True)
             await asyncio.to_thread(heartbeat.stop, timeout=0.5)
             await self._close()
-        worker = self.worker
-        log("worker.stopped", succeeded=worker.succeeded, failed=worker.failed, handed_back=len(worker.handed_back))
+        slots = self.worker.slots
+        log("worker.stopped", succeeded=slots.succeeded, failed=slots.failed, handed_back=len(slots.handed_back))
         if abandoned:
             log("worker.abandoned", ids=", ".join(map(str, abandoned)))
         return 1 if abandoned else 0

@@ -15,8 +15,9 @@ from scheduler.model import Status
 from scheduler.services.execution_log import ExecutionLog
 from scheduler.services.listener import Listener
 from scheduler.services.loop import Loop
+from scheduler.services.options import WorkerOptions
 from scheduler.services.wakeups import Wakeups
-from scheduler.services.worker import Worker, WorkerOptions
+from scheduler.services.worker import Worker
 from scheduler.store.executions import Executions
 from scheduler.store.notifications import Notifications
 from scheduler.store.session import Session

@@ -9,7 +9,7 @@ import pytest
 from scheduler.clock import monotonic
 from scheduler.model import Claim, Status
 from scheduler.services import worker as worker_module
-from scheduler.services.worker import WorkerOptions
+from scheduler.services.options import WorkerOptions
 from tests.lifecycle.handlers import Gate, Stubborn, forever
 from tests.services.line import LOOPS, eventually, working
 from tests.store.tables import Events, Tables
@@ -46,7 +46,7 @@ async def test_a_handler_that_looks_finishes_early(tables: Tables) -> None:
     async with working(tables, work=gate.handler()) as line:
         await gate.until(lambda: gate.inside == 1)
         draining = asyncio.create_task(line.worker.drain(60.0))
-        (attempt,) = line.worker._attempts.values()
+        (attempt,) = line.worker.slots.attempts.values()
         await eventually(lambda: attempt.context.cancelled)
         gate.open.set()
         assert await draining == []
@@ -57,7 +57,7 @@ async def test_a_handler_that_looks_finishes_early(tables: Tables) -> None:
 async def test_what_had_not_begun_is_handed_back_at_once(tables: Tables) -> None:
     gate = Gate()
     async with working(tables, WorkerOptions(pool_size=1), work=gate.handler()) as line:
-        line.worker._mean_seconds = 1e-3  # it claims ahead
+        line.worker.slots.mean_seconds = 1e-3  # it claims ahead
         ids = [tables.enqueue() for _ in range(5)]
         line.wakeups.ring()
         await eventually(lambda: tables.column("SELECT status FROM job_executions") == ["RUNNING"] * 5)
@@ -67,7 +67,7 @@ async def test_what_had_not_begun_is_handed_back_at_once(tables: Tables) -> None
         gate.open.set()
         assert await draining == []
     assert gate.begun == ids[:1]
-    assert sorted(line.worker.handed_back) == ids[1:]
+    assert sorted(line.worker.slots.handed_back) == ids[1:]
 
 
 async def test_one_that_will_not_stop_is_handed_back_and_named(tables: Tables) -> None:
@@ -87,7 +87,7 @@ async def test_a_second_signal_interrupts_at_once(tables: Tables) -> None:
     async with working(tables, work=forever) as line:
         await eventually(lambda: line.worker.counters().running == 1)
         draining = asyncio.create_task(line.worker.drain(3600.0))
-        await eventually(lambda: line.worker.draining)
+        await eventually(lambda: line.worker.slots.closed)
         line.worker.hurry()
         assert await draining == []
         assert await line.settled(id_) == [Status.PENDING]
@@ -114,8 +114,8 @@ async def test_an_outcome_that_can_not_be_written_keeps_nobody(tables: Tables) -
 async def test_what_may_have_been_handed_back_is_never_begun(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate()
     async with working(tables, WorkerOptions(pool_size=1), work=gate.handler()) as line:
-        upkeep, lost = line.worker.upkeep, list[int]()
-        release = upkeep.release
+        executions, lost = line.worker.upkeep.executions, list[int]()
+        release = executions.release
 
         async def lose_the_answer(claims: Sequence[Claim]) -> set[int]:
             found = await release(claims)
@@ -124,19 +124,19 @@ async def test_what_may_have_been_handed_back_is_never_begun(tables: Tables, mon
                 raise psycopg.OperationalError("the connection is lost")
             return found
 
-        monkeypatch.setattr(upkeep, "release", lose_the_answer)
-        line.worker._mean_seconds = 1e-3
+        monkeypatch.setattr(executions, "release", lose_the_answer)
+        line.worker.slots.mean_seconds = 1e-3
         ids = [tables.enqueue() for _ in range(4)]
         line.wakeups.ring()
         await gate.until(lambda: gate.inside == 1)
         await eventually(lambda: tables.column("SELECT status FROM job_executions") == ["RUNNING"] * 4)
         tables.execute("SELECT pause_queue('default')")
         with pytest.raises(psycopg.OperationalError):
-            await line.worker._return_buffer()
+            await line.worker.upkeep.return_waiting()
         assert sorted(lost) == ids[1:]
         gate.open.set()
         await line.settled(ids[0])
-        await line.worker._return_buffer()
+        await line.worker.upkeep.return_waiting()
         assert await line.worker.drain(60.0) == []
     assert gate.begun == ids[:1]
     assert {row[0] for row in tables.rows("SELECT attempt FROM job_executions")} == {1}

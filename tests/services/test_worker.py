@@ -8,8 +8,9 @@ import pytest
 from scheduler.clock import monotonic
 from scheduler.handlers import current_execution
 from scheduler.model import Status
+from scheduler.services import slots as slots_module
 from scheduler.services import worker as worker_module
-from scheduler.services.worker import WorkerOptions
+from scheduler.services.options import WorkerOptions
 from tests.lifecycle.handlers import Gate, Stubborn, forever
 from tests.services.line import PATIENCE_SECONDS, eventually, working
 from tests.store.tables import Events, Tables
@@ -28,7 +29,7 @@ async def test_what_waits_is_run_and_recorded(tables: Tables) -> None:
     rows = [tables.execution(id_) for id_ in ids]
     assert [row["result"] for row in rows] == [{"n": n} for n in range(30)]
     assert {row["attempt"] for row in rows} == {1}
-    assert line.worker.succeeded == 30
+    assert line.worker.slots.succeeded == 30
 
 
 async def test_all_slots_are_used_and_no_more(tables: Tables) -> None:
@@ -46,16 +47,16 @@ async def test_all_slots_are_used_and_no_more(tables: Tables) -> None:
 async def test_work_that_turned_out_longer_than_measured_is_left_to_others(
     tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "AHEAD_SECONDS", 0.02)
+    monkeypatch.setattr(slots_module, "AHEAD_SECONDS", 0.02)
     monkeypatch.setattr(worker_module, "PULSE_SECONDS", 0.01)
     gate = Gate()
     async with working(tables, WorkerOptions(pool_size=2), echo=echo, work=gate.handler()) as line:
         await line.settled(*(tables.enqueue("echo") for _ in range(20)))
-        line.worker._mean_seconds = 1e-4  # as if it had measured the fastest of work
+        line.worker.slots.mean_seconds = 1e-4  # as if it had measured the fastest of work
         ids = [tables.enqueue() for _ in range(10)]
         line.wakeups.ring()
         await gate.until(lambda: gate.inside == 2)
-        await eventually(lambda: len(line.worker.handed_back) >= 8)
+        await eventually(lambda: len(line.worker.slots.handed_back) >= 8)
         waiting = tables.column("SELECT id FROM job_executions WHERE status = 'PENDING' AND retry_count = 0")
         assert set(waiting) <= set(ids[2:])
         gate.open.set()

@@ -1,0 +1,16 @@
+"""What a worker is told, as plain values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """See the settings of the same names."""
+
+    queues: Sequence[str] = ("default",)
+    pool_size: int = 5
+    poll_interval_seconds: float = 5.0
+    claim_batch_size: int = 10
+    claim_batch_max: int = 500
+    lease_seconds: float = 30.0

@@ -1,0 +1,208 @@
+"""slots: what a worker holds and runs. A claim waits for a slot, becomes an attempt, and is held until settled."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+
+from scheduler.clock import monotonic
+from scheduler.handlers import HandlerRegistry
+from scheduler.isolation import Isolation
+from scheduler.lifecycle.run import Attempt
+from scheduler.lifecycle.settle import Settled, Settler
+from scheduler.messages import log
+from scheduler.model import Claim, Outcome, OutcomeKind, Status
+from scheduler.services.heartbeat import Memory
+from scheduler.services.options import WorkerOptions
+from scheduler.store.executions import Pair
+from scheduler.store.workers import Counters
+
+AHEAD_SECONDS = 1.0
+"""At most this much measured work is claimed before there is a slot for it."""
+STARTS_PER_TURN = 100
+"""How many attempts begin before the event loop gets to do something else."""
+_SMOOTHING = 0.05
+
+
+class Slots:
+    """The `Watcher` of its attempts. Everything here happens in the event loop, except what Heartbeat reads."""
+
+    def __init__(
+        self,
+        options: WorkerOptions,
+        settler: Settler,
+        handlers: HandlerRegistry,
+        isolations: Mapping[str, Isolation],
+        changed: asyncio.Event,
+    ) -> None:
+        """`settler` gets the outcomes; `changed` is set when a slot has become free, and by others."""
+        self.options, self.handlers, self.isolations = options, handlers, dict(isolations)
+        self.settler, self.changed = settler, changed
+        self.attempts: dict[Pair, Attempt] = {}
+        self.ended_overdue: list[Claim] = []
+        """Their handlers have stopped at last, and their rows are still held back."""
+        self.mean_seconds: float | None = None
+        """What an attempt takes, the latest counting most; None before the first."""
+        self.has_room = asyncio.Event()
+        """More may be claimed; who waits for it clears it."""
+        self.closed = False
+        """Nothing begins here any more."""
+        self.handed_back: list[int] = []
+        self.succeeded = self.failed = 0
+        self._used = 0
+        self._held: dict[Pair, Claim] = {}
+        self._waiting: deque[Claim] = deque()
+        self._waiting_since = 0.0
+        self._returning: dict[Pair, Claim] = {}
+        """Being handed back: whether or not the database has answered, never to be begun here."""
+        self._starting = False
+
+    # What the heartbeat asks, from its thread ------------------------------------------------------------------------
+
+    def memory(self) -> Memory:
+        """What is held and what runs; of claims under way nothing is known here."""
+        attempts = list(self.attempts.items())
+        return Memory(
+            frozenset(list(self._held)),
+            frozenset(pair for pair, attempt in attempts if not (attempt.over or attempt.silent)),
+        )
+
+    def counters(self) -> Counters:
+        return Counters(len(self.attempts), self.succeeded, self.failed)
+
+    def overdue(self) -> Sequence[str]:
+        """Handlers of running attempts past their deadline."""
+        now = monotonic()
+        return sorted(
+            {a.claim.handler_name for a in list(self.attempts.values()) if not a.over and a.context.deadline < now}
+        )
+
+    # Waiting for a slot ----------------------------------------------------------------------------------------------
+
+    def room(self) -> int:
+        """How many rows to claim now: free slots, and what they will have done within a second."""
+        options = self.options
+        free = options.pool_size - self._used - len(self._waiting)
+        if self.mean_seconds is None:
+            return min(free, options.claim_batch_size)
+        ahead = min(options.claim_batch_max, int(AHEAD_SECONDS * options.pool_size / max(self.mean_seconds, 1e-6)))
+        wanted = min(options.claim_batch_max, free + ahead)
+        return wanted if free > 0 or wanted * 2 >= ahead else 0
+
+    def hold(self, claims: Sequence[Claim]) -> None:
+        """These are ours now, and wait for `start`."""
+        if not self._waiting:
+            self._waiting_since = monotonic()
+        for claim in claims:
+            self._held[claim.id, claim.token] = claim
+        self._waiting.extend(claims)
+
+    @property
+    def must_return(self) -> bool:
+        """A hand-back has had no answer, or every slot is taken by longer work than was measured."""
+        waits_too_long = bool(self._waiting) and monotonic() - self._waiting_since > 2 * AHEAD_SECONDS
+        return bool(self._returning) or (waits_too_long and self._used >= self.options.pool_size)
+
+    def withdraw(self) -> list[Claim]:
+        """What waits, and what was withdrawn before and has no answer yet. Hand it back, then call `returned`."""
+        self._returning |= {(claim.id, claim.token): claim for claim in self._waiting}
+        self._waiting.clear()
+        return list(self._returning.values())
+
+    def returned(self, claims: Sequence[Claim], released: Iterable[int]) -> None:
+        """The database has answered: of these claims it took back the ids `released`."""
+        self.handed_back += sorted(released)
+        for claim in claims:
+            self._returning.pop((claim.id, claim.token), None)
+            self._held.pop((claim.id, claim.token), None)
+
+    # Running ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Give free slots to waiting claims, a number at a time."""
+        self._starting = False
+        for _ in range(STARTS_PER_TURN):
+            if not self._waiting or self._used >= self.options.pool_size or self.closed:
+                break
+            claim = self._waiting.popleft()
+            attempt = Attempt(claim, self)
+            self._used += 1
+            self.attempts[claim.id, claim.token] = attempt
+            attempt.begin(self.handlers, self.isolations)
+        else:
+            self._start_soon()
+        if not self.has_room.is_set() and self.room() > 0:
+            self.has_room.set()
+
+    def _start_soon(self) -> None:
+        if not self._starting:
+            self._starting = True
+            asyncio.get_running_loop().call_soon(self.start)
+
+    def reported(self, attempt: Attempt, outcome: Outcome) -> None:
+        if attempt.overdue and outcome.kind is OutcomeKind.TIMEOUT:
+            outcome.min_delay = self.options.lease_seconds  # its next try must not begin beside it
+            log(
+                "execution.overdue",
+                id=attempt.claim.id,
+                handler=attempt.claim.handler_name,
+                seconds=f"{attempt.claim.timeout_seconds:g}",
+            )
+        mean = self.mean_seconds
+        self.mean_seconds = outcome.seconds if mean is None else mean + _SMOOTHING * (outcome.seconds - mean)
+        self.settler.put(attempt.claim, outcome)
+
+    def ended(self, attempt: Attempt) -> None:
+        self._used -= 1
+        self.attempts.pop((attempt.claim.id, attempt.claim.token), None)
+        if attempt.overdue and not attempt.silent and not self.closed:
+            self.ended_overdue.append(attempt.claim)
+        self.changed.set()
+        self._start_soon()
+
+    def settled(self, batch: Sequence[Settled]) -> None:
+        """The database has answered for these outcomes: let go of them, and count them."""
+        for one in batch:
+            claim = one.claim
+            self._held.pop((claim.id, claim.token), None)
+            if one.status is Status.SUCCESS:
+                self.succeeded += 1
+            elif one.outcome.kind in (OutcomeKind.FAILURE, OutcomeKind.TIMEOUT):
+                self.failed += 1
+            elif one.outcome.kind is OutcomeKind.HANDED_BACK:
+                self.handed_back.append(claim.id)
+
+    # Losing, and what is left ----------------------------------------------------------------------------------------
+
+    def lose(self, pairs: Iterable[Pair]) -> None:
+        """These rows are not ours any more: stop their attempts."""
+        for pair in pairs:
+            self._held.pop(pair, None)
+            attempt = self.attempts.get(pair)
+            if attempt is not None and not (attempt.over or attempt.silent):
+                log("execution.stale", id=attempt.claim.id, attempt=attempt.claim.attempt)
+                attempt.abandon("the lease is lost")
+
+    def lose_all(self) -> None:
+        """Nothing is ours any more, except outcomes on their way: the fence decides about them."""
+        for pair in [*((claim.id, claim.token) for claim in self._waiting), *self._returning]:
+            self._held.pop(pair, None)
+        self._waiting.clear()
+        self._returning.clear()
+        self.lose([pair for pair, attempt in self.attempts.items() if not attempt.over])
+
+    def unfinished(self) -> list[Attempt]:
+        """Attempts whose outcome isn't decided yet."""
+        return [attempt for attempt in self.attempts.values() if not attempt.over]
+
+    async def until_over(self, deadline: float) -> None:
+        """Wait until every outcome is decided, at most until `deadline` on the monotonic clock."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, deadline - monotonic())):
+                while self.unfinished():
+                    self.changed.clear()
+                    await self.changed.wait()
+
+    def left(self) -> list[int]:
+        """Ids of executions that still run or are still held."""
+        return sorted({a.claim.id for a in self.attempts.values()} | {claim.id for claim in self._held.values()})

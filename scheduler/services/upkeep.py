@@ -1,0 +1,55 @@
+"""upkeep: look after what a worker runs. Cancels, progress, claims that wait too long, attempts that won't stop."""
+
+from uuid import UUID
+
+from scheduler.rules.retry import delay_seconds
+from scheduler.services.slots import Slots
+from scheduler.store.executions import Executions
+
+
+class Upkeep:
+    def __init__(self, slots: Slots, executions: Executions, lease_seconds: float) -> None:
+        """`lease_seconds`: how long the next try of an attempt that won't stop is held back at a time."""
+        self.slots, self.executions, self.lease_seconds = slots, executions, lease_seconds
+
+    async def watch(self, worker: UUID) -> None:
+        """Everything that what runs needs, once."""
+        if self.slots.attempts:
+            await self._watch_cancels(worker)
+            await self._write_progress()
+            if self.slots.must_return:  # let others have what waits here
+                await self.return_waiting()
+            await self._hold_back_overdue()
+
+    async def return_waiting(self) -> None:
+        """Hand back what was claimed and not begun."""
+        if claims := self.slots.withdraw():
+            self.slots.returned(claims, await self.executions.release(claims))
+
+    async def let_go(self) -> None:
+        """What would not stop and now has may be tried again, after the wait that it would have had."""
+        ended = self.slots.ended_overdue
+        while ended:
+            claim = ended[0]
+            wait = delay_seconds(claim.retry_backoff, claim.retry_delay_seconds, claim.retry_count + 1)
+            await self.executions.let_go(claim.id, claim.attempt, wait)
+            ended.pop(0)
+
+    async def _watch_cancels(self, worker: UUID) -> None:
+        for id_, token, reason in await self.executions.cancels_asked(worker):
+            if (attempt := self.slots.attempts.get((id_, token))) is not None:
+                attempt.ask_to_stop(reason)
+
+    async def _write_progress(self) -> None:
+        reports = [
+            (a.claim.id, a.claim.token, latest.fraction, latest.message)
+            for a in list(self.slots.attempts.values())
+            if not a.over and (latest := a.context.take_progress()) is not None
+        ]
+        if reports:
+            await self.executions.write_progress(reports)
+
+    async def _hold_back_overdue(self) -> None:
+        overdue = [a.claim for a in self.slots.attempts.values() if a.overdue]
+        if overdue:
+            await self.executions.hold_back([(c.id, c.attempt, self.lease_seconds) for c in overdue])
