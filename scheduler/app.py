@@ -29,7 +29,7 @@ from scheduler.services.loop import Loop
 from scheduler.services.options import WorkerOptions
 from scheduler.services.planner import Planner
 from scheduler.services.rescuer import Rescuer
-from scheduler.services.stopping import Stopping
+from scheduler.services.stopping import LAST_WORDS_SECONDS, Stopping
 from scheduler.services.wakeups import Wakeups
 from scheduler.services.worker import Worker
 from scheduler.store.executions import Executions
@@ -162,10 +162,18 @@ class Application:
         """Run until a signal, or until nothing is due. The exit code: 1 if work had to be abandoned, else 0."""
         on_start(Started(self.project, self.handlers, self.parts))
         heartbeat = self._heartbeat()
-        with Stopping(self.settings.shutdown_timeout_seconds, self._hurry) as stopping:
+
+        def last_words() -> None:
+            self._name_abandoned(self.worker.slots.left())
+            heartbeat.stop(timeout=LAST_WORDS_SECONDS)
+
+        with Stopping(self.settings.shutdown_timeout_seconds, self.worker.hurry, last_words) as stopping:
             heartbeat.start()
             loops = [asyncio.create_task(loop.forever(), name=loop.name) for loop in self._loops(heartbeat)]
-            log("worker.started", concurrency=self.settings.pool_size if "worker" in self.parts else 0)
+            if "worker" in self.parts:
+                log("worker.started", concurrency=self.settings.pool_size)
+            else:
+                log("planner.started")
             try:
                 await self._until(stopping, until_idle)
                 heartbeat.drain()
@@ -174,13 +182,17 @@ class Application:
                 for task in loops:
                     task.cancel()
                 await asyncio.gather(*loops, return_exceptions=True)
+            self._name_abandoned(abandoned)
             await asyncio.to_thread(heartbeat.stop, timeout=0.5)
             await self._close()
         slots = self.worker.slots
         log("worker.stopped", succeeded=slots.succeeded, failed=slots.failed, handed_back=len(slots.handed_back))
-        if abandoned:
-            log("worker.abandoned", ids=", ".join(map(str, abandoned)))
         return 1 if abandoned else 0
+
+    @staticmethod
+    def _name_abandoned(ids: Sequence[int]) -> None:
+        if ids:
+            log("worker.abandoned", ids=", ".join(map(str, ids)))
 
     @staticmethod
     async def stuck() -> bool:
@@ -283,9 +295,6 @@ class Application:
                 await self.planner.looked()
             if "worker" not in self.parts or await self.worker.found_nothing():
                 return
-
-    def _hurry(self) -> None:
-        self.worker.hurry()
 
     async def _close(self) -> None:
         for isolation in self._isolations.values():

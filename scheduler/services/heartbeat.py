@@ -6,10 +6,11 @@ stops itself before its lease ends, by its own monotonic clock; identity is a fr
 
 import asyncio
 import random
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from threading import Event, Thread
+from threading import Event, Thread, main_thread
 from typing import Protocol, TypeVar
 from uuid import UUID, uuid4
 
@@ -17,7 +18,7 @@ from scheduler import failpoints
 from scheduler.clock import monotonic
 from scheduler.messages import log
 from scheduler.model import WorkerStatus
-from scheduler.services.loop import first_line
+from scheduler.services.loop import Trouble, first_line
 from scheduler.store.executions import Pair
 from scheduler.store.workers import Counters, OwnWorker, Registration
 
@@ -74,6 +75,7 @@ class Heartbeat:
         self._kept = False
         self._sent = 0.0
         self._reported_block = False
+        self._trouble = Trouble("heartbeat")
         self._thread = Thread(target=self._run, name="scheduler-heartbeat", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -87,7 +89,7 @@ class Heartbeat:
         self.status = WorkerStatus.DRAINING
 
     def stop(self, *, timeout: float) -> None:
-        """End the incarnation well: its row becomes STOPPED. Waits at most `timeout` seconds."""
+        """End the incarnation: what is held yet is handed back, its row becomes STOPPED. Waits at most `timeout` s."""
         self._stopping.set()
         self._thread.join(timeout)
 
@@ -141,6 +143,7 @@ class Heartbeat:
                 self._failed(error)
                 continue
             self.last_success = monotonic()
+            self._trouble.worked()
             self._gave_up.clear()
             self._tell(self._begin, worker)
             return worker
@@ -164,6 +167,7 @@ class Heartbeat:
                     next_beat = monotonic()
                 else:
                     self._sent = self.last_success = sent
+                    self._trouble.worked()
                     next_beat = sent + self.interval
             if self._gave_up.is_set() or self._expired():
                 return self._silence()
@@ -195,7 +199,7 @@ class Heartbeat:
             return None
         overdue = self.keeper.overdue()
         if not self._reported_block:
-            log("worker.loop_blocked", seconds=round(silent), handlers=", ".join(overdue) or "unknown")
+            log("worker.loop_blocked", seconds=round(silent), place=_where_the_main_thread_is())
             self._reported_block = True
         return (
             "a handler blocks the event loop past its timeout" if overdue and silent > self.registration.lease else None
@@ -203,6 +207,9 @@ class Heartbeat:
 
     def _leave(self, worker: UUID, status: WorkerStatus) -> None:
         try:
+            held = self.keeper.memory().held if status is WorkerStatus.STOPPED else ()
+            if held and (released := self.own.release(list(held))):
+                log("worker.handed_back", ids=", ".join(map(str, sorted(released))))
             self.own.leave(worker, status, self.keeper.counters())
         except Exception as error:  # then its lease runs out by itself
             log("loop.failed", loop="heartbeat", error=first_line(error), seconds=0)
@@ -211,10 +218,16 @@ class Heartbeat:
 
     def _failed(self, error: Exception) -> None:
         pause = RETRY_SECONDS * random.uniform(0.5, 1.0)
-        log("loop.failed", loop="heartbeat", error=first_line(error), seconds=round(pause, 1))
+        self._trouble.failed(error, pause)
         self._stopping.wait(pause)
 
     def _tell(self, callback: Callable[[Argument], None], argument: Argument) -> None:
         assert self._loop is not None
         with suppress(RuntimeError):  # the loop is closed: the process is ending
             self._loop.call_soon_threadsafe(callback, argument)
+
+
+def _where_the_main_thread_is() -> str:
+    """`file:line in function` of the innermost Python code that the main thread, and with it the event loop, is in."""
+    frame = sys._current_frames().get(main_thread().ident or 0)
+    return "unknown" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"

@@ -13,6 +13,28 @@ REPEAT_SECONDS = 30.0
 """A failure that goes on is logged again after this long."""
 
 
+class Trouble:
+    """Tells of a failure when it begins, every 30 s while it lasts, and when it is over."""
+
+    def __init__(self, loop: str) -> None:
+        self.loop = loop
+        self._since: float | None = None
+        self._told = 0.0
+
+    def failed(self, error: BaseException, pause: float) -> None:
+        """`pause`: seconds until the next try."""
+        now = monotonic()
+        if self._since is None or now - self._told >= REPEAT_SECONDS:
+            self._told = now
+            log("loop.failed", loop=self.loop, error=first_line(error), seconds=round(pause, 1))
+        self._since = self._since or now
+
+    def worked(self) -> None:
+        if self._since is not None:
+            log("loop.recovered", loop=self.loop, seconds=round(monotonic() - self._since, 1))
+            self._since = None
+
+
 class Loop:
     """One service. `last_success` is on the monotonic clock, None before the first."""
 
@@ -22,26 +44,20 @@ class Loop:
 
     async def forever(self) -> None:
         """Run `body` over and over until cancelled."""
-        failing_since: float | None = None
-        logged = 0.0
+        trouble = Trouble(self.name)
         wait = FIRST_WAIT_SECONDS
         while True:
             try:
                 await self.body()
             except Exception as error:  # nothing may end a loop but its cancellation
-                now = monotonic()
                 pause = wait * random.uniform(0.5, 1.0)
-                if failing_since is None or now - logged >= REPEAT_SECONDS:
-                    logged = now
-                    log("loop.failed", loop=self.name, error=first_line(error), seconds=round(pause, 1))
-                failing_since = failing_since or now
+                trouble.failed(error, pause)
                 await asyncio.sleep(pause)
                 wait = min(LONGEST_WAIT_SECONDS, wait * 2)
             else:
                 self.last_success = monotonic()
-                if failing_since is not None:
-                    log("loop.recovered", loop=self.name, seconds=round(self.last_success - failing_since, 1))
-                    failing_since, wait = None, FIRST_WAIT_SECONDS
+                trouble.worked()
+                wait = FIRST_WAIT_SECONDS
 
 
 def first_line(error: BaseException) -> str:

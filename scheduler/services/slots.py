@@ -193,7 +193,7 @@ class Slots:
 
     def unfinished(self) -> list[Attempt]:
         """Attempts whose outcome isn't decided yet."""
-        return [attempt for attempt in self.attempts.values() if not attempt.over]
+        return [attempt for attempt in list(self.attempts.values()) if not attempt.over]
 
     async def until_over(self, deadline: float) -> None:
         """Wait until every outcome is decided, at most until `deadline` on the monotonic clock."""

@@ -9,19 +9,28 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from threading import Timer
 from types import FrameType
 
-SECOND_SIGNAL_SECONDS = 0.7
+SLACK_SECONDS = 1.9
+"""How long after its time is up a process is ended by force."""
+SECOND_SIGNAL_SECONDS = 0.9
+"""The same after a second signal."""
+LAST_WORDS_SECONDS = 0.3
+"""What the last words may take before the process is ended all the same."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopping:
     """First signal: `asked` is set, and the process ends within `seconds` + 2. Second signal: within a second."""
 
-    def __init__(self, seconds: float, hurry: Callable[[], None]) -> None:
-        """`hurry` is called in the event loop at the second signal: let go of what can be let go of."""
-        self.seconds, self.hurry = seconds, hurry
+    def __init__(self, seconds: float, hurry: Callable[[], None], last_words: Callable[[], None]) -> None:
+        """`hurry` is called in the event loop at the second signal: let go of what can be let go of.
+
+        `last_words` is called in a thread of its own just before the process is ended by force.
+        """
+        self.seconds, self.hurry, self.last_words = seconds, hurry, last_words
         self.asked = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._signals = 0
@@ -42,7 +51,7 @@ class Stopping:
     def _received(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
         if self._signals == 1:
-            self._end_after(self.seconds + 1.9)
+            self._end_after(self.seconds + SLACK_SECONDS)
             self._tell(self.asked.set)
         elif self._signals == 2:
             self._end_after(SECOND_SIGNAL_SECONDS)
@@ -53,7 +62,13 @@ class Stopping:
             self._loop.call_soon_threadsafe(callback)
 
     def _end_after(self, seconds: float) -> None:
-        timer = Timer(seconds, os._exit, (1,))
-        timer.daemon = True
-        timer.start()
-        self._timers.append(timer)
+        for delay, action in ((seconds - LAST_WORDS_SECONDS, self._speak), (seconds, partial(os._exit, 1))):
+            timer = Timer(delay, action)
+            timer.daemon = True
+            timer.start()
+            self._timers.append(timer)
+
+    def _speak(self) -> None:
+        with suppress(Exception):  # whatever is wrong with them, the process ends
+            self.last_words()
+        os._exit(1)

@@ -31,6 +31,8 @@ RENEW_WAKE_SECONDS = 0.5
 PULSE_SECONDS = 0.5
 INTERRUPT_SECONDS = 0.75
 """How long interrupted handlers get to end at a shutdown, and then their outcomes to be written."""
+HURRY_SECONDS = 0.2
+"""The same once somebody has lost patience."""
 
 
 class Worker:
@@ -210,8 +212,7 @@ class Worker:
         for attempt in self.slots.unfinished():
             attempt.hand_back("the worker shuts down")
         await self.slots.until_over(monotonic() + INTERRUPT_SECONDS)
-        for attempt in self.slots.unfinished():
-            attempt.give_up_waiting()
+        self._wait_no_longer()
         with suppress(TimeoutError):
             async with asyncio.timeout(INTERRUPT_SECONDS):
                 await self.settler.drained()
@@ -221,9 +222,15 @@ class Worker:
         return self.slots.left()
 
     def hurry(self) -> None:
-        """Interrupt everything now; the process ends within a second."""
-        for attempt in list(self.slots.attempts.values()):
+        """Interrupt everything now, and wait hardly at all: the process ends within a second."""
+        for attempt in self.slots.unfinished():
             attempt.hand_back("the worker was told twice to stop")
+        asyncio.get_running_loop().call_later(HURRY_SECONDS, self._wait_no_longer)
+
+    def _wait_no_longer(self) -> None:
+        for attempt in self.slots.unfinished():
+            attempt.give_up_waiting()
+        self._changed.set()
 
     async def found_nothing(self) -> bool:
         """Wait for a full look at all queues; True if it found nothing while nothing ran here."""

@@ -48,6 +48,18 @@ def test_a_second_signal_ends_it_within_a_second(scene: Scene) -> None:
     scene.until_all("PENDING", ids, seconds=0)
 
 
+def test_a_second_signal_hands_back_what_will_not_stop(scene: Scene) -> None:
+    worker = scene.worker(WORKER__SHUTDOWN_TIMEOUT_SECONDS=600)
+    stubborn = scene.enqueue("hanging", count=2)
+    scene.until_all("RUNNING", stubborn)
+    worker.send(signal.SIGTERM)
+    worker.said("worker.stopping")
+    assert terminate(worker, within=1.0) == 1
+    scene.until_all("PENDING", stubborn, seconds=0)
+    assert scene.rows("SELECT DISTINCT retry_count FROM job_executions WHERE id = ANY(%s)", stubborn) == [(0,)]
+    assert [event["ids"] for event in worker.events("worker.abandoned")] == [", ".join(map(str, stubborn))]
+
+
 @pytest.mark.parametrize("handler", ["hanging", "blocking"])
 def test_a_handler_that_will_not_stop_delays_nothing(scene: Scene, handler: str) -> None:
     worker = scene.worker(WORKER__SHUTDOWN_TIMEOUT_SECONDS=GRACE_SECONDS)

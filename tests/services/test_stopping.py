@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from scheduler.services import stopping as stopping_module
-from scheduler.services.stopping import SIGNALS, Stopping
+from scheduler.services.stopping import LAST_WORDS_SECONDS, SIGNALS, SLACK_SECONDS, Stopping
 
 PATIENCE_SECONDS = 10.0
 
@@ -48,7 +48,7 @@ def send(number: signal.Signals) -> None:
 async def test_the_first_signal_asks_and_the_second_hurries(exit_: Exit, number: signal.Signals) -> None:
     hurried = asyncio.Event()
     async with asyncio.timeout(PATIENCE_SECONDS):
-        with Stopping(60.0, hurried.set) as stopping:
+        with Stopping(60.0, hurried.set, lambda: None) as stopping:
             assert not stopping.asked.is_set()
             send(number)
             await stopping.asked.wait()
@@ -60,17 +60,27 @@ async def test_the_first_signal_asks_and_the_second_hurries(exit_: Exit, number:
 
 
 async def test_a_process_that_takes_too_long_is_ended(exit_: Exit) -> None:
-    with Stopping(-1.88, lambda: None):
+    said = threading.Event()
+    with Stopping(-SLACK_SECONDS, lambda: None, said.set):
         send(signal.SIGTERM)
         assert await asyncio.to_thread(exit_.happened.wait, PATIENCE_SECONDS)
     assert exit_.status == 1
+    assert said.is_set()
+
+
+async def test_last_words_that_fail_or_hang_delay_nothing(exit_: Exit) -> None:
+    for words in (lambda: 1 / 0, threading.Event().wait):
+        exit_.happened.clear()
+        with Stopping(-SLACK_SECONDS, lambda: None, lambda words=words: words()):  # type: ignore[misc]
+            send(signal.SIGTERM)
+            assert await asyncio.to_thread(exit_.happened.wait, PATIENCE_SECONDS)
 
 
 async def test_the_second_signal_ends_it_within_a_second_though_a_handler_keeps_the_loop(
     exit_: Exit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stopping_module, "SECOND_SIGNAL_SECONDS", 0.02)
-    with Stopping(60.0, lambda: None):
+    with Stopping(60.0, lambda: None, lambda: None):
         send(signal.SIGTERM)
         send(signal.SIGTERM)
         assert exit_.happened.wait(PATIENCE_SECONDS)  # without giving the event loop a turn
@@ -78,7 +88,7 @@ async def test_the_second_signal_ends_it_within_a_second_though_a_handler_keeps_
 
 
 async def test_one_that_ends_in_time_is_left_alone(exit_: Exit) -> None:
-    with Stopping(-1.88, lambda: None) as stopping:
+    with Stopping(LAST_WORDS_SECONDS - SLACK_SECONDS + 0.02, lambda: None, lambda: None) as stopping:
         send(signal.SIGTERM)
         timers = stopping._timers
     for timer in timers:
