@@ -15,6 +15,7 @@ from uuid import UUID
 
 from scheduler import __version__
 from scheduler.config import DatabaseSettings, Settings, load_settings
+from scheduler.config.notices import tell_ignored, tell_not_yet
 from scheduler.database import DatabaseRegistry
 from scheduler.embedded import EmbeddedPostgres
 from scheduler.errors import ConfigurationError
@@ -65,6 +66,7 @@ class Project:
         """
         settings = load_settings(folder)
         configure(settings.log.level, settings.log.format, settings.log.language)
+        tell_ignored(settings)
         if settings.database_named:
             if embedded:
                 raise ConfigurationError(
@@ -161,6 +163,7 @@ class Application:
     async def run(self, *, until_idle: bool = False, on_start: Callable[[Started], None] = lambda _: None) -> int:
         """Run until a signal, or until nothing is due. The exit code: 1 if work had to be abandoned, else 0."""
         on_start(Started(self.project, self.handlers, self.parts))
+        tell_not_yet(self.project.settings)
         heartbeat = self._heartbeat()
 
         def last_words() -> None:
@@ -291,6 +294,8 @@ class Application:
     async def _nothing_due(self) -> None:
         """Wait until the planner has nothing more to plan and, after that, a full look of the worker finds nothing."""
         while True:
+            if "worker" in self.parts:
+                await self.worker.found_nothing()
             if "planner" in self.parts:
                 await self.planner.looked()
             if "worker" not in self.parts or await self.worker.found_nothing():

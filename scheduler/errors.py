@@ -22,6 +22,7 @@ ControlFlow                      raised by a handler to say how its attempt ends
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from difflib import get_close_matches
 
 
@@ -101,7 +102,7 @@ class TransactionError(DatabaseError):
 
 
 class PartialCommitError(TransactionError):
-    """With `atomicity: best_effort`, one database committed and a later one failed."""
+    """With `atomicity: best_effort`, one database committed and a later one failed: its cause ends the message."""
 
     def __init__(self, committed: Sequence[str], failed: Sequence[str]) -> None:
         self.committed, self.failed = tuple(committed), tuple(failed)
@@ -110,16 +111,20 @@ class PartialCommitError(TransactionError):
             "the databases now differ. Repair by hand, and make the handler idempotent before it runs again."
         )
 
+    def __str__(self) -> str:
+        cause = str(self.__cause__ or "").partition("\n")[0]
+        return f"{super().__str__()} {cause}".rstrip()
+
 
 class ControlFlow(Exception):  # noqa: N818 - a handler's decision, not an error
     """Base of what a handler raises to say how its attempt ends."""
 
 
 class RetryLater(ControlFlow):
-    """A failed attempt whose next try waits `delay` seconds (0 ≤ delay ≤ 86,400) instead of the backoff."""
+    """A failed attempt whose next try waits `delay` instead of the backoff: seconds or a timedelta, up to a year."""
 
-    def __init__(self, delay: float, reason: str = "The handler asked for a later retry.") -> None:
-        self.delay, self.reason = float(delay), reason
+    def __init__(self, delay: float | timedelta, reason: str = "The handler asked for a later retry.") -> None:
+        self.delay, self.reason = _seconds(delay), reason
         super().__init__(reason)
 
 
@@ -132,10 +137,10 @@ class FailPermanently(ControlFlow):
 
 
 class Snooze(ControlFlow):
-    """Back to PENDING for `delay` seconds without using up a try."""
+    """Back to PENDING for `delay`, seconds or a timedelta up to a year, without using up a try."""
 
-    def __init__(self, delay: float) -> None:
-        self.delay = float(delay)
+    def __init__(self, delay: float | timedelta) -> None:
+        self.delay = _seconds(delay)
         super().__init__(f"snoozed for {self.delay:g} s")
 
 
@@ -145,3 +150,7 @@ class CancelExecution(ControlFlow):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
+
+
+def _seconds(delay: float | timedelta) -> float:
+    return delay.total_seconds() if isinstance(delay, timedelta) else float(delay)

@@ -10,6 +10,8 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from string import Formatter
 from typing import Any, Literal, TextIO
 
 Language = Literal["en", "ko"]
@@ -21,6 +23,16 @@ _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+class _Tolerant(Formatter):
+    """Formats numbers as the text says and takes words as they are: a line is never lost to its own wording."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return value if isinstance(value, str) else str(super().format_field(value, format_spec))
+
+
+_FORMATTER = _Tolerant()
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     level: int
@@ -28,7 +40,7 @@ class Event:
     ko: str
 
     def text(self, language: Language, values: Mapping[str, Any]) -> str:
-        return (self.ko if language == "ko" else self.en).format_map(values)
+        return _FORMATTER.vformat(self.ko if language == "ko" else self.en, (), values)
 
 
 D, I, W, E = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR  # noqa: E741 - one letter keeps the table narrow
@@ -36,11 +48,17 @@ D, I, W, E = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR  # noqa
 # fmt: off
 # ruff: disable[E501] - an event is read in two lines, one a language, however long its sentence
 CATALOGUE: Mapping[str, Event] = {
+    # settings
+    "settings.ignored":       Event(W, "Settings in {file} are ignored: {written!r} is not a section. Did you mean {meant!r}?",
+                                      "{file}의 설정을 무시합니다: {written!r}은(는) 섹션이 아닙니다. {meant!r}을(를) 쓰려고 하셨나요?"),
+    "settings.not_yet":       Event(W, "The setting {setting} does nothing yet: this version only reads and checks it",
+                                      "설정 {setting}은(는) 아직 효과가 없습니다. 이 버전은 읽고 확인하기만 합니다"),
+
     # worker
     "worker.started":        Event(I, "Worker started with concurrency {concurrency}",
                                       "워커가 동시 실행 수 {concurrency}(으)로 시작되었습니다"),
-    "worker.stopping":       Event(I, "Worker is stopping: no new claims, {running} running, up to {seconds} s to finish",
-                                      "워커를 종료하는 중입니다: 새 작업을 받지 않습니다, 실행 중 {running}개, 최대 {seconds}초 대기"),
+    "worker.stopping":       Event(I, "Worker is stopping: no new claims, {running} running, up to {seconds:g} s to finish",
+                                      "워커를 종료하는 중입니다: 새 작업을 받지 않습니다, 실행 중 {running}개, 최대 {seconds:g}초 대기"),
     "worker.stopped":        Event(I, "Worker stopped: {succeeded} succeeded, {failed} failed, {handed_back} handed back",
                                       "워커가 종료되었습니다: 성공 {succeeded}, 실패 {failed}, 반환 {handed_back}"),
     "worker.handed_back":    Event(W, "Handed back unfinished executions: {ids}",
@@ -49,14 +67,16 @@ CATALOGUE: Mapping[str, Event] = {
                                       "멈추지 않는 작업을 남기고 종료합니다: {ids}"),
     "worker.lease_lost":     Event(E, "Lease lost ({reason}): stopping {running} attempts; this process continues as a new worker",
                                       "리스를 잃었습니다({reason}): 실행 중인 {running}개를 중단하고 새 워커로 계속합니다"),
-    "worker.loop_blocked":   Event(W, "The event loop has not answered for {seconds} s; a handler is blocking it: {handlers}",
-                                      "이벤트 루프가 {seconds}초 동안 응답하지 않습니다. 막고 있는 핸들러: {handlers}"),
+    "worker.loop_blocked":   Event(W, "The event loop has not answered for {seconds} s: a handler blocks it at {place}",
+                                      "이벤트 루프가 {seconds}초 동안 응답하지 않습니다. 핸들러가 막고 있는 곳: {place}"),
     "worker.strangers":      Event(W, "Handed back executions that this worker holds but does not know: {ids}",
                                       "이 워커의 것이지만 알지 못하는 실행을 반환했습니다: {ids}"),
 
     # executions
-    "execution.succeeded":   Event(I, "Execution {id} ({handler}) SUCCESS in {seconds} s",
-                                      "실행 {id}({handler}) SUCCESS, {seconds}초"),
+    "execution.succeeded":   Event(I, "Execution {id} ({handler}) SUCCESS in {seconds:.3f} s",
+                                      "실행 {id}({handler}) SUCCESS, {seconds:.3f}초"),
+    "execution.result_changed": Event(W, "Execution {id} ({handler}): part of its result could not be stored as JSON and was replaced; return plain values or a pydantic model, of at most 1 MiB",
+                                      "실행 {id}({handler}): 결과의 일부를 JSON으로 저장할 수 없어 다른 값으로 바꿨습니다. 1 MiB 이하의 일반 값이나 pydantic 모델을 반환하세요"),
     "execution.failed":      Event(W, "Execution {id} ({handler}) {status} on attempt {attempt}: {error}",
                                       "실행 {id}({handler}) {status}, 시도 {attempt}: {error}"),
     "execution.retrying":    Event(W, "Execution {id} ({handler}) {outcome} on attempt {attempt}, next try in {seconds} s: {error}",
@@ -67,16 +87,17 @@ CATALOGUE: Mapping[str, Event] = {
                                       "실행 {id}({handler}) PENDING으로 되돌림({why})"),
     "execution.stale":       Event(W, "Execution {id}: the outcome of attempt {attempt} was refused, the row is no longer ours",
                                       "실행 {id}: 시도 {attempt}의 결과가 거부되었습니다. 더 이상 이 워커의 행이 아닙니다"),
-    "execution.overdue":     Event(W, "Execution {id} ({handler}) did not stop after its timeout of {seconds} s; its slot stays taken until it does",
-                                      "실행 {id}({handler})이(가) 제한 시간 {seconds}초 뒤에도 멈추지 않아 자리를 계속 차지합니다"),
+    "execution.overdue":     Event(W, "Execution {id} ({handler}) did not stop after its timeout of {seconds:g} s; its slot stays taken, and its next try waits, until it does",
+                                      "실행 {id}({handler})이(가) 제한 시간 {seconds:g}초 뒤에도 멈추지 않아 멈출 때까지 자리를 차지하고 다음 시도를 미룹니다"),
     "executions.summary":    Event(I, "{count} executions in {seconds} s: {succeeded} succeeded, {failed} failed, {retried} to retry",
                                       "{seconds}초 동안 {count}개 실행: 성공 {succeeded}, 실패 {failed}, 재시도 {retried}"),
 
     # planner
+    "planner.started":       Event(I, "Planner started", "플래너가 시작되었습니다"),
     "planner.planned":       Event(D, "Planned {count} ticks of {cron_jobs} cron jobs",
                                       "크론 작업 {cron_jobs}개의 틱 {count}개를 계획했습니다"),
-    "planner.skipped":       Event(I, "Cron job {name}: {count} ticks skipped: {reason}",
-                                      "크론 작업 {name}: 틱 {count}개 건너뜀: {reason}"),
+    "planner.skipped":       Event(I, "Cron job {name}: {reason}",
+                                      "크론 작업 {name}: {reason}"),
     "planner.refused":       Event(W, "Cron job {name} is not planned: {reason}",
                                       "크론 작업 {name}은(는) 계획되지 않습니다: {reason}"),
 
@@ -93,11 +114,14 @@ CATALOGUE: Mapping[str, Event] = {
                                       "{loop}: {seconds}초 만에 다시 동작합니다"),
 
     # databases
-    "database.pool_exhausted": Event(W, "Database {database}: no connection became free within {seconds} s (pool_size {pool_size})",
-                                        "데이터베이스 {database}: {seconds}초 안에 빈 연결이 없습니다(pool_size {pool_size})"),
+    "database.pool_exhausted": Event(W, "Database {database}: no connection became free within {seconds:g} s (pool_size {pool_size})",
+                                        "데이터베이스 {database}: {seconds:g}초 안에 빈 연결이 없습니다(pool_size {pool_size})"),
     "database.query_failed":   Event(E, "Database {database}: {error}", "데이터베이스 {database}: {error}"),
     "database.transaction_failed": Event(E, "Transaction over {databases} failed: {error}",
                                             "{databases} 트랜잭션 실패: {error}"),
+
+    "database.two_phase_not_yet": Event(W, "Database {database} is two_phase, which is not there yet: a transaction over it alone works, one over several databases needs databases.{database}.atomicity: best_effort",
+                                           "데이터베이스 {database}은(는) two_phase이지만 아직 지원되지 않습니다. 단독 트랜잭션은 되고, 여러 데이터베이스에 걸친 트랜잭션에는 databases.{database}.atomicity: best_effort가 필요합니다"),
 
     # embedded Postgres
     "embedded.starting":     Event(I, "Starting the embedded PostgreSQL {version} in {folder}",
@@ -154,13 +178,13 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, event, message, and the event's values."""
 
     def __init__(self, language: Language) -> None:
-        super().__init__(datefmt="%Y-%m-%dT%H:%M:%S%z")
+        super().__init__()
         self.language = language
 
     def format(self, record: logging.LogRecord) -> str:
         worded = _worded(record, self.language)
         line = {
-            "time": self.formatTime(record, self.datefmt),
+            "time": datetime.fromtimestamp(record.created, UTC).astimezone().isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "event": getattr(record, "event", record.name),
             "message": worded.getMessage(),

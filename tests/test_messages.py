@@ -91,7 +91,12 @@ def _literals(argument: ast.expr) -> Iterator[str]:
 
 
 def placeholders(text: str) -> set[str]:
-    return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+    return {name for name, _, _ in formats(text)}
+
+
+def formats(text: str) -> set[tuple[str, str | None, str | None]]:
+    """Each placeholder with how it is formatted and converted."""
+    return {(name, spec, conversion) for _, name, spec, conversion in Formatter().parse(text) if name is not None}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
@@ -162,7 +167,7 @@ def test_an_event_is_whole_in_both_languages(name: str, event: Event) -> None:
     assert re.fullmatch(r"[a-z]+\.[a-z_]+", name)
     assert HANGUL.search(event.ko)
     assert not HANGUL.search(event.en)
-    assert placeholders(event.en) == placeholders(event.ko)
+    assert formats(event.en) == formats(event.ko)
     assert all(value.isidentifier() and value not in OWN_KEYS for value in placeholders(event.en))
     assert event.level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
 
@@ -198,13 +203,26 @@ def test_json_is_one_object_a_line(stream: StringIO) -> None:
     log("worker.started", concurrency=2)
 
     line = json.loads(stream.getvalue())
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}", line.pop("time"))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d", line.pop("time"))
     assert line == {
         "level": "INFO",
         "event": "worker.started",
         "message": "워커가 동시 실행 수 2(으)로 시작되었습니다",
         "concurrency": 2,
     }
+
+
+@pytest.mark.parametrize("seconds", [7.0009, "7.001"])
+def test_a_number_is_rounded_for_people_and_whole_for_programs(stream: StringIO, seconds: float | str) -> None:
+    configure(form="text", stream=stream)
+    log("execution.succeeded", id=6, handler="email", seconds=seconds)
+    configure(form="json", stream=stream)
+    log("execution.succeeded", id=6, handler="email", seconds=seconds)
+
+    text, line = stream.getvalue().splitlines()
+    assert text.endswith("INFO: Execution 6 (email) SUCCESS in 7.001 s")
+    assert json.loads(line)["message"] == "Execution 6 (email) SUCCESS in 7.001 s"
+    assert json.loads(line)["seconds"] == seconds
 
 
 HOSTILE = "a\n[2026-01-08 13:30:02] ERROR: forged\r\0\x1b[31m\x7f\x9b2J\u2028\u202e\u2066\ud800"

@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from scheduler import __version__
-from scheduler.cli.moments import relative
+from scheduler.cli.moments import until_due
 from scheduler.cli.printable import one_line
 from scheduler.cli.tables import console
 from scheduler.config.address import Address
@@ -81,4 +81,4 @@ def _cut(names: list[str], most: int) -> str:
 def _next_ticks(project: "Project") -> list[str]:
     with closing(project.session("scheduler command")) as session:
         ticks, now = upcoming(session, _TICKS), database_time(session)
-    return [f"{tick.name} {relative(tick.at, now)}, {tick.at:%a %Y-%m-%d %H:%M:%S %Z}" for tick in ticks]
+    return [f"{tick.name} {until_due(tick.at, now)} ({tick.at:%a %Y-%m-%d %H:%M:%S %Z})" for tick in ticks]

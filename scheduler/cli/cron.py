@@ -22,8 +22,13 @@ _NEXT = 3
 _HEADERS = ("name", "schedule", "zone", "handler", "next", "last", "failures in a row", "state", "reason")
 
 
-@group.command()
+# What a shell makes of an unquoted expression is refused by the commands, which know the remedy.
+_TAKES_AN_EXPRESSION = {"allow_extra_args": True}
+
+
+@group.command(context_settings=_TAKES_AN_EXPRESSION)
 def add(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(help="A name that no other cron job has.")],
     expression: Annotated[str, typer.Argument(help="When, such as '30 2 * * *', '@daily' or '@every 90s'.")],
     handler: Annotated[str, typer.Argument(help="The name of the handler that runs.")],
@@ -46,11 +51,12 @@ def add(
 ) -> None:
     """Add a cron job; running planners see it at once.
 
-    Example: scheduler cron add nightly '30 2 * * *' report --tz Europe/Berlin --params '{"newest": 500}'
+    Example: scheduler cron add nightly '30 2 * * *' report --tz Europe/Berlin --params '{"largest": 20}'
     """
     from scheduler.operations import cron_jobs
     from scheduler.operations.preview import preview
 
+    _refuse_unquoted(context)
     new = cron_jobs.NewCronJob(
         name=name,
         cron_expression=expression,
@@ -88,13 +94,14 @@ def list_cron_jobs(as_json: Annotated[bool, typer.Option("--json", help="Print J
     if as_json:
         print_json(found)
     elif found:
-        print_table(_HEADERS, (_cells(job, now) for job in found))
+        print_table(_HEADERS, (_cells(job, now) for job in found), long="reason")
     else:
         typer.echo("There is no cron job yet: `scheduler cron add --help` shows how to add one.", err=True)
 
 
-@group.command("preview")
+@group.command("preview", context_settings=_TAKES_AN_EXPRESSION)
 def preview_ticks(
+    context: typer.Context,
     expression: Annotated[str, typer.Argument(metavar="EXPR", help="Such as '30 2 * * *' or '@every 90s'.")],
     timezone: Annotated[str, typer.Option("--tz", metavar="ZONE", help="An IANA zone, such as Asia/Seoul.")] = "UTC",
     after: Annotated[
@@ -116,9 +123,15 @@ def preview_ticks(
     from scheduler.cli.tables import print_json
     from scheduler.operations.preview import AT_MOST, preview
 
+    _refuse_unquoted(context)
     now = datetime.now(UTC)
     start = parsed(after, "--after") if after is not None else now
     end = parsed(until, "--until") if until is not None else None
+    if end is not None and end < start:
+        raise typer.BadParameter(
+            f"{until} is before --after, which is {after or 'now'}: write a later one, or an earlier --after.",
+            param_hint="--until",
+        )
     found = preview(expression, timezone, after=start, until=end, count=count)
     if as_json:
         print_json([{"utc": tick.utc.isoformat(), "local": tick.local.isoformat()} for tick in found.ticks])
@@ -128,6 +141,14 @@ def preview_ticks(
         typer.echo("No tick falls into that time.", err=True)
     if found.cut:
         typer.echo(f"note: These are the first {AT_MOST:,} ticks: ask for more with --count.", err=True)
+
+
+def _refuse_unquoted(context: typer.Context) -> None:
+    if context.args:
+        context.fail(
+            f"Got unexpected extra arguments ({' '.join(context.args)}). "
+            "Put the expression in quotes, such as '30 2 * * *': the shell takes it apart."
+        )
 
 
 def _print_ticks(ticks: "Sequence[Tick]", now: datetime) -> None:

@@ -102,7 +102,7 @@ def list_executions(
     if as_json:
         print_json(found)
     elif found:
-        print_table(_HEADERS, (_cells(line, now) for line in found))
+        print_table(_HEADERS, (_cells(line, now) for line in found), long="error")
     else:
         typer.echo("No execution is like that.", err=True)
     if len(found) == limit and not as_json:

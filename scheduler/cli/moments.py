@@ -1,12 +1,15 @@
 """Times as people write and read them."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import typer
 
-_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+_UNITS = (("s", 1), ("min", 60), ("h", 3_600), ("d", 86_400))
 _TWICE = 2
-"""A unit is used from two of it on: 90 min, not 1 h."""
+"""A unit is used up to two of the next, unless it makes exactly one of that: 90 min, but 1 h."""
+
+_NO_TIME = "0 s"
 
 
 def parsed(text: str, option: str) -> datetime:
@@ -34,16 +37,26 @@ def relative(moment: datetime | None, now: datetime) -> str:
     if moment is None:
         return ""
     distance = span(abs(moment - now))
-    if distance == "0 s":
+    if distance == _NO_TIME:
         return "now"
     return f"in {distance}" if moment > now else f"{distance} ago"
 
 
+def until_due(tick: datetime, now: datetime) -> str:
+    """The same for a tick that is still to be planned."""
+    late = span(now - tick)
+    return relative(tick, now) if tick > now or late == _NO_TIME else f"due since {late}, catching up"
+
+
 def span(duration: timedelta) -> str:
-    """In one unit: `4 min`, `3 h`, `12 d`."""
-    seconds = int(duration.total_seconds())
-    name, unit = next(((name, unit) for name, unit in _UNITS if seconds >= _TWICE * unit), _UNITS[-1])
-    return f"{seconds // unit} {name}"
+    """Rounded, in one unit: `4 min`, `3 h`, `12 d`."""
+    seconds = duration.total_seconds()
+    for (name, unit), (_, larger) in pairwise(_UNITS):
+        count = round(seconds / unit)
+        if count * unit < _TWICE * larger and count * unit != larger:
+            return f"{count} {name}"
+    name, unit = _UNITS[-1]
+    return f"{round(seconds / unit)} {name}"
 
 
 def duration(started_at: datetime | None, finished_at: datetime | None) -> str | None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _UNBOUNDED = 100_000
 """Columns of a file or a pipe, which nothing may be cut or folded to fit."""
+_GAP = 2
+_LEAST = 12
+"""What a long column keeps, however narrow the terminal is."""
 
 _STYLES = {
     "SUCCESS": "green", "enabled": "green", "active": "green",
@@ -24,18 +27,43 @@ _STYLES = {
 }  # fmt: skip
 
 
-def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A line per row. A cell is shown as `str` has it, an empty one for None, and a known state in its colour."""
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, long: str = "") -> None:
+    """A line per row. A cell is shown as `str` has it, an empty one for None, and a known state in its colour.
+
+    On a terminal, columns without any content are left out, and where it is too narrow the cells of the column `long`
+    end in an ellipsis. No other cell is ever cut or folded.
+    """
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for header in headers:
-        table.add_column(header, overflow="fold")
-    for row in rows:
-        words = ["" if cell is None else one_line(str(cell)) for cell in row]
-        table.add_row(*(Text(word, _STYLES.get(word, "")) for word in words))
-    console(sys.stdout).print(table)
+    out = console(sys.stdout)
+    lines = [["" if cell is None else one_line(str(cell)) for cell in row] for row in rows]
+    columns = {header: [line[at] for line in lines] for at, header in enumerate(headers)}
+    if sys.stdout.isatty():
+        columns = {header: cells for header, cells in columns.items() if any(cells)}
+    widths = _widths(columns, long, out.width)
+    out.width = max(out.width, _total(widths))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    for header, width in widths.items():
+        table.add_column(header, width=width, no_wrap=True, overflow="ellipsis")
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*(Text(word, _STYLES.get(word, "")) for word in row))
+    out.print(table)
+
+
+def _widths(columns: Mapping[str, Sequence[str]], long: str, room: int) -> dict[str, int]:
+    """What each column needs, less what `long` can spare for all of them to fit into `room`."""
+    from rich.cells import cell_len
+
+    widths = {header: max(map(cell_len, (header, *cells))) for header, cells in columns.items()}
+    excess = _total(widths) - room
+    if long in widths and excess > 0:
+        widths[long] = min(widths[long], max(_LEAST, widths[long] - excess))
+    return widths
+
+
+def _total(widths: Mapping[str, int]) -> int:
+    return sum(widths.values()) + _GAP * (len(widths) - 1)
 
 
 def print_fields(fields: Mapping[str, object]) -> None:

@@ -5,7 +5,7 @@
     SCHEDULER_* variables           ─┘  (later wins)
 
 Each problem names the file and line, or the variable, and what to write there; values that may hold a secret are never
-repeated. Files without any of our sections belong to somebody else and are left alone.
+repeated. Files under `config/` without any of our sections belong to somebody else and are left alone.
 """
 
 from scheduler.config.database import DatabaseSettings

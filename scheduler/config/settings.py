@@ -1,6 +1,7 @@
 """The sections and their rules. Every service gets plain values from here, never these objects."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -38,7 +39,7 @@ class WorkerSettings(Section):
     lease_seconds: Seconds = Field(default=30.0, validate_default=True)
     """How long a worker's claims outlive its last heartbeat; at least twice `heartbeat_interval_seconds`."""
     processes: Count = 1
-    """Worker processes that `scheduler run` starts."""
+    """Worker processes that `scheduler run` starts. Not yet: it starts one."""
 
     @field_validator("claim_batch_max")
     @classmethod
@@ -97,6 +98,15 @@ class LogSettings(Section):
     """English or Korean."""
 
 
+@dataclass(frozen=True, slots=True)
+class IgnoredFile:
+    """A YAML file that was left alone because it has none of our sections."""
+
+    path: Path
+    slips: Mapping[str, str] = field(default_factory=dict)
+    """Its keys that look like a section of ours, each with that section."""
+
+
 class Problem(NamedTuple):
     """What is wrong with one setting: `text` goes on where its key ends."""
 
@@ -129,8 +139,7 @@ class Settings(BaseSettings):
 
     sources: tuple[Path, ...] = Field(default=(), exclude=True)
     """The files that these settings came from."""
-    ignored: tuple[Path, ...] = Field(default=(), exclude=True)
-    """YAML files that were left alone because they have none of our sections."""
+    ignored: tuple[IgnoredFile, ...] = Field(default=(), exclude=True)
 
     @property
     def job_database(self) -> DatabaseSettings | None:
@@ -191,6 +200,9 @@ class Settings(BaseSettings):
 
 SECTIONS: Mapping[str, object] = {name: field for name, field in Settings.model_fields.items() if not field.exclude}
 """The top-level keys that are ours."""
+
+NOT_YET = ("retention", "drivers", "queues", "consumers")
+"""Sections that are read and checked, and do nothing in this version."""
 
 
 def _unknown(name: str, section: str, known: Mapping[str, object] | set[str]) -> str:

@@ -8,17 +8,18 @@ from typing import Any
 
 import yaml
 
-from scheduler.config.settings import SECTIONS
+from scheduler.config.settings import SECTIONS, IgnoredFile
 from scheduler.errors import did_you_mean
 
 _ROOT_NAMES = ("scheduler.yaml", "scheduler.yml")
 _FOLDER = "config"
 _SUFFIXES = (".yaml", ".yml")
+_NULL = "tag:yaml.org,2002:null"
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file with at least one of our sections."""
+    """One file of ours: `scheduler.yaml`, or one with at least one of our sections."""
 
     name: str
     """Its path, relative to the project."""
@@ -42,7 +43,7 @@ class Files:
     """What a project's YAML files come to."""
 
     documents: list[Document] = field(default_factory=list)
-    ignored: list[Path] = field(default_factory=list)
+    ignored: list[IgnoredFile] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -52,14 +53,14 @@ def read_files(project: Path) -> Files:
     for path in [*(project / name for name in _ROOT_NAMES if (project / name).is_file()), *_in_folder(project)]:
         name = path.relative_to(project).as_posix()
         try:
-            document = _read(path, name)
+            file = _read(path, name)
         except _UnreadableError as unreadable:
             found.problems.append(f"{name}{unreadable}")
             continue
-        if document is None:
-            found.ignored.append(path)
+        if isinstance(file, IgnoredFile):
+            found.ignored.append(file)
         else:
-            found.documents.append(document)
+            found.documents.append(file)
     found.problems.extend(_one_place(found.documents))
     for document in found.documents:
         found.problems.extend(_foreign_keys(document))
@@ -106,16 +107,19 @@ def _in_folder(project: Path) -> list[Path]:
     )
 
 
-def _read(path: Path, name: str) -> Document | None:
-    """The file, or None if it has none of our sections. Its text is only built into values when it is ours."""
+def _read(path: Path, name: str) -> Document | IgnoredFile:
+    """The file. Its text is only built into values when it is ours."""
     try:
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8-sig"))
         roots = []
         while loader.check_node():
             roots.append(loader.get_node())
-        ours = [root for root in roots if isinstance(root, yaml.MappingNode) and _keys(root) & SECTIONS.keys()]
+        mappings = [root for root in roots if isinstance(root, yaml.MappingNode)]
+        ours = [root for root in mappings if name in _ROOT_NAMES or SECTIONS.keys() & _keys(root)]
         if not ours:
-            return None
+            if name in _ROOT_NAMES and any(root is not None and root.tag != _NULL for root in roots):
+                raise _UnreadableError(f": must be a mapping with the keys {', '.join(SECTIONS)}")
+            return IgnoredFile(path, {key: _meant(key) for root in mappings for key in _keys(root) if _meant(key)})
         if len(roots) > 1:
             raise _UnreadableError(": has several documents; remove the --- between them")
         _refuse_twins(ours[0])
@@ -173,21 +177,19 @@ def _one_place(documents: list[Document]) -> Iterator[str]:
 
 def _foreign_keys(document: Document) -> Iterator[str]:
     """A file under `config/` may have sections of somebody else, unless they look like a slip in one of ours."""
-    for key in _keys(document.root) - SECTIONS.keys():
-        hint = did_you_mean(key, SECTIONS)
-        slip = bool(hint) and _alike(key)
-        if slip or document.name in _ROOT_NAMES:
-            line = document.line((key,))
-            known = "" if slip else f" Known are {', '.join(SECTIONS)}."
-            yield f"{document.name}, line {line}: {key} is not a section.{hint if slip else ''}{known}"
+    for key in _keys(document.root):
+        if key not in SECTIONS and (document.name in _ROOT_NAMES or _meant(key)):
+            hint = did_you_mean(key, SECTIONS) or f" Known are {', '.join(SECTIONS)}."
+            yield f"{document.name}, line {document.line((key,))}: {key} is not a section.{hint}"
 
 
-def _alike(key: str) -> bool:
-    return bool(get_close_matches(key, SECTIONS, n=1, cutoff=0.8))
+def _meant(key: str) -> str:
+    """The section that `key` is a slip of, where it looks like one; else an empty string."""
+    return next(iter(get_close_matches(key, SECTIONS, n=1, cutoff=0.8)), "")
 
 
-def _keys(node: yaml.MappingNode) -> set[str]:
-    return {key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)}
+def _keys(node: yaml.MappingNode) -> list[str]:
+    return [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
 
 
 def _child(node: yaml.Node, key: str | int) -> tuple[int, yaml.Node] | None:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from itertools import takewhile
 from typing import Any, TypeVar
 
@@ -25,29 +25,44 @@ _MAX_DEPTH = 64
 _MAX_NODES = 100_000
 _MAX_DIGITS = 4300  # what Python's own JSON readers take by default; Postgres takes more
 _TOO_MANY_DIGITS = re.compile(rb"\d{%d}" % (_MAX_DIGITS + 1))
+_OUTSIDE_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|(?P<number>\d{%d})' % (_MAX_DIGITS + 1))
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # an even number of backslashes before it spell backslashes
 T = TypeVar("T")
 _UNSTORABLE = json.dumps("The result could not be turned into JSON: return plain values or a pydantic model.")
 
 
-def encode_result(value: object) -> str | None:
-    """JSON text for `job_executions.result`; None for None. Never raises. At most about 1 MiB."""
+def encode_result(value: object) -> tuple[str | None, bool]:
+    """JSON text for `job_executions.result` (None for None), and whether something had to be replaced or cut in it.
+
+    Never raises. At most about 1 MiB.
+    """
     if value is None:
-        return None
+        return None, False
     try:
-        return _whole(value) or _sanitised(value)
+        encoded = _whole(value)
+        if encoded is not None and len(encoded) <= MAX_BYTES:
+            return encoded.decode(), False
+        encoded = encoded or _whole(value, _name_type) or _sanitised(value)
+        return _cut(encoded) if len(encoded) > MAX_BYTES else encoded.decode(), True
     except BaseException:  # serialisers, properties and __iter__ are the user's code, and may raise anything
-        return _UNSTORABLE
+        return _UNSTORABLE, True
 
 
-def _whole(value: object) -> str | None:
+def _whole(value: object, fallback: Callable[[object], str] | None = None) -> bytes | None:
+    """The JSON of it, or None if there is none that can be stored."""
     try:
-        encoded = to_json(value, inf_nan_mode="strings", bytes_mode="base64", fallback=_name_type)
+        encoded = to_json(value, inf_nan_mode="strings", bytes_mode="base64", fallback=fallback)
     except Exception:
         return None
-    # A literal backslash followed by u0000 is caught as well, for nothing; that's rare, and only slower.
-    if b"\\u0000" in encoded or (len(encoded) > _MAX_DIGITS and _TOO_MANY_DIGITS.search(encoded)):
+    if b"\\u0000" in encoded and _NUL.search(encoded):
         return None
-    return _cut(encoded) if len(encoded) > MAX_BYTES else encoded.decode()
+    if len(encoded) > _MAX_DIGITS and _TOO_MANY_DIGITS.search(encoded) and _has_huge_number(encoded):
+        return None
+    return encoded
+
+
+def _has_huge_number(encoded: bytes) -> bool:
+    return any(found["number"] for found in _OUTSIDE_TEXT.finditer(encoded))
 
 
 def _name_type(value: object) -> str:
@@ -55,9 +70,8 @@ def _name_type(value: object) -> str:
     return f"<{type(value).__qualname__} is not JSON>"
 
 
-def _sanitised(value: object) -> str:
-    encoded = json.dumps(_Sanitiser().plain(value, 0), ensure_ascii=False, separators=(",", ":")).encode()
-    return _cut(encoded) if len(encoded) > MAX_BYTES else encoded.decode()
+def _sanitised(value: object) -> bytes:
+    return json.dumps(_Sanitiser().plain(value, 0), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _cut(encoded: bytes) -> str:

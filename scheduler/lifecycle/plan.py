@@ -86,7 +86,7 @@ async def _write_all(transaction: Transaction, due: Sequence[_Due]) -> list[_Pla
 def _log(planned: Sequence[_Planned], executions: int) -> None:
     for due, ticks in planned:
         if due.plan.skipped is not None:
-            log("planner.skipped", name=due.cron_job.name, count=due.plan.skipped.count, reason=ticks[0].error)
+            log("planner.skipped", name=due.cron_job.name, reason=ticks[0].error)
     if executions:
         log("planner.planned", count=executions, cron_jobs=len(planned))
 
@@ -145,8 +145,8 @@ def _ticks(due: _Due, open_now: Mapping[str, Unfinished]) -> Iterator[TickRow]:
     row, planned = due.cron_job, due.plan
     if planned.skipped is not None:
         span = planned.skipped
-        count = f"more than {span.count}" if span.more else f"{span.count}"
-        reason = f"missed: {count} ticks fell due while nothing was planning (catch_up '{row.catch_up}')"
+        count = f"more than {span.count} ticks" if span.more else "1 tick" if span.count == 1 else f"{span.count} ticks"
+        reason = f"skipped {count} that fell due while nothing was planning (catch_up '{row.catch_up}')"
         yield TickRow(row, span.first, span.first, skipped_count=span.count, skipped_until=span.last, error=reason)
     open_key = open_now.get(due.key, _NOTHING) if due.key is not None else _NOTHING
     decisions = overlap.decide_all(

@@ -19,8 +19,11 @@ from scheduler.errors import (
 )
 from scheduler.handlers import ExecutionContext, HandlerRegistry, clean_text, describe_error, encode_result
 from scheduler.isolation import Isolation, Running
+from scheduler.messages import log
 from scheduler.model import Claim, Outcome, OutcomeKind
 
+ARM_SECONDS = 0.1
+"""Timeouts up to this are armed when the attempt begins, longer ones by whoever began it."""
 GRACE_SECONDS = 0.5
 """How long a handler may clean up after its timeout before the outcome is recorded without it."""
 UNKNOWN_HANDLER_DELAY_SECONDS = 30.0
@@ -81,9 +84,16 @@ class Attempt:
             self._tell(Outcome(OutcomeKind.FAILURE, error=str(error), min_delay=UNKNOWN_HANDLER_DELAY_SECONDS))
             self._watcher.ended(self)
             return
-        self._timer = asyncio.get_running_loop().call_later(self.claim.timeout_seconds, self._timed_out)
+        if self.claim.timeout_seconds <= ARM_SECONDS:
+            self.arm()
         self._running = isolations[spec.run_in].start(spec, self.context)
         self._running.future.add_done_callback(self._done)
+
+    def arm(self) -> None:
+        """Have the timeout strike. To be called within `ARM_SECONDS`: most attempts end before they need a timer."""
+        if self._timer is None and not self.over:
+            left = max(0.0, self.context.deadline - monotonic())
+            self._timer = asyncio.get_running_loop().call_later(left, self._timed_out)
 
     def ask_to_stop(self, reason: str) -> None:
         """Somebody cancelled the execution: success still wins, every other outcome becomes CANCELLED."""
@@ -146,7 +156,7 @@ class Attempt:
         if self._stopping is OutcomeKind.TIMEOUT:
             return self._timeout(error)
         if error is None:
-            return Outcome(OutcomeKind.SUCCESS, result=encode_result(future.result()))
+            return self._success(future.result())
         if isinstance(error, ControlFlow):
             return _asked_for(error)
         if self._stopping is OutcomeKind.HANDED_BACK:
@@ -157,6 +167,12 @@ class Attempt:
             return Outcome(OutcomeKind.FAILURE, error="CancelledError: the handler cancelled its own task.")
         text, traceback = describe_error(error)
         return Outcome(OutcomeKind.FAILURE, error=text, traceback=traceback, permanent=isinstance(error, ParamsError))
+
+    def _success(self, returned: object) -> Outcome:
+        result, changed = encode_result(returned)
+        if changed and not (self.over or self.silent):
+            log("execution.result_changed", id=self.claim.id, handler=self.claim.handler_name)
+        return Outcome(OutcomeKind.SUCCESS, result=result)
 
     def _timeout(self, error: BaseException | None) -> Outcome:
         text = f"Timed out after {self.claim.timeout_seconds:g} s."

@@ -66,7 +66,7 @@ def _line(one: Settled) -> None:
         case None:
             log("execution.stale", id=claim.id, attempt=claim.attempt)
         case Status.SUCCESS:
-            log("execution.succeeded", id=claim.id, handler=handler, seconds=f"{outcome.seconds:.3f}")
+            log("execution.succeeded", id=claim.id, handler=handler, seconds=round(outcome.seconds, 3))
         case Status.CANCELLED:
             log("execution.cancelled", id=claim.id, handler=handler, reason=error or "by request")
         case Status.PENDING if one.transition.records_error:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from scheduler.clock import monotonic
 from scheduler.handlers import HandlerRegistry
 from scheduler.isolation import Isolation
-from scheduler.lifecycle.run import Attempt
+from scheduler.lifecycle.run import ARM_SECONDS, Attempt
 from scheduler.lifecycle.settle import Settled, Settler
 from scheduler.messages import log
 from scheduler.model import Claim, Outcome, OutcomeKind, Status
@@ -56,6 +56,8 @@ class Slots:
         self._returning: dict[Pair, Claim] = {}
         """Being handed back: whether or not the database has answered, never to be begun here."""
         self._starting = False
+        self._to_arm: list[Attempt] = []
+        self._arming = False
 
     # What the heartbeat asks, from its thread ------------------------------------------------------------------------
 
@@ -129,10 +131,21 @@ class Slots:
             self._used += 1
             self.attempts[claim.id, claim.token] = attempt
             attempt.begin(self.handlers, self.isolations)
+            self._to_arm.append(attempt)
         else:
             self._start_soon()
+        if self._to_arm and not self._arming:
+            self._arming = True
+            asyncio.get_running_loop().call_later(ARM_SECONDS / 2, self._arm)
         if not self.has_room.is_set() and self.room() > 0:
             self.has_room.set()
+
+    def _arm(self) -> None:
+        """Give timers to the attempts that have not ended meanwhile."""
+        self._arming = False
+        begun, self._to_arm = self._to_arm, []
+        for attempt in begun:
+            attempt.arm()
 
     def _start_soon(self) -> None:
         if not self._starting:
@@ -146,7 +159,7 @@ class Slots:
                 "execution.overdue",
                 id=attempt.claim.id,
                 handler=attempt.claim.handler_name,
-                seconds=f"{attempt.claim.timeout_seconds:g}",
+                seconds=attempt.claim.timeout_seconds,
             )
         mean = self.mean_seconds
         self.mean_seconds = outcome.seconds if mean is None else mean + _SMOOTHING * (outcome.seconds - mean)

@@ -193,7 +193,7 @@ class Worker:
         """
         deadline = monotonic() + seconds
         self.slots.closed = True
-        log("worker.stopping", running=len(self.slots.attempts), seconds=f"{seconds:g}")
+        log("worker.stopping", running=len(self.slots.attempts), seconds=seconds)
         for event in (self._changed, self.slots.has_room):
             event.set()
         self.bell.ring()
@@ -233,12 +233,19 @@ class Worker:
         self._changed.set()
 
     async def found_nothing(self) -> bool:
-        """Wait for a full look at all queues; True if it found nothing while nothing ran here."""
+        """Wait for a look that finds nothing while nothing runs here; True if a full look finds nothing either."""
+        while not self._idle:
+            self._changed.clear()
+            await self._changed.wait()
         enough = self.looks + 2  # the one under way may have begun before
-        while self.looks < enough:
+        while self.looks < enough and self._idle:
             if self.claimer is not None:
                 self.claimer.look_everywhere()
             self.bell.ring()
             self._changed.clear()
             await self._changed.wait()
+        return self._idle
+
+    @property
+    def _idle(self) -> bool:
         return self._found_nothing and not (self.slots.left() or len(self.settler))

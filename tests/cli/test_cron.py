@@ -9,6 +9,8 @@ import pytest
 from tests.cli.conftest import Command, Sql
 
 CASES = json.loads((Path(__file__).parents[1] / "data" / "cron_cases.json").read_text())
+BACKWARDS = ("--after", "2026-01-02", "--until", "2026-01-01")
+UNQUOTED = "Put the expression in quotes, such as '30 2 * * *': the shell takes it apart.\n"
 GAP = ("30 2 * * *", "--tz", "America/New_York", "--after", "2026-03-07", "--until", "2026-03-10")
 
 
@@ -53,8 +55,12 @@ class TestPreview:
         assert (code, len(json.loads(out)), err) == (0, 10_001, "")
 
     def test_no_tick(self, scheduler: Command) -> None:
-        window = ("--after", "2026-01-02", "--until", "2026-01-01")
-        assert tuple(scheduler("cron", "preview", "@daily", *window)) == (0, "", "No tick falls into that time.\n")
+        window = ("--after", "2026-01-02", "--until", "2026-01-03")
+        assert tuple(scheduler("cron", "preview", "@yearly", *window)) == (0, "", "No tick falls into that time.\n")
+        assert scheduler("cron", "preview", "@yearly", *window, "--json").out == "[]\n"
+
+    def test_nor_in_a_window_of_no_length(self, scheduler: Command) -> None:
+        window = ("--after", "2026-01-01", "--until", "2026-01-01")
         assert scheduler("cron", "preview", "@daily", *window, "--json").out == "[]\n"
 
     @pytest.mark.parametrize(
@@ -63,6 +69,9 @@ class TestPreview:
             (["61 * * * *"], "error: The minute field '61' is out of range"),
             (["@daily", "--tz", "Asia/Seul"], "Did you mean 'Asia/Seoul'?"),
             (["@daily", "--after", "tomorrow"], "'tomorrow' is not a time: write ISO 8601"),
+            (["@daily", *BACKWARDS], "--until: 2026-01-01 is before --after, which is 2026-01-02: write a later one"),
+            (["@daily", "--until", "2026-01-01"], "2026-01-01 is before --after, which is now: write a later one"),
+            (["0", "3", "*", "*", "*"], UNQUOTED),
         ],
     )
     def test_what_is_wrong_is_said(self, scheduler: Command, arguments: list[str], said: str) -> None:
@@ -98,6 +107,7 @@ class TestAdd:
             (["@daily", "email", "--params", '{"to": '], "Invalid value for --params"),
             (["@daily", "email", "--timeout", "-1"], "timeout_seconds > 0"),
             (["@daily", ""], "handler_name <> ''"),
+            (["0", "3", "*", "*", "*", "email"], UNQUOTED),
         ],
     )
     def test_what_is_wrong_is_said_and_nothing_is_added(

@@ -58,11 +58,12 @@ def test_from_enqueue_to_success(folder: Path, migrated_url: str) -> None:
     sent = command(folder, "jobs", "enqueue", "email", '{"to": "a@example.com"}', **database).stdout.strip()
     shouted = command(folder, "jobs", "enqueue", "shout", **database).stdout.strip()
 
-    ran = command(folder, "run", "--until-idle", **database)
+    ran = command(folder, "run", "--until-idle", **database, SCHEDULER_WORKER__PROCESSES="2")
 
     assert ran.returncode == 0, ran.stderr
     assert "handlers     email, shout (handlers)" in ran.stderr
     assert "next ticks   none" in ran.stderr
+    assert "WARNING: The setting worker.processes does nothing yet" in ran.stderr
     assert f"Execution {sent} (email) SUCCESS" in ran.stderr
     shown = command(folder, "jobs", "show", sent, **database).stdout
     assert "SUCCESS" in shown

@@ -1,5 +1,7 @@
 """What every command has in common: help, mistakes, exit codes."""
 
+from pathlib import Path
+
 import pytest
 
 from scheduler.cli.root import root
@@ -71,6 +73,16 @@ def test_without_a_database_both_choices_are_named(scheduler: Command, command: 
     assert err.startswith("error: No database is configured")
     assert "SCHEDULER_DATABASE_URL=" in err
     assert "scheduler run --embedded" in err
+
+
+def test_a_slip_in_a_section_is_told_before_anything_is_started(scheduler: Command, folder: Path) -> None:
+    (folder / "config").mkdir()
+    (folder / "config" / "database.yaml").write_text("database: {default: {url: 'postgresql://db/jobs'}}")
+    code, out, err = scheduler("run")
+    assert (code, out) == (2, "")
+    warning, error, *_ = err.splitlines()
+    assert warning.endswith("config/database.yaml are ignored: 'database' is not a section. Did you mean 'databases'?")
+    assert error.startswith("error: No database is configured")
 
 
 def test_an_interruption_is_quiet(online: Command, monkeypatch: pytest.MonkeyPatch) -> None:

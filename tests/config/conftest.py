@@ -7,6 +7,9 @@ import pytest
 
 from scheduler.config import Settings, load_settings
 from scheduler.errors import ConfigurationError
+from tests.store.fixtures import events
+
+__all__ = ["Project", "events", "project"]
 
 
 class Project:

@@ -3,6 +3,7 @@
 import pytest
 
 from scheduler.config import DatabaseSettings, load_settings
+from scheduler.config.settings import IgnoredFile
 from tests.config.conftest import Project
 
 URL = "postgresql://app:pw@db.example:5432/jobs"
@@ -106,8 +107,27 @@ def test_files_of_somebody_else_are_left_alone(project: Project) -> None:
     settings = project.load()
 
     assert settings.sources == (ours,)
-    assert list(settings.ignored) == ignored
+    assert [file.path for file in settings.ignored] == ignored
+    assert [file.slips for file in settings.ignored] == [{}] * len(ignored)
     assert settings.worker.pool_size == 2
+
+
+def test_a_slip_in_a_file_of_somebody_else_is_kept_in_mind(project: Project) -> None:
+    path = project.write("config/database.yaml", f"database: {{default: {{url: '{URL}'}}}}\ntitle: Shop\nworkers: 3\n")
+
+    settings = project.load()
+
+    assert settings.ignored == (IgnoredFile(path, {"database": "databases", "workers": "worker"}),)
+    assert not settings.database_named
+
+
+@pytest.mark.parametrize("text", ["", "# worker: {}\n", "---\n"])
+def test_an_empty_file_says_nothing(project: Project, text: str) -> None:
+    path = project.write("scheduler.yaml", text)
+
+    settings = project.load()
+
+    assert (settings.sources, settings.ignored) == ((), (IgnoredFile(path),))
 
 
 def test_an_empty_section_is_as_good_as_none(project: Project) -> None:

@@ -47,6 +47,8 @@ DATABASE = "databases.default"
          "line 3: consumers.c.depends_on[0] is 'c', which is not under queues or consumers."),
         ("worekr: {pool_size: 3}\nlog: {}", "line 1: worekr is not a section. Did you mean 'worker'?"),
         ("zebra: 1\nlog: {}", "line 1: zebra is not a section. Known are databases, worker, "),
+        ("zebra: 1", "line 1: zebra is not a section. Known are databases, worker, "),
+        ("database: {default: {}}", "line 1: database is not a section. Did you mean 'databases'?"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named_with_its_line(project: Project, text: str, sentence: str) -> None:
@@ -244,6 +246,13 @@ def test_settings_in_two_places_are_refused(project: Project, other: str) -> Non
     assert project.refusal() == (
         f"scheduler.yaml and {other} both hold settings: keep scheduler.yaml or config/, not both."
     )
+
+
+@pytest.mark.parametrize("text", ["- worker", "worker"])
+def test_the_one_file_holds_sections(project: Project, text: str) -> None:
+    project.write("scheduler.yaml", text)
+
+    assert project.refusal().startswith("scheduler.yaml: must be a mapping with the keys databases, worker, handlers, ")
 
 
 def test_a_slip_in_a_section_is_noticed_beside_ours(project: Project) -> None:

@@ -39,15 +39,28 @@ def run(url: str, *statements: str) -> list[tuple[Any, ...]]:
 
 
 class TestReport:
-    async def test_there_is_nothing_to_report_at_first(self, default_url: str) -> None:
-        assert (await call("report")).value == {}
+    async def test_the_largest_come_first_whatever_schema_they_are_in(self, default_url: str) -> None:
+        run(
+            default_url,
+            "CREATE SCHEMA shop",
+            "CREATE TABLE shop.large AS SELECT repeat('x', 100) FROM generate_series(1, 20000)",
+            "CREATE TABLE small AS SELECT repeat('x', 100) FROM generate_series(1, 2000)",
+            "SELECT pg_stat_force_next_flush()",
+        )
+        report = (await call("report", '{"largest": 2}')).value
+        assert [(table["table"], table["live_rows"]) for table in report] == [
+            ("shop.large", 20_000),
+            ("public.small", 2000),
+        ]
+        assert report[0]["bytes"] > 20_000 * 100
 
-    async def test_it_counts_the_newest(self, default_url: str) -> None:
-        run(default_url, "INSERT INTO job_executions (handler_name) VALUES ('old'), ('email'), ('email'), ('report')")
-        assert (await call("report", '{"newest": 3}')).value == {"email": {"PENDING": 2}, "report": {"PENDING": 1}}
+    async def test_it_needs_no_table_of_ours(self, database_url: str) -> None:
+        DatabaseRegistry.configure({"default": database_url})
+        assert (await call("report")).value == []
+        await DatabaseRegistry.dispose()
 
     async def test_its_params_are_checked(self, default_url: str) -> None:
-        assert isinstance((await call("report", '{"newest": 0}')).error, ParamsError)
+        assert isinstance((await call("report", '{"largest": 0}')).error, ParamsError)
 
 
 class TestSync:

@@ -89,6 +89,19 @@ def deep(levels: int) -> list[Any]:
         ([math.nan, math.inf, -math.inf], ["NaN", "Infinity", "-Infinity"]),
         ({1: "a", None: "b"}, {"1": "a", "None": "b"}),
         ("literally \\u0000", "literally \\u0000"),
+        ({"digits": "7" * 5000, 'quoted "\\': 1}, {"digits": "7" * 5000, 'quoted "\\': 1}),
+    ],
+)
+def test_what_is_json_is_stored_as_it_is(value: object, stored: object) -> None:
+    encoded, changed = encode_result(value)
+    assert encoded is not None
+    assert json.loads(encoded) == stored
+    assert not changed
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
         ({"o": Broken(), "kept": 1}, {"o": "<Broken is not JSON>", "kept": 1}),
         ("nul \0 here", "nul \N{REPLACEMENT CHARACTER} here"),
         ({"a\0": "\ud800", "kept": (1,)}, {"a\N{REPLACEMENT CHARACTER}": "\N{REPLACEMENT CHARACTER}", "kept": [1]}),
@@ -98,17 +111,18 @@ def deep(levels: int) -> list[Any]:
     ],
 )
 def test_what_can_be_kept_is_kept(value: object, stored: object) -> None:
-    encoded = encode_result(value)
+    encoded, changed = encode_result(value)
     assert encoded is not None
     assert json.loads(encoded) == stored
+    assert changed
 
 
 def test_none_is_sql_null() -> None:
-    assert encode_result(None) is None
+    assert encode_result(None) == (None, False)
 
 
 def test_deep_nesting_is_cut() -> None:
-    encoded = encode_result({"kept": 1, "deep": deep(5000)})
+    encoded, _ = encode_result({"kept": 1, "deep": deep(5000)})
     assert encoded is not None
     assert encoded.startswith('{"kept":1,"deep":[[')
     assert "<nested deeper than 64 levels>" in encoded
@@ -116,15 +130,17 @@ def test_deep_nesting_is_cut() -> None:
 
 @pytest.mark.parametrize("value", [Leaving(), [Leaving()], HostileDict(a="\0")])
 def test_when_looking_fails_a_sentence_stays(value: object) -> None:
-    encoded = encode_result(value)
+    encoded, changed = encode_result(value)
     assert encoded is not None
     assert json.loads(encoded).startswith("The result could not be turned into JSON")
+    assert changed
 
 
 @pytest.mark.parametrize("text", ["é" * MAX_BYTES, "\ud800" + "x" * (2 * MAX_BYTES)])
 def test_a_large_result_keeps_its_length_its_digest_and_its_head(text: str) -> None:
-    encoded = encode_result([text])
+    encoded, changed = encode_result([text])
     assert encoded is not None
+    assert changed
     assert len(encoded) < 60_000
     cut = json.loads(encoded)
     assert cut["truncated"] is True
@@ -135,13 +151,13 @@ def test_a_large_result_keeps_its_length_its_digest_and_its_head(text: str) -> N
 
 def test_the_digest_is_that_of_the_whole_json() -> None:
     value = {"rows": ["row"] * 300_000}
-    cut = json.loads(encode_result(value) or "")
+    cut = json.loads(encode_result(value)[0] or "")
     whole = json.dumps(value, separators=(",", ":")).encode()
     assert (cut["bytes"], cut["sha256"]) == (len(whole), hashlib.sha256(whole).hexdigest())
 
 
 def test_a_huge_value_that_must_be_sanitised_costs_no_more_than_its_limit() -> None:
-    encoded = encode_result({"first": "\0", "many": [0] * 3_000_000})
+    encoded, _ = encode_result({"first": "\0", "many": [0] * 3_000_000})
     assert encoded is not None
     assert len(encoded) < 300_000
     assert encoded.endswith('"<cut after 100000 values>"]}')
@@ -151,11 +167,12 @@ def test_postgres_takes_them_all(database_url: str) -> None:
     values = [
         "\0", "\ud800", "\udc00\ud800", math.nan, 10**4299, 10**5000, 10**140_000, 1e308, 5e-324, -0.0, cyclic(),
         deep(5000), Broken(), {Broken(): 1}, {(1, "\0"): 2}, {b"\xff": 1}, {1, 2}, b"\xff", Decimal("NaN"), 1 + 2j,
-        ValueError("x"), type, iter([1]), "x" * (2 * MAX_BYTES), "\\u0000", "\\\0", Hostile(), {"": ""}, "\x7f\x1b",
+        ValueError("x"), type, iter([1]), "x" * (2 * MAX_BYTES), "\\u0000", "\\\0", "\\\\u0000\0", Hostile(), {"": ""},
+        "\x7f\x1b",
     ]  # fmt: skip
     conninfo = database_url.replace("postgresql+psycopg://", "postgresql://")
     with psycopg.connect(conninfo, autocommit=True) as connection:
         for value in values:
-            row = connection.execute("SELECT %s::jsonb", [encode_result(value)]).fetchone()
+            row = connection.execute("SELECT %s::jsonb", [encode_result(value)[0]]).fetchone()
             assert row is not None
             assert row[0] is not None

@@ -104,7 +104,7 @@ async def test_an_outage_of_three_hours_is_made_up_as_the_row_says(
     (span,) = skipped(noon)
     missed = 180 - run
     assert span[:3] == (moment("12:01"), moment("12:00") + missed * MINUTE, missed)
-    assert span[3] == f"missed: {missed} ticks fell due while nothing was planning (catch_up '{policy}')"
+    assert span[3] == f"skipped {missed} ticks that fell due while nothing was planning (catch_up '{policy}')"
     assert noon.cron_job_row(id_)["next_run_at"] == moment("15:01")
 
 
@@ -115,8 +115,17 @@ async def test_a_span_is_counted_to_ten_thousand(noon: Tables, session: Session,
     await plan(session)
     ((_, _, count, reason),) = skipped(noon)
     assert count == 10_000
-    assert reason.startswith("missed: more than 10000 ticks")
-    assert events.of("planner.skipped") == [{"name": "often", "count": 10_000, "reason": reason}]
+    assert reason.startswith("skipped more than 10000 ticks that fell due")
+    assert events.of("planner.skipped") == [{"name": "often", "reason": reason}]
+
+
+async def test_a_span_of_one_is_told_in_the_singular(noon: Tables, session: Session) -> None:
+    noon.cron_job("* * * * *", catch_up="skip", overlap_policy="allow")
+    await plan(session)
+    noon.move_clock(90)
+    await plan(session)
+    ((_, _, count, reason),) = skipped(noon)
+    assert (count, reason) == (1, "skipped 1 tick that fell due while nothing was planning (catch_up 'skip')")
 
 
 async def test_nothing_before_the_window_and_nothing_after_it(noon: Tables, session: Session) -> None:

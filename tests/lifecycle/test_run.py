@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 from pydantic import BaseModel
@@ -11,63 +12,11 @@ from pydantic import BaseModel
 from scheduler.clock import monotonic
 from scheduler.errors import CancelExecution, ControlFlow, FailPermanently, RetryLater, Snooze
 from scheduler.handlers import HandlerRegistry, current_execution, declare
-from scheduler.isolation import Isolation
-from scheduler.isolation.task import TaskIsolation
-from scheduler.isolation.thread import ThreadIsolation
 from scheduler.lifecycle.run import GRACE_SECONDS, UNKNOWN_HANDLER_DELAY_SECONDS, Attempt
 from scheduler.model import Outcome, OutcomeKind
-from tests.lifecycle.handlers import Stubborn, forever
-from tests.store.tables import claim
-
-PATIENCE_SECONDS = 10.0
-
-
-class Runner:
-    """Begins attempts, and hears of them as the worker does."""
-
-    def __init__(self) -> None:
-        self.isolations: dict[str, Isolation] = {"task": TaskIsolation(), "thread": ThreadIsolation(4)}
-        self.outcomes: list[tuple[Attempt, Outcome]] = []
-        self.ends: list[Attempt] = []
-        self._news = asyncio.Event()
-
-    def begin(self, handler: Callable[..., Any], *, params: str = "{}", timeout: float = 300.0) -> Attempt:
-        attempt = Attempt(claim(params_text=params, timeout_seconds=timeout), self)
-        attempt.begin(HandlerRegistry([declare("work", handler, "here", {})]), self.isolations)
-        return attempt
-
-    def reported(self, attempt: Attempt, outcome: Outcome) -> None:
-        assert attempt not in self.ends
-        self.outcomes.append((attempt, outcome))
-        self._news.set()
-
-    def ended(self, attempt: Attempt) -> None:
-        self.ends.append(attempt)
-        self._news.set()
-
-    async def outcome(self, attempt: Attempt) -> Outcome:
-        """Wait until the outcome is told."""
-        await self._until(lambda: any(one is attempt for one, _ in self.outcomes))
-        (found,) = (outcome for one, outcome in self.outcomes if one is attempt)
-        return found
-
-    async def end(self, attempt: Attempt) -> None:
-        """Wait until the handler has ended."""
-        await self._until(lambda: attempt in self.ends)
-
-    async def _until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not condition():
-                self._news.clear()
-                await self._news.wait()
-
-
-@pytest.fixture
-async def runner() -> AsyncIterator[Runner]:
-    runner = Runner()
-    yield runner
-    for isolation in runner.isolations.values():
-        await isolation.close(PATIENCE_SECONDS)
+from tests.lifecycle.handlers import PATIENCE_SECONDS, Stubborn, forever
+from tests.lifecycle.runner import Runner
+from tests.store.tables import Events, claim
 
 
 async def test_what_it_returns_is_the_result(runner: Runner) -> None:
@@ -80,6 +29,35 @@ async def test_what_it_returns_is_the_result(runner: Runner) -> None:
     await runner.end(attempt)
     assert attempt.over
     assert not attempt.overdue
+
+
+async def test_a_result_that_had_to_be_changed_is_a_warning(runner: Runner, events: Events) -> None:
+    async def work() -> dict[str, object]:
+        return {"kept": 1, "lost": object()}
+
+    outcome = await runner.outcome(runner.begin(work))
+    assert (outcome.kind, outcome.result) == (OutcomeKind.SUCCESS, '{"kept":1,"lost":"<object is not JSON>"}')
+    assert events == [("execution.result_changed", {"id": 1, "handler": "work"})]
+
+
+@pytest.mark.parametrize("stop", [Attempt.abandon, Attempt.hand_back])
+async def test_a_result_that_nobody_stores_is_not_complained_of(
+    runner: Runner, events: Events, stop: Callable[[Attempt, str], None]
+) -> None:
+    begun, let_go = asyncio.Event(), asyncio.Event()
+
+    async def work() -> object:
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await let_go.wait()
+        return object()
+
+    attempt = runner.begin(work)
+    await begun.wait()
+    stop(attempt, "enough")
+    attempt.give_up_waiting()
+    await runner.end(attempt)
+    assert events == []
 
 
 async def test_what_it_raises_is_the_error(runner: Runner) -> None:
@@ -124,7 +102,9 @@ class OwnDecision(ControlFlow):
     (RetryLater(float("nan"), "x"), Outcome(OutcomeKind.FAILURE, error="x", delay=0.0)),
     (RetryLater(-1.0, "a\0b"), Outcome(OutcomeKind.FAILURE, error="a\N{REPLACEMENT CHARACTER}b", delay=0.0)),
     (FailPermanently("gone"), Outcome(OutcomeKind.FAILURE, error="gone", permanent=True)),
+    (RetryLater(timedelta(minutes=2), "busy"), Outcome(OutcomeKind.FAILURE, error="busy", delay=120.0)),
     (Snooze(60.0), Outcome(OutcomeKind.SNOOZED, delay=60.0)),
+    (Snooze(timedelta(hours=1)), Outcome(OutcomeKind.SNOOZED, delay=3600.0)),
     (CancelExecution("not needed"), Outcome(OutcomeKind.CANCELLED, error="not needed")),
     (OwnDecision("what"), Outcome(OutcomeKind.FAILURE, error="OwnDecision: what")),
 ], ids=lambda value: repr(value) if isinstance(value, ControlFlow) else "")  # fmt: skip

@@ -32,6 +32,16 @@ async def test_what_waits_is_run_and_recorded(tables: Tables) -> None:
     assert line.worker.slots.succeeded == 30
 
 
+@pytest.mark.parametrize("seconds", [0.02, 0.3])
+async def test_a_timeout_strikes_whenever_it_was_armed(tables: Tables, seconds: float) -> None:
+    gate = Gate()
+    ids = [tables.enqueue(timeout_seconds=seconds, max_retry=1) for _ in range(3)]
+    async with working(tables, work=gate.handler()) as line:
+        assert await line.settled(*ids) == [Status.TIMEOUT] * 3
+    took = tables.value("SELECT max(extract(epoch FROM finished_at - started_at)) FROM job_executions")
+    assert seconds <= took < seconds + 1
+
+
 async def test_all_slots_are_used_and_no_more(tables: Tables) -> None:
     gate = Gate()
     ids = [tables.enqueue() for _ in range(12)]
