@@ -48,6 +48,10 @@ class Keeper:
     def memory(self) -> Memory:
         return self.held
 
+    def claims(self, *tokens: UUID) -> None:
+        """As while it claims under these tokens: no heartbeat takes their rows for strangers."""
+        self.held = Memory(tokens=frozenset(tokens))
+
     def counters(self) -> Counters:
         self.beats += 1
         with suppress(RuntimeError):  # the loop is closed
@@ -167,7 +171,9 @@ async def test_it_registers_renews_and_leaves(tables: Tables) -> None:
 
 async def test_strangers_are_handed_back_and_nothing_else(tables: Tables, events: Events) -> None:
     async with beating(tables) as scene:
-        known, under_way = tables.running(scene.worker), tables.running(scene.worker)
+        tokens = uuid4(), uuid4()
+        scene.keeper.claims(*tokens)
+        known, under_way = [(tables.running(scene.worker, claim_token=token)[0], token) for token in tokens]
         scene.keeper.held = Memory(frozenset({known}), frozenset({known}), frozenset({under_way[1]}))
         other = tables.running(tables.worker())
         stranger = tables.running(scene.worker)
@@ -182,7 +188,10 @@ async def test_strangers_are_handed_back_and_nothing_else(tables: Tables, events
 
 async def test_rows_that_are_gone_are_told(tables: Tables) -> None:
     async with beating(tables) as scene:
-        kept, decided, gone = tables.running(scene.worker), (98, uuid4()), (99, uuid4())
+        token = uuid4()
+        scene.keeper.claims(token)
+        kept = tables.running(scene.worker, claim_token=token)[0], token
+        decided, gone = (98, uuid4()), (99, uuid4())
         scene.keeper.held = Memory(frozenset({kept, decided, gone}), frozenset({kept, gone}))
         await scene.keeper.until(lambda: bool(scene.keeper.gone))
     assert set(scene.keeper.gone) == {gone}
@@ -237,8 +246,10 @@ async def test_the_lease_is_given_up_before_it_ends_when_the_server_is_down(tabl
 async def test_the_lease_is_given_up_before_it_ends_when_the_heartbeat_hangs(tables: Tables) -> None:
     async with beating(tables, lease=0.6) as scene:
         first = scene.worker
-        id_, _ = tables.running(first)
-        scene.keeper.held = Memory(frozenset({(id_, tables.execution(id_)["claim_token"])}))
+        token = uuid4()
+        scene.keeper.claims(token)
+        id_, _ = tables.running(first, claim_token=token)
+        scene.keeper.held = Memory(frozenset({(id_, token)}))
         scene.own.flowing.clear()
         await scene.keeper.until(lambda: bool(scene.keeper.lost))
         scene.keeper.held = Memory()  # the worker has dropped it all
