@@ -111,7 +111,7 @@ def list_executions(
 
 @group.command("show")
 def show_execution(
-    id: Annotated[int, typer.Argument(help="As `jobs enqueue` and `jobs list` print it.")],  # noqa: A002
+    id: Annotated[int, typer.Argument(help="As `jobs enqueue` and `jobs list` print it.")],  # noqa: A002 - its name in --help
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show everything about one execution, its failed attempts with their tracebacks included.
