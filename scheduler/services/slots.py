@@ -99,6 +99,10 @@ class Slots:
             self._held[claim.id, claim.token] = claim
         self._waiting.extend(claims)
 
+    def holds(self, claim: Claim) -> bool:
+        """Whether the database has yet to answer for it."""
+        return (claim.id, claim.token) in self._held
+
     @property
     def must_return(self) -> bool:
         """A hand-back has had no answer, or every slot is taken by longer work than was measured."""

@@ -26,14 +26,17 @@ class Upkeep:
         if claims := self.slots.withdraw():
             self.slots.returned(claims, await self.executions.release(claims))
 
-    async def let_go(self) -> None:
-        """What would not stop and now has may be tried again, after the wait that it would have had."""
+    async def let_go(self) -> bool:
+        """What would not stop and now has may be tried again, after the wait it would have had; True if any was."""
         ended = self.slots.ended_overdue
-        while ended:
+        any_was = False
+        while ended and not self.slots.holds(ended[0]):  # else its timeout is yet to be recorded
             claim = ended[0]
             wait = delay_seconds(claim.retry_backoff, claim.retry_delay_seconds, claim.retry_count + 1)
             await self.executions.let_go(claim.id, claim.attempt, wait)
             ended.pop(0)
+            any_was = True
+        return any_was
 
     async def _watch_cancels(self, worker: UUID) -> None:
         for id_, token, reason in await self.executions.cancels_asked(worker):

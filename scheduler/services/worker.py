@@ -179,7 +179,8 @@ class Worker:
 
     async def watch_round(self) -> None:
         await asyncio.sleep(PULSE_SECONDS)
-        await self.upkeep.let_go()
+        if await self.upkeep.let_go():
+            self.bell.ring()
         if self.claimer is not None:
             await self.upkeep.watch(self.claimer.worker)
 
