@@ -14,7 +14,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from scheduler import failpoints
-from scheduler.model import FINAL, Claim, Outcome, Status, Transition
+from scheduler.model import FINAL, Claim, Outcome, OutcomeKind, Status, Transition
 from scheduler.rules.outcome import decide
 from scheduler.store.executions import Executions, Pair, Settlement, Success
 from scheduler.store.session import RowRefused
@@ -57,6 +57,11 @@ class Settler:
     def __len__(self) -> int:
         """How many outcomes wait for the database."""
         return len(self._waiting)
+
+    def decided(self) -> frozenset[Pair]:
+        """The claims whose handlers have ended and whose outcomes wait for the database. May be asked in any thread."""
+        waiting = list(self._waiting)
+        return frozenset(_pair(s) for s in waiting if s.outcome.kind is not OutcomeKind.HANDED_BACK)
 
     async def wanted(self) -> None:
         """Wait until there is something to flush."""

@@ -40,6 +40,8 @@ class Memory:
     """Those of them whose outcome isn't decided yet."""
     tokens: frozenset[UUID] = frozenset()
     """Claims under way."""
+    decided: frozenset[Pair] = frozenset()
+    """Those held whose work is done and whose outcome is yet to be recorded."""
 
 
 class Keeper(Protocol):
@@ -98,7 +100,10 @@ class Heartbeat:
             worker = self._register()
             if worker is None:
                 return
-            reason = self._renew(worker)
+            try:
+                reason = self._renew(worker)
+            except Exception as error:  # without this thread the process would never get a lease again
+                reason = f"its heartbeat failed: {first_line(error)}"
             if reason is None:
                 self._leave(worker, WorkerStatus.STOPPED)
                 return
@@ -207,14 +212,20 @@ class Heartbeat:
 
     def _leave(self, worker: UUID, status: WorkerStatus) -> None:
         try:
-            held = self.keeper.memory().held if status is WorkerStatus.STOPPED else ()
-            if held and (released := self.own.release(list(held))):
-                log("worker.handed_back", ids=", ".join(map(str, sorted(released))))
+            if status is WorkerStatus.STOPPED:
+                self._hand_back()
             self.own.leave(worker, status, self.keeper.counters())
         except Exception as error:  # then its lease runs out by itself
             log("loop.failed", loop="heartbeat", error=first_line(error), seconds=0)
         if self._stopping.is_set():
             self.own.session.close()
+
+    def _hand_back(self) -> None:
+        """Return what is held yet, except work that is done: started again without a try, it could be done twice."""
+        memory = self.keeper.memory()
+        unfinished = memory.held - memory.decided
+        if unfinished and (released := self.own.release(list(unfinished))):
+            log("worker.handed_back", ids=", ".join(map(str, sorted(released))))
 
     def _failed(self, error: Exception) -> None:
         pause = RETRY_SECONDS * random.uniform(0.5, 1.0)

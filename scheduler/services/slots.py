@@ -67,6 +67,7 @@ class Slots:
         return Memory(
             frozenset(list(self._held)),
             frozenset(pair for pair, attempt in attempts if not (attempt.over or attempt.silent)),
+            decided=self.settler.decided(),
         )
 
     def counters(self) -> Counters:

@@ -40,6 +40,16 @@ def claimed(tables: Tables, **columns: Any) -> Claim:
     return claim(id=id_, token=token, **held)
 
 
+async def test_it_names_what_is_done_and_not_recorded_yet(tables: Tables, settler: Settler) -> None:
+    won, lost, returned = claimed(tables), claimed(tables), claimed(tables)
+    settler.put(won, success())
+    settler.put(lost, failure("ValueError: no"))
+    settler.put(returned, Outcome(OutcomeKind.HANDED_BACK))
+    assert settler.decided() == {(won.id, won.token), (lost.id, lost.token)}
+    await settler.flush()
+    assert settler.decided() == frozenset()
+
+
 async def test_an_outcome_becomes_a_row(tables: Tables, settler: Settler, heard: Heard) -> None:
     won, lost = claimed(tables), claimed(tables, max_retry=1)
     settler.put(won, success('{"sent": true}'))

@@ -306,3 +306,26 @@ async def test_a_loop_that_is_gone_ends_nothing_in_the_thread(tables: Tables) ->
     heartbeat = await asyncio.to_thread(run_and_close)
     heartbeat.stop(timeout=PATIENCE_SECONDS)
     assert tables.column("SELECT status FROM job_workers") == ["STOPPED"]
+
+
+async def test_at_the_end_what_is_unfinished_goes_back_and_what_is_done_does_not(tables: Tables) -> None:
+    async with beating(tables) as scene:
+        worker, tokens = scene.worker, (uuid4(), uuid4())
+        scene.keeper.claims(*tokens)
+        unfinished, done = [(tables.running(worker, claim_token=token)[0], token) for token in tokens]
+        scene.keeper.held = Memory(frozenset({unfinished, done}), decided=frozenset({done}))
+    assert tables.execution(unfinished[0])["status"] == "PENDING"
+    assert tables.execution(unfinished[0])["retry_count"] == 0
+    assert tables.execution(done[0])["status"] == "RUNNING"  # the rescuer's, who counts it as a try
+    assert status(tables, worker) == "STOPPED"
+
+
+async def test_a_heartbeat_that_breaks_begins_anew(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with beating(tables) as scene:
+        first = scene.worker
+        with monkeypatch.context() as broken:
+            broken.setattr(Heartbeat, "_blocked", lambda _: 1 / 0)
+            await scene.keeper.until(lambda: bool(scene.keeper.lost))
+        await scene.keeper.until(lambda: scene.worker != first)
+    assert scene.keeper.lost[0] == "its heartbeat failed: division by zero"
+    assert status(tables, first) == "LOST"
