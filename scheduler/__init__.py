@@ -32,14 +32,14 @@ if TYPE_CHECKING:
         Snooze,
         TransactionError,
     )
-    from scheduler.handlers import BaseHandler, ExecutionContext, current_execution, handler
+    from scheduler.handlers import BaseHandler, Cron, ExecutionContext, current_execution, handler
 
     __version__: str
 
 # Where the public names live that are not errors.
 _HOMES = {
     **dict.fromkeys(("DatabaseRegistry", "get_connection", "transactional"), "scheduler.database"),
-    **dict.fromkeys(("BaseHandler", "ExecutionContext", "current_execution", "handler"), "scheduler.handlers"),
+    **dict.fromkeys(("BaseHandler", "Cron", "ExecutionContext", "current_execution", "handler"), "scheduler.handlers"),
 }
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "ConflictError",
     "ConnectionPoolExhaustedError",
     "ControlFlow",
+    "Cron",
     "DatabaseError",
     "DatabaseRegistry",
     "EmbeddedPostgresError",

@@ -14,7 +14,7 @@ from typing import Self
 from uuid import UUID
 
 from scheduler import __version__
-from scheduler.config import DatabaseSettings, Settings, load_settings
+from scheduler.config import DatabaseSettings, Settings, declared, load_settings
 from scheduler.config.notices import tell_ignored, tell_not_yet
 from scheduler.database import DatabaseRegistry
 from scheduler.embedded import EmbeddedPostgres
@@ -24,6 +24,8 @@ from scheduler.isolation import Isolation
 from scheduler.isolation.task import TaskIsolation
 from scheduler.isolation.thread import ThreadIsolation
 from scheduler.messages import configure, log
+from scheduler.model import DeclaredCronJob
+from scheduler.operations.declared import Declarations, gather
 from scheduler.services.heartbeat import Heartbeat
 from scheduler.services.listener import Listener
 from scheduler.services.loop import Loop
@@ -58,14 +60,16 @@ class Project:
     server: EmbeddedPostgres | None = None
 
     @classmethod
-    def open(cls, folder: Path, *, embedded: bool = False, may_embed: bool = False) -> Self:
+    def open(cls, folder: Path, *, embedded: bool = False, may_embed: bool = False, quiet: bool = False) -> Self:
         """Read the settings; start or join the embedded server if no database is configured, and migrate it.
 
-        `embedded` demands it, `may_embed` allows a first one to be made.
+        `embedded` demands it, `may_embed` allows a first one to be made. `quiet` is for a command that only passes by:
+        unless the settings ask for more, its log begins with warnings.
         Raises ConfigurationError and EmbeddedPostgresError.
         """
         settings = load_settings(folder)
-        configure(settings.log.level, settings.log.format, settings.log.language)
+        level = "warning" if quiet and settings.log.level == "info" else settings.log.level
+        configure(level, settings.log.format, settings.log.language)
         tell_ignored(settings)
         if settings.database_named:
             if embedded:
@@ -73,7 +77,7 @@ class Project:
                     "--embedded asks for a server of the project's own, but the settings name a database "
                     f"({', '.join(map(str, settings.sources)) or 'SCHEDULER_DATABASE_URL'}): drop one of the two."
                 )
-            return cls(folder, settings)
+            return cls(folder, _reachable(settings))
         if not (embedded or may_embed or (folder / FOLDER).is_dir()):
             raise ConfigurationError(_NO_DATABASE)
         server = EmbeddedPostgres(folder / FOLDER).start()
@@ -105,19 +109,38 @@ class Project:
                 )
         return found
 
+    def declared_cron_jobs(self, handlers: HandlerRegistry) -> list[DeclaredCronJob]:
+        """Those of the settings and of these handlers."""
+        return [*declared(self.settings.cron_jobs), *(job for spec in handlers for job in spec.cron_jobs)]
+
+    def declarations(self, handlers: HandlerRegistry) -> Declarations:
+        """Everything that the project declares. Raises ConfigurationError for what can't become a row."""
+        return gather(self.declared_cron_jobs(handlers), handlers, self.settings.managed_by)
+
     def session(self, application_name: str) -> SyncSession:
         """A connection to the job database for a command."""
         return SyncSession(self.database.conninfo, self.schema, application_name)
 
-    def require_schema(self) -> None:
-        """Raises ConfigurationError if the database can't be reached, SchemaError if its tables don't fit."""
-        from scheduler.store.revision import check
+    def require_schema(self, *, writable: bool = False) -> None:
+        """Raises ConfigurationError if the database can't be reached, SchemaError if its tables don't fit.
+
+        With `writable`, also where nothing can be written.
+        """
+        from scheduler.store.revision import check, require_writable
 
         check(self.database.conninfo, self.schema).require_current()
+        if writable:
+            require_writable(self.database.conninfo)
 
     def close(self) -> None:
         if self.server is not None:
             self.server.stop()
+
+
+def _reachable(settings: Settings) -> Settings:
+    """Without the databases that only an embedded server could make: handlers are told that they are not there."""
+    found = {name: database for name, database in settings.databases.items() if database.has_address}
+    return settings.model_copy(update={"databases": found})
 
 
 def _at_server(settings: Settings, server: EmbeddedPostgres) -> Settings:

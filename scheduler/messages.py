@@ -101,6 +101,22 @@ CATALOGUE: Mapping[str, Event] = {
     "planner.refused":       Event(W, "Cron job {name} is not planned: {reason}",
                                       "크론 작업 {name}은(는) 계획되지 않습니다: {reason}"),
 
+    # declared cron jobs
+    "declared.created":      Event(I, "Cron job {name} created as declared ({schedule})",
+                                      "선언된 크론 작업 {name}을(를) 만들었습니다({schedule})"),
+    "declared.changed":      Event(I, "Cron job {name} changed as declared: {changes}",
+                                      "크론 작업 {name}을(를) 선언대로 바꿨습니다: {changes}"),
+    "declared.removed":      Event(I, "Cron job {name} removed: {managed_by} no longer declares it",
+                                      "크론 작업 {name}을(를) 지웠습니다: {managed_by}에서 더 이상 선언하지 않습니다"),
+    "declared.drift":        Event(W, "Cron job {name} was edited since it was applied, and the edit stays: {columns}; `scheduler cron plan` shows it",
+                                      "크론 작업 {name}은(는) 적용된 뒤 수정되어 그대로 둡니다: {columns}. `scheduler cron plan`으로 확인하세요"),
+    "declared.taken":        Event(W, "Cron job {name} is declared here, but its row is somebody else's (managed_by {owner}): left alone; rename one, or `scheduler cron apply --adopt`",
+                                      "크론 작업 {name}이(가) 선언되었지만 그 행은 다른 곳의 것이어서(managed_by {owner}) 그대로 둡니다. 이름을 바꾸거나 `scheduler cron apply --adopt`를 쓰세요"),
+    "declared.kept":         Event(W, "Nothing is declared any more: {count} cron jobs of {managed_by} are kept; `scheduler cron apply` removes them",
+                                      "더 이상 선언된 것이 없습니다: {managed_by}의 크론 작업 {count}개를 그대로 둡니다. 지우려면 `scheduler cron apply`를 쓰세요"),
+    "declared.not_applied":  Event(W, "{count} declared cron jobs and their rows differ: `scheduler cron plan` shows how, `scheduler cron apply` or `scheduler run --apply` makes the rows as declared",
+                                      "선언과 행이 다른 크론 작업이 {count}개 있습니다. `scheduler cron plan`으로 확인하고 `scheduler cron apply` 또는 `scheduler run --apply`로 적용하세요"),
+
     # rescuer
     "rescuer.workers_lost":  Event(W, "Workers without a valid lease are marked LOST: {workers}",
                                       "유효한 리스가 없는 워커를 LOST로 표시했습니다: {workers}"),

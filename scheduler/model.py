@@ -1,5 +1,6 @@
 """The nouns: what a row, an outcome and a decision are. Frozen values without behaviour, time or I/O."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -142,14 +143,6 @@ class CronJob:
     name: str
     cron_expression: str
     timezone: str
-    handler_name: str
-    handler_params: str
-    queue: str
-    priority: int
-    timeout_seconds: float | None
-    max_retry: int | None
-    retry_backoff: str | None
-    retry_delay_seconds: float | None
     overlap_policy: str
     catch_up: str
     catch_up_limit: int
@@ -157,7 +150,22 @@ class CronJob:
     starts_at: float | None
     ends_at: float | None
     planned_until: float
+    skipped_until: float | None
+    """The last tick that was skipped ahead of time; asked for only where `planned_until` lies in the future."""
     created_at: float
+    unplanned: str | None
+    """JSON: the stretches of time that a pause or an edit took from the planner."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredCronJob:
+    """A cron job as the settings or a handler declare it, checked."""
+
+    name: str
+    where: str
+    """`file:line`, or the setting: for people."""
+    columns: Mapping[str, Any]
+    """Of `cron_jobs`, as JSON has them, times in ISO 8601 and UTC; all but `enabled`, which may be left open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,14 @@
 CREATE FUNCTION job_channel() RETURNS text LANGUAGE sql STABLE
 RETURN 'scheduler_' || (SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = 'job_executions'::regclass);
-COMMENT ON FUNCTION job_channel() IS 'The NOTIFY channel of this schema. Payloads are empty: a wake-up is only a hint to look.';
+COMMENT ON FUNCTION job_channel() IS 'Used inside others: the NOTIFY channel of this schema. Payloads are empty, for a wake-up is only a hint to look.';
 
 CREATE FUNCTION job_retry_delay(backoff text, delay_seconds double precision, failures integer) RETURNS double precision LANGUAGE sql IMMUTABLE
 RETURN least(86400, delay_seconds * CASE backoff WHEN 'fixed' THEN 1 WHEN 'linear' THEN failures ELSE 2.0 ^ least(failures - 1, 40) END);
-COMMENT ON FUNCTION job_retry_delay(text, double precision, integer) IS 'Seconds before the next try after so many failures, without jitter.';
+COMMENT ON FUNCTION job_retry_delay(text, double precision, integer) IS 'Used inside others: seconds before the next try after so many failures, at most 86400, without the jitter of 10 %.';
 
 CREATE FUNCTION job_errors_with(errors jsonb, entry jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN jsonb_array_length(errors) >= 20 THEN errors - 1 ELSE errors END || jsonb_build_array(entry);
-COMMENT ON FUNCTION job_errors_with(jsonb, jsonb) IS 'job_executions.errors with one more entry: the first and the last 19 are kept.';
+COMMENT ON FUNCTION job_errors_with(jsonb, jsonb) IS 'Used inside others: job_executions.errors with one more entry, of which the first and the last 19 are kept.';
 
 
 -- Wake-ups ----------------------------------------------------------------------------------------------------------
@@ -20,7 +20,7 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION job_executions_wake() IS 'Notifies of new executions, only while some worker sleeps: NOTIFY makes concurrent commits wait for each other.';
+COMMENT ON FUNCTION job_executions_wake() IS 'Trigger: notifies of new executions, only while some worker sleeps, for NOTIFY makes concurrent commits wait for each other.';
 CREATE TRIGGER job_executions_wake AFTER INSERT ON job_executions FOR EACH STATEMENT EXECUTE FUNCTION job_executions_wake();
 
 CREATE FUNCTION cron_jobs_edited() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
@@ -31,6 +31,20 @@ BEGIN
         NEW.invalid_reason := NULL;
     ELSIF (NEW.cron_expression, NEW.timezone, NEW.starts_at, NEW.ends_at, NEW.enabled)
           IS DISTINCT FROM (OLD.cron_expression, OLD.timezone, OLD.starts_at, OLD.ends_at, OLD.enabled) THEN
+        IF OLD.planned_until < job_now() AND OLD.invalid_reason IS NULL THEN
+            -- A hundred are enough for a row that nobody plans; whoever reads them reckons with any text in them.
+            NEW.unplanned := CASE WHEN jsonb_array_length(OLD.unplanned) >= 100 THEN OLD.unplanned - 0 ELSE coalesce(OLD.unplanned, '[]') END
+                || jsonb_build_object('since', OLD.planned_until, 'until', job_now(),
+                                      'because', CASE WHEN NOT OLD.enabled THEN 'paused' WHEN NOT NEW.enabled THEN 'pause' ELSE 'edit' END,
+                                      'cron_expression', left(OLD.cron_expression, 201), 'timezone', left(OLD.timezone, 100),
+                                      'starts_at', OLD.starts_at, 'ends_at', OLD.ends_at);
+        END IF;
+        IF OLD.planned_until > job_now() THEN
+            -- A skip ends with it: its row stands for no tick to come, and for how many it stood is not known here.
+            DELETE FROM job_executions WHERE cron_job_id = OLD.id AND status = 'SKIPPED' AND source = 'manual' AND scheduled_at > job_now();
+            UPDATE job_executions SET skipped_until = job_now(), skipped_count = NULL, error = error || ', ended by an edit of the cron job'
+            WHERE cron_job_id = OLD.id AND status = 'SKIPPED' AND source = 'manual' AND skipped_until > job_now();
+        END IF;
         NEW.next_run_at := NULL;
         NEW.planned_until := job_now();
         NEW.invalid_reason := NULL;
@@ -43,7 +57,7 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
-COMMENT ON FUNCTION cron_jobs_edited() IS 'An edit of the schedule counts from now: what was due before it under the old one is not made up under the new one.';
+COMMENT ON FUNCTION cron_jobs_edited() IS 'Trigger: an edit of the schedule counts from now; what was due before it is not made up for. Keeps updated_at.';
 CREATE TRIGGER cron_jobs_edited BEFORE INSERT OR UPDATE ON cron_jobs FOR EACH ROW EXECUTE FUNCTION cron_jobs_edited();
 
 CREATE FUNCTION cron_jobs_wake() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
@@ -51,7 +65,7 @@ BEGIN
     PERFORM pg_notify(job_channel(), '');
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION cron_jobs_wake() IS 'Notifies the planners of an edit. The planner''s own updates name none of these columns.';
+COMMENT ON FUNCTION cron_jobs_wake() IS 'Trigger: notifies the planners of an edit. Their own updates name none of these columns.';
 CREATE TRIGGER cron_jobs_wake AFTER INSERT OR UPDATE OF cron_expression, timezone, starts_at, ends_at, enabled ON cron_jobs FOR EACH STATEMENT EXECUTE FUNCTION cron_jobs_wake();
 
 
@@ -92,7 +106,7 @@ BEGIN
     END IF;
     RETURN new_id;
 END $$;
-COMMENT ON FUNCTION enqueue_job IS 'Enqueues one execution and returns its id; with a unique_key that is taken, the id of the row that holds it. Example: SELECT enqueue_job(''email'', ''{"to": "a@example.com"}'', delay_seconds => 60);';
+COMMENT ON FUNCTION enqueue_job IS 'Enqueues one execution and returns its id; where unique_key is taken, the id of the row that holds it. SELECT enqueue_job(''email'', ''{"to": "ada@example.com"}'', delay_seconds => 60);';
 
 CREATE FUNCTION cancel_job(id bigint, reason text DEFAULT NULL) RETURNS text LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -112,29 +126,50 @@ BEGIN
     ELSIF found_status IS NULL THEN
         SELECT e.status INTO found_status FROM job_executions e WHERE e.id = cancel_job.id;
     END IF;
+    IF found_status IS NULL THEN
+        RAISE EXCEPTION 'no execution has the id %', coalesce(cancel_job.id::text, 'NULL')
+            USING ERRCODE = 'no_data_found', HINT = 'SELECT id, handler_name, status FROM job_executions ORDER BY id DESC LIMIT 20 lists the newest.';
+    END IF;
     RETURN found_status;
 END $$;
-COMMENT ON FUNCTION cancel_job IS 'Cancels a waiting execution at once, asks a running one to stop; returns the status it has now, NULL if there is no such id.';
+COMMENT ON FUNCTION cancel_job IS 'Cancels a waiting execution at once and asks a running one to stop. Returns the status it has now; a final one keeps its own.';
 
 CREATE FUNCTION retry_job(id bigint) RETURNS text LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
-    found_status text;
+    execution record;
+    holder record;
 BEGIN
+    SELECT e.status, e.unique_key, e.unique_until = 'forever' OR e.unique_until = 'finished' OR e.attempt = 0 AS returns_to_its_key INTO execution
+    FROM job_executions e WHERE e.id = retry_job.id FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no execution has the id %', coalesce(retry_job.id::text, 'NULL')
+            USING ERRCODE = 'no_data_found', HINT = 'SELECT id, handler_name, status FROM job_executions ORDER BY id DESC LIMIT 20 lists the newest.';
+    END IF;
+    IF execution.status NOT IN ('SUCCESS', 'FAILED', 'TIMEOUT', 'CANCELLED') THEN
+        RETURN execution.status;
+    END IF;
+    IF execution.returns_to_its_key THEN
+        -- In the words of job_executions_unique_key, so that it is used. A holder that comes at this very moment is refused by the index itself.
+        SELECT e.id, e.status INTO holder FROM job_executions e
+        WHERE e.unique_key = execution.unique_key AND e.id <> retry_job.id
+          AND (e.unique_until = 'forever' OR (e.unique_until = 'finished' AND e.status IN ('PENDING', 'RUNNING'))
+               OR (e.unique_until = 'started' AND e.status = 'PENDING' AND e.attempt = 0));
+        IF FOUND THEN
+            RAISE WARNING 'execution % stays %: execution % (%) holds its unique_key "%"', retry_job.id, execution.status, holder.id, holder.status, execution.unique_key
+                USING ERRCODE = 'unique_violation', HINT = 'Retry it when that one is final, or cancel that one.';
+            RETURN execution.status;
+        END IF;
+    END IF;
     UPDATE job_executions e
     SET status = 'PENDING', available_at = greatest(e.available_at, job_now()), retry_count = 0, suspect = false, claim_token = NULL, claimed_by = NULL,
         started_at = NULL, finished_at = NULL, cancel_requested_at = NULL, cancel_reason = NULL, progress = NULL, progress_message = NULL,
         result = NULL, error = NULL
-    WHERE e.id = retry_job.id AND e.status IN ('SUCCESS', 'FAILED', 'TIMEOUT', 'CANCELLED')
-    RETURNING e.status INTO found_status;
-    IF found_status IS NULL THEN
-        SELECT e.status INTO found_status FROM job_executions e WHERE e.id = retry_job.id;
-    ELSE
-        PERFORM pg_notify(job_channel(), '');
-    END IF;
-    RETURN found_status;
+    WHERE e.id = retry_job.id;
+    PERFORM pg_notify(job_channel(), '');
+    RETURN 'PENDING';
 END $$;
-COMMENT ON FUNCTION retry_job IS 'Sends a final execution back to PENDING with all its tries; attempt and errors are kept. SKIPPED rows stay. Returns the status it has now, NULL if there is no such id.';
+COMMENT ON FUNCTION retry_job IS 'Sends a final execution back to PENDING with all its tries; attempt and errors are kept. Returns the status it has now: SKIPPED stays, and so does, with a warning, one whose unique_key another row holds.';
 
 CREATE FUNCTION run_cron_job(name text) RETURNS bigint LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -152,7 +187,7 @@ BEGIN
     END IF;
     RETURN new_id;
 END $$;
-COMMENT ON FUNCTION run_cron_job IS 'Enqueues a cron job now, apart from its schedule, and returns the execution''s id.';
+COMMENT ON FUNCTION run_cron_job IS 'Enqueues an execution of a cron job now, apart from its schedule and also while it is paused; returns its id. It waits where ticks may not overlap.';
 
 CREATE FUNCTION pause_cron_job(name text) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -162,7 +197,7 @@ BEGIN
         RAISE EXCEPTION 'no cron job is named "%"', pause_cron_job.name USING ERRCODE = 'no_data_found', HINT = 'SELECT name FROM cron_jobs lists them.';
     END IF;
 END $$;
-COMMENT ON FUNCTION pause_cron_job IS 'Stops planning it; what is planned still runs.';
+COMMENT ON FUNCTION pause_cron_job IS 'Stops planning a cron job; what is planned already still runs.';
 
 CREATE FUNCTION resume_cron_job(name text) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -172,19 +207,66 @@ BEGIN
         RAISE EXCEPTION 'no cron job is named "%"', resume_cron_job.name USING ERRCODE = 'no_data_found', HINT = 'SELECT name FROM cron_jobs lists them.';
     END IF;
 END $$;
-COMMENT ON FUNCTION resume_cron_job IS 'Plans it again from now; the pause is not made up.';
+COMMENT ON FUNCTION resume_cron_job IS 'Plans a cron job again from now on; what fell into the pause is not made up for.';
 
-CREATE FUNCTION pause_queue(name text, reason text DEFAULT NULL, resume_at timestamptz DEFAULT NULL) RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION cron_job_tick_at(name text, at timestamptz DEFAULT job_now()) RETURNS TABLE (
+    covers boolean, scheduled_at timestamptz, skipped_until timestamptz, execution_id bigint, status text, started_at timestamptz, finished_at timestamptz, why text
+) LANGUAGE plpgsql STABLE SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    found_id bigint;
+BEGIN
+    SELECT c.id INTO found_id FROM cron_jobs c WHERE c.name = cron_job_tick_at.name;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no cron job is named "%"', cron_job_tick_at.name USING ERRCODE = 'no_data_found', HINT = 'SELECT name FROM cron_jobs lists them.';
+    END IF;
+    RETURN QUERY
+        SELECT cron_job_tick_at.at <= coalesce(t.skipped_until, t.scheduled_at), t.scheduled_at, t.skipped_until, t.id, t.status, t.started_at, t.finished_at,
+               split_part(t.error, E'\n', 1)
+        FROM (
+            (SELECT e.id, e.status, e.scheduled_at, e.skipped_until, e.started_at, e.finished_at, e.error FROM job_executions e
+             WHERE e.cron_job_id = found_id AND e.status <> 'SKIPPED' AND e.source <> 'manual' AND e.scheduled_at <= cron_job_tick_at.at
+             ORDER BY e.scheduled_at DESC LIMIT 1)
+            UNION ALL
+            (SELECT e.id, e.status, e.scheduled_at, e.skipped_until, e.started_at, e.finished_at, e.error FROM job_executions e
+             WHERE e.cron_job_id = found_id AND e.status = 'SKIPPED' AND e.scheduled_at <= cron_job_tick_at.at
+             ORDER BY e.scheduled_at DESC LIMIT 1)
+        ) t
+        ORDER BY t.scheduled_at DESC LIMIT 1;
+END $$;
+COMMENT ON FUNCTION cron_job_tick_at IS 'What accounts for the newest tick of a cron job at or before an instant; covers is false where the instant itself was no tick, or is not planned yet. No row: no tick so far. Two index probes, however long the history.';
+
+CREATE FUNCTION job_queue_is_known(name text) RETURNS boolean LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT EXISTS (SELECT FROM job_queues q WHERE q.name = job_queue_is_known.name)
+        OR EXISTS (SELECT FROM job_workers w WHERE job_queue_is_known.name = ANY(w.queues))
+        OR EXISTS (SELECT FROM cron_jobs c WHERE c.queue = job_queue_is_known.name)
+        OR EXISTS (SELECT FROM job_executions e WHERE e.queue = job_queue_is_known.name AND e.status = 'PENDING' AND e.concurrency_key IS NULL)
+        OR EXISTS (SELECT FROM job_executions e WHERE e.queue = job_queue_is_known.name AND e.status = 'PENDING' AND e.concurrency_key IS NOT NULL);
+$$;
+COMMENT ON FUNCTION job_queue_is_known IS 'Whether settings, a worker, a cron job or a waiting execution name this queue; queues exist by being named.';
+
+CREATE FUNCTION pause_queue(name text, reason text DEFAULT NULL, resume_at timestamptz DEFAULT NULL) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+BEGIN
+    IF NOT job_queue_is_known(pause_queue.name) THEN
+        RAISE WARNING 'nothing names a queue "%" so far; it is paused for whoever comes', pause_queue.name
+            USING HINT = 'SELECT queue FROM job_queue_status lists those in use. If this one was mistyped: DELETE FROM job_queues WHERE name = ' || quote_literal(pause_queue.name) || ';';
+    END IF;
     INSERT INTO job_queues AS q (name, paused, paused_reason, resume_at) VALUES (pause_queue.name, true, pause_queue.reason, pause_queue.resume_at)
     ON CONFLICT (name) DO UPDATE SET paused = true, paused_reason = excluded.paused_reason, resume_at = excluded.resume_at;
-$$;
-COMMENT ON FUNCTION pause_queue IS 'Nothing more is claimed from it, until resume_queue or resume_at; what runs goes on.';
+END $$;
+COMMENT ON FUNCTION pause_queue IS 'Nothing more is claimed from the queue until resume_queue() or resume_at; what runs goes on. Warns of a name that nothing has. SELECT pause_queue(''mail'', ''provider is down'', now() + interval ''1 hour'');';
 
-CREATE FUNCTION resume_queue(name text) RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION resume_queue(name text) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+BEGIN
+    IF NOT job_queue_is_known(resume_queue.name) THEN
+        RAISE EXCEPTION 'nothing names a queue "%"', resume_queue.name USING ERRCODE = 'no_data_found', HINT = 'SELECT queue FROM job_queue_status lists those in use.';
+    END IF;
     UPDATE job_queues q SET paused = false, paused_reason = NULL, resume_at = NULL WHERE q.name = resume_queue.name;
-    SELECT pg_notify(job_channel(), '');
-$$;
-COMMENT ON FUNCTION resume_queue IS 'Claims from it again.';
+    PERFORM pg_notify(job_channel(), '');
+END $$;
+COMMENT ON FUNCTION resume_queue IS 'Ends the pause of a queue; harmless where it is not paused.';
 
 
 -- The worker protocol, for workers in any language -------------------------------------------------------------------
@@ -195,14 +277,14 @@ CREATE FUNCTION register_worker(name text, queues text[] DEFAULT '{default}', po
             job_now() + make_interval(secs => register_worker.lease_seconds), register_worker.version)
     RETURNING id;
 $$;
-COMMENT ON FUNCTION register_worker IS 'Makes a worker and returns its id. Call heartbeat_worker well within lease_seconds.';
+COMMENT ON FUNCTION register_worker IS 'Worker protocol, 1: makes a worker and returns its id. Its claims are valid for lease_seconds; renew them in time with heartbeat_worker().';
 
 CREATE FUNCTION heartbeat_worker(id uuid, lease_seconds double precision DEFAULT 30) RETURNS boolean LANGUAGE sql SET search_path FROM CURRENT AS $$
     UPDATE job_workers w SET heartbeat_at = job_now(), lease_until = job_now() + make_interval(secs => heartbeat_worker.lease_seconds)
     WHERE w.id = heartbeat_worker.id AND w.status IN ('ACTIVE', 'DRAINING')
     RETURNING true;
 $$;
-COMMENT ON FUNCTION heartbeat_worker IS 'Renews the lease. NULL means that it is lost: stop all attempts and register anew.';
+COMMENT ON FUNCTION heartbeat_worker IS 'Worker protocol, 2: renews the lease, from now on for lease_seconds. NULL: it is lost; stop all attempts and register anew.';
 
 CREATE FUNCTION claim_jobs(worker uuid, queue text DEFAULT 'default', n integer DEFAULT 1) RETURNS TABLE (id bigint, claim_token uuid, handler_name text, handler_params jsonb, attempt integer, timeout_seconds double precision, scheduled_at timestamptz) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -242,14 +324,14 @@ BEGIN
         WHERE e.id = ANY(ids)
         RETURNING e.id, e.claim_token, e.handler_name, e.handler_params, e.attempt, e.timeout_seconds, e.scheduled_at;
 END $$;
-COMMENT ON FUNCTION claim_jobs IS 'Claims up to n executions of a queue for a worker. Finish each with complete_job or fail_job, naming its claim_token.';
+COMMENT ON FUNCTION claim_jobs IS 'Worker protocol, 3: claims up to n executions of one queue, highest priority first, then oldest. End each with complete_job() or fail_job(), naming its claim_token, within its timeout_seconds.';
 
 CREATE FUNCTION complete_job(id bigint, token uuid, result jsonb DEFAULT NULL) RETURNS boolean LANGUAGE sql SET search_path FROM CURRENT AS $$
     UPDATE job_executions e SET status = 'SUCCESS', finished_at = job_now(), result = complete_job.result, error = NULL, suspect = false
     WHERE e.id = complete_job.id AND e.claim_token = complete_job.token AND e.status = 'RUNNING'
     RETURNING true;
 $$;
-COMMENT ON FUNCTION complete_job IS 'Records SUCCESS. NULL means that the claim is lost and nothing was recorded, unless the row is final with this very token: then an earlier call has done it.';
+COMMENT ON FUNCTION complete_job IS 'Worker protocol, 4: records SUCCESS. NULL: the claim is lost and nothing was recorded, unless the row is final with this very token, by an earlier call.';
 
 CREATE FUNCTION fail_job(id bigint, token uuid, error text) RETURNS text LANGUAGE sql SET search_path FROM CURRENT AS $$
     UPDATE job_executions e
@@ -266,4 +348,4 @@ CREATE FUNCTION fail_job(id bigint, token uuid, error text) RETURNS text LANGUAG
     WHERE e.id = fail_job.id AND e.claim_token = fail_job.token AND e.status = 'RUNNING'
     RETURNING e.status;
 $$;
-COMMENT ON FUNCTION fail_job IS 'Records a failed attempt and returns the status the row has now (PENDING: it will be tried again). NULL means that the claim is lost.';
+COMMENT ON FUNCTION fail_job IS 'Worker protocol, 4: records a failed attempt and returns the status the row has now: PENDING if it is tried again. NULL: the claim is lost and nothing was recorded.';

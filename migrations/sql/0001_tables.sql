@@ -1,5 +1,5 @@
 CREATE FUNCTION job_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE RETURN clock_timestamp();
-COMMENT ON FUNCTION job_now() IS 'The one clock: every stored time is this, at the statement. Tests replace it.';
+COMMENT ON FUNCTION job_now() IS 'The one clock, clock_timestamp(): every stored time is this. Tests replace it.';
 
 
 CREATE TABLE cron_jobs (
@@ -28,7 +28,9 @@ CREATE TABLE cron_jobs (
     last_run_at         timestamptz,
     invalid_reason      text,
     managed_by          text,
+    declared            jsonb,
     tzdata_version      text,
+    unplanned           jsonb,
     created_by          text             NOT NULL DEFAULT current_user,
     created_at          timestamptz      NOT NULL DEFAULT job_now(),
     updated_at          timestamptz      NOT NULL DEFAULT job_now(),
@@ -44,35 +46,44 @@ CREATE TABLE cron_jobs (
     CONSTRAINT cron_jobs_overlap_policy_check CHECK (overlap_policy IN ('skip', 'queue', 'allow', 'replace')),
     CONSTRAINT cron_jobs_catch_up_check CHECK (catch_up IN ('latest', 'skip', 'all')),
     CONSTRAINT cron_jobs_catch_up_limit_check CHECK (catch_up_limit BETWEEN 1 AND 10000),
-    CONSTRAINT cron_jobs_jitter_seconds_check CHECK (jitter_seconds BETWEEN 0 AND 86400)
+    CONSTRAINT cron_jobs_jitter_seconds_check CHECK (jitter_seconds BETWEEN 0 AND 86400),
+    CONSTRAINT cron_jobs_declared_check CHECK (jsonb_typeof(declared) = 'object'),
+    CONSTRAINT cron_jobs_unplanned_check CHECK (jsonb_typeof(unplanned) = 'array')
 );
 CREATE INDEX cron_jobs_plan ON cron_jobs (next_run_at) WHERE enabled AND invalid_reason IS NULL;
 
-COMMENT ON TABLE cron_jobs IS 'Cron jobs: when, in which zone, which handler, with which params and policies. INSERT, UPDATE and DELETE take effect within a second, without a restart.';
+COMMENT ON TABLE cron_jobs IS 'When to run which handler, with which params and policies. INSERT, UPDATE and DELETE take effect within a second.';
+COMMENT ON COLUMN cron_jobs.id IS 'Executions name it as cron_job_id; it is never reused.';
 COMMENT ON COLUMN cron_jobs.name IS 'What people call it; unique.';
-COMMENT ON COLUMN cron_jobs.cron_expression IS 'Five fields (minute hour day-of-month month day-of-week), six with seconds first, @daily and the like, or @every 90s|5m|2h|1d.';
-COMMENT ON COLUMN cron_jobs.timezone IS 'IANA name, such as Europe/Berlin. Fixed-time ticks in a DST gap run once after it, in an overlap once.';
+COMMENT ON COLUMN cron_jobs.description IS 'What it is for, in the words of whoever wrote it.';
+COMMENT ON COLUMN cron_jobs.cron_expression IS 'minute hour day-of-month month day-of-week, with seconds before them if six; @daily and the like; @every 90s|5m|2h|1d.';
+COMMENT ON COLUMN cron_jobs.timezone IS 'IANA name, such as Europe/Berlin. A fixed time that DST skips runs once after the gap, one that comes twice runs once.';
 COMMENT ON COLUMN cron_jobs.handler_name IS 'A name that a handler is registered under; never a path to code.';
-COMMENT ON COLUMN cron_jobs.handler_params IS 'JSON handed to the handler.';
+COMMENT ON COLUMN cron_jobs.handler_params IS 'JSON handed to the handler with each execution.';
+COMMENT ON COLUMN cron_jobs.queue IS 'The queue that its executions wait under; any name, and some worker has to serve it.';
 COMMENT ON COLUMN cron_jobs.priority IS '-9 to 9; higher runs first within its queue.';
-COMMENT ON COLUMN cron_jobs.timeout_seconds IS 'NULL: the handler''s own, else 300.';
-COMMENT ON COLUMN cron_jobs.max_retry IS 'How often an execution may fail in all; 0 and 1 both mean no second try. NULL: the handler''s own, else 3.';
-COMMENT ON COLUMN cron_jobs.retry_backoff IS 'fixed | linear | exponential. NULL: the handler''s own, else exponential.';
-COMMENT ON COLUMN cron_jobs.retry_delay_seconds IS 'The unit of the backoff. NULL: the handler''s own, else 2.';
-COMMENT ON COLUMN cron_jobs.overlap_policy IS 'What a tick does while an earlier execution isn''t final: skip | queue | allow | replace.';
-COMMENT ON COLUMN cron_jobs.catch_up IS 'Which ticks older than 10 s still run: latest | skip | all (the newest catch_up_limit).';
-COMMENT ON COLUMN cron_jobs.catch_up_limit IS 'Bound for catch_up = all, and for the ticks that wait under overlap_policy = queue.';
-COMMENT ON COLUMN cron_jobs.jitter_seconds IS 'Each tick becomes available up to this much later, by a hash of job and tick; never past the next tick.';
-COMMENT ON COLUMN cron_jobs.starts_at IS 'No tick before this; also the anchor of @every.';
-COMMENT ON COLUMN cron_jobs.ends_at IS 'No tick at or after this.';
-COMMENT ON COLUMN cron_jobs.enabled IS 'false pauses it. What fell into a pause is never caught up.';
-COMMENT ON COLUMN cron_jobs.next_run_at IS 'The next tick. Kept by the planner; NULL makes it compute anew; infinity: never again.';
+COMMENT ON COLUMN cron_jobs.timeout_seconds IS 'Seconds an attempt may take, up to 31622400 (366 days). NULL: the handler''s own, else 300.';
+COMMENT ON COLUMN cron_jobs.max_retry IS 'How often an execution may fail in all; 0 and 1: no second try. NULL: the handler''s own, else 3.';
+COMMENT ON COLUMN cron_jobs.retry_backoff IS 'fixed | linear | exponential: the delay times 1, n, or 2^(n-1) after n failures. NULL: the handler''s own, else exponential.';
+COMMENT ON COLUMN cron_jobs.retry_delay_seconds IS 'Seconds, 0 to 86400: what the backoff multiplies. NULL: the handler''s own, else 2.';
+COMMENT ON COLUMN cron_jobs.overlap_policy IS 'What a tick does while an earlier execution isn''t final: skip | queue (wait) | allow (run beside it) | replace (cancel it).';
+COMMENT ON COLUMN cron_jobs.catch_up IS 'Which ticks over 10 s late still run: latest (one) | skip (none) | all (the newest catch_up_limit); the rest become SKIPPED.';
+COMMENT ON COLUMN cron_jobs.catch_up_limit IS '1 to 10000: bound for catch_up = all, and for the ticks that wait under overlap_policy = queue.';
+COMMENT ON COLUMN cron_jobs.jitter_seconds IS 'Seconds, 0 to 86400: a tick becomes available up to so much later, by a hash of it; never past the next tick.';
+COMMENT ON COLUMN cron_jobs.starts_at IS 'No tick before this; also the anchor of @every. NULL: from created_at on.';
+COMMENT ON COLUMN cron_jobs.ends_at IS 'No tick at or after this. NULL: no end.';
+COMMENT ON COLUMN cron_jobs.enabled IS 'false pauses it: nothing more is planned, and what fell into a pause is never caught up.';
+COMMENT ON COLUMN cron_jobs.next_run_at IS 'The next tick. Kept by the planner: NULL makes it compute anew, infinity means never again.';
 COMMENT ON COLUMN cron_jobs.planned_until IS 'Every tick up to this is accounted for by a row of job_executions. Kept by the planner.';
-COMMENT ON COLUMN cron_jobs.last_run_at IS 'The last tick that became an execution.';
+COMMENT ON COLUMN cron_jobs.last_run_at IS 'The last tick that became an execution. NULL: none yet.';
 COMMENT ON COLUMN cron_jobs.invalid_reason IS 'Why the planner refuses this row; NULL: nothing is wrong. Cleared by an edit of the schedule.';
 COMMENT ON COLUMN cron_jobs.managed_by IS 'Who declared it (cron apply); NULL: written by hand.';
-COMMENT ON COLUMN cron_jobs.tzdata_version IS 'The time zone data next_run_at was computed with.';
+COMMENT ON COLUMN cron_jobs.declared IS 'What its declaration said when it was last applied, by column; a column that differs was edited since. NULL: by hand.';
+COMMENT ON COLUMN cron_jobs.tzdata_version IS 'Version of the time zone data that next_run_at was computed with; other data makes it compute anew.';
+COMMENT ON COLUMN cron_jobs.unplanned IS 'Time that pauses and edits took from the planner, by which schedule; it writes those ticks as SKIPPED. NULL: none.';
 COMMENT ON COLUMN cron_jobs.created_by IS 'The database role that inserted it.';
+COMMENT ON COLUMN cron_jobs.created_at IS 'When it was inserted; no tick is before it.';
+COMMENT ON COLUMN cron_jobs.updated_at IS 'The last edit; the planner''s own writes don''t count.';
 
 
 CREATE TABLE job_executions (
@@ -136,6 +147,7 @@ CREATE TABLE job_executions (
     CONSTRAINT job_executions_skipped_check CHECK (skipped_count IS NULL OR (status = 'SKIPPED' AND skipped_count >= 1))
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_analyze_threshold = 500);
 CREATE UNIQUE INDEX job_executions_tick ON job_executions (cron_job_id, scheduled_at) WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED';
+CREATE INDEX job_executions_skipped ON job_executions (cron_job_id, scheduled_at) WHERE status = 'SKIPPED';
 CREATE INDEX job_executions_claim ON job_executions (queue, priority DESC, available_at, id) WHERE status = 'PENDING' AND concurrency_key IS NULL;
 CREATE INDEX job_executions_claim_keyed ON job_executions (queue, priority DESC, available_at, id) WHERE status = 'PENDING' AND concurrency_key IS NOT NULL;
 CREATE INDEX job_executions_of_worker ON job_executions (claimed_by) WHERE status = 'RUNNING';
@@ -143,36 +155,43 @@ CREATE INDEX job_executions_of_key ON job_executions (concurrency_key, status) W
 CREATE UNIQUE INDEX job_executions_unique_key ON job_executions (unique_key) WHERE unique_key IS NOT NULL AND (unique_until = 'forever' OR (unique_until = 'finished' AND status IN ('PENDING', 'RUNNING')) OR (unique_until = 'started' AND status = 'PENDING' AND attempt = 0));
 CREATE INDEX job_executions_dead_letters ON job_executions (finished_at) WHERE status IN ('FAILED', 'TIMEOUT');
 
-COMMENT ON TABLE job_executions IS 'Executions: one row per piece of work, from a tick, an enqueue, a backfill or a message. PENDING -> RUNNING -> SUCCESS | FAILED | TIMEOUT | CANCELLED; SKIPPED rows say why ticks did not run.';
+COMMENT ON TABLE job_executions IS 'One row per piece of work: PENDING -> RUNNING -> SUCCESS | FAILED | TIMEOUT | CANCELLED. SKIPPED rows say why ticks did not run.';
+COMMENT ON COLUMN job_executions.id IS 'What cancel_job() and retry_job() take.';
 COMMENT ON COLUMN job_executions.source IS 'Where it came from: enqueue | tick | manual | backfill | message.';
-COMMENT ON COLUMN job_executions.cron_job_id IS 'The cron job it belongs to; the row may outlive it.';
+COMMENT ON COLUMN job_executions.cron_job_id IS 'The cron job (cron_jobs.id) it belongs to; the row may outlive it. NULL: it belongs to none.';
+COMMENT ON COLUMN job_executions.handler_name IS 'The handler that runs it: a registered name, never a path to code.';
+COMMENT ON COLUMN job_executions.handler_params IS 'JSON handed to the handler.';
+COMMENT ON COLUMN job_executions.queue IS 'The queue it waits under; workers claim from the queues they serve.';
 COMMENT ON COLUMN job_executions.priority IS '-9 to 9; higher runs first within its queue.';
 COMMENT ON COLUMN job_executions.status IS 'PENDING | RUNNING | SUCCESS | FAILED | TIMEOUT | CANCELLED | SKIPPED. FAILED and TIMEOUT are dead letters.';
 COMMENT ON COLUMN job_executions.scheduled_at IS 'The nominal tick, or when it was asked for.';
-COMMENT ON COLUMN job_executions.available_at IS 'Not to be claimed before this: a delay, a jitter, a backoff.';
-COMMENT ON COLUMN job_executions.timeout_seconds IS 'How long an attempt may take. NULL until claimed: the handler''s own, else 300; the claim writes the value in force.';
-COMMENT ON COLUMN job_executions.retry_count IS 'Failed attempts so far.';
-COMMENT ON COLUMN job_executions.max_retry IS 'How often it may fail in all; 0 and 1 both mean no second try. NULL until claimed: the handler''s own, else 3.';
-COMMENT ON COLUMN job_executions.retry_backoff IS 'fixed | linear | exponential: the delay times 1, n, or 2^(n-1).';
-COMMENT ON COLUMN job_executions.retry_delay_seconds IS 'The unit of the backoff; a wait is at most a day.';
-COMMENT ON COLUMN job_executions.attempt IS 'How often it was claimed.';
-COMMENT ON COLUMN job_executions.claim_token IS 'The fence: every write of an attempt names it. Kept when final.';
-COMMENT ON COLUMN job_executions.claimed_by IS 'The worker (job_workers.id) of the last claim. Kept when final.';
-COMMENT ON COLUMN job_executions.started_at IS 'While RUNNING: the claim. Afterwards: when the handler began.';
-COMMENT ON COLUMN job_executions.finished_at IS 'When it became final.';
-COMMENT ON COLUMN job_executions.suspect IS 'Its last worker was lost while holding it; it runs apart from others until its next outcome.';
+COMMENT ON COLUMN job_executions.available_at IS 'Not to be claimed before this: a delay, a jitter, the backoff after a failure.';
+COMMENT ON COLUMN job_executions.timeout_seconds IS 'Seconds an attempt may take. NULL until a claim writes what is in force: the handler''s own, else 300.';
+COMMENT ON COLUMN job_executions.retry_count IS 'Failed and timed-out attempts so far; at max_retry it is final. retry_job() begins at 0 again.';
+COMMENT ON COLUMN job_executions.max_retry IS 'How often it may fail in all; 0 and 1: no second try. NULL until claimed: the handler''s own, else 3.';
+COMMENT ON COLUMN job_executions.retry_backoff IS 'fixed | linear | exponential: the delay times 1, n, or 2^(n-1) after n failures. NULL until claimed, as timeout_seconds.';
+COMMENT ON COLUMN job_executions.retry_delay_seconds IS 'Seconds, 0 to 86400: what the backoff multiplies; a wait is at most a day. NULL until claimed: the handler''s, else 2.';
+COMMENT ON COLUMN job_executions.attempt IS 'How often it was claimed, whatever came of it.';
+COMMENT ON COLUMN job_executions.claim_token IS 'The fence: every write of an attempt names it. Kept when final, NULL while waiting.';
+COMMENT ON COLUMN job_executions.claimed_by IS 'The worker (job_workers.id) that has it or had it last. Kept when final, NULL while waiting.';
+COMMENT ON COLUMN job_executions.started_at IS 'While RUNNING: the claim. Afterwards: when the handler began its last attempt. NULL: never claimed.';
+COMMENT ON COLUMN job_executions.finished_at IS 'When it became final. NULL: PENDING or RUNNING.';
+COMMENT ON COLUMN job_executions.suspect IS 'Its last worker was lost while holding it; false again at its next outcome.';
 COMMENT ON COLUMN job_executions.cancel_requested_at IS 'Somebody asked for it to stop. Success still wins; every other outcome becomes CANCELLED.';
-COMMENT ON COLUMN job_executions.progress IS '0 to 1, as the handler last said.';
-COMMENT ON COLUMN job_executions.result IS 'What the handler returned.';
-COMMENT ON COLUMN job_executions.error IS 'The last error, or why it was skipped; the first line says it.';
-COMMENT ON COLUMN job_executions.errors IS 'One entry per unsuccessful attempt: attempt, outcome, at, worker, error, traceback. The first and the last 19 are kept. See job_attempts.';
-COMMENT ON COLUMN job_executions.unique_key IS 'At most one row with this key for as long as unique_until says.';
+COMMENT ON COLUMN job_executions.cancel_reason IS 'Why, as cancel_job() was told.';
+COMMENT ON COLUMN job_executions.progress IS '0 to 1, as the handler last said. NULL: it said nothing.';
+COMMENT ON COLUMN job_executions.progress_message IS 'What the handler said with it.';
+COMMENT ON COLUMN job_executions.result IS 'JSON that the handler returned. NULL: not SUCCESS, or nothing was returned.';
+COMMENT ON COLUMN job_executions.error IS 'The last error, or why it was skipped or cancelled; its first line says it. NULL: none, or SUCCESS since.';
+COMMENT ON COLUMN job_executions.errors IS 'Unsuccessful attempts, the first and the last 19: attempt, outcome, at, worker, error, traceback. See job_attempts.';
+COMMENT ON COLUMN job_executions.unique_key IS 'At most one row with this key for as long as unique_until says. NULL: no such bound.';
 COMMENT ON COLUMN job_executions.unique_until IS 'started: until its first claim; finished: until final; forever: as long as the row exists.';
-COMMENT ON COLUMN job_executions.concurrency_key IS 'At most concurrency_limit rows with this key run at once, over all workers.';
-COMMENT ON COLUMN job_executions.concurrency_limit IS 'NULL means 1.';
-COMMENT ON COLUMN job_executions.skipped_count IS 'How many ticks a SKIPPED row stands for, from scheduled_at to skipped_until; 10000 means at least that many.';
-COMMENT ON COLUMN job_executions.skipped_until IS 'The last tick a SKIPPED row stands for.';
+COMMENT ON COLUMN job_executions.concurrency_key IS 'At most concurrency_limit rows with this key run at once, over all workers; cron:ID for ticks that may not overlap.';
+COMMENT ON COLUMN job_executions.concurrency_limit IS 'How many rows with this concurrency_key may run at once, 1 or more. NULL: 1.';
+COMMENT ON COLUMN job_executions.skipped_count IS 'Ticks that a SKIPPED row stands for, from scheduled_at to skipped_until; 10000: at least so many. NULL: not SKIPPED.';
+COMMENT ON COLUMN job_executions.skipped_until IS 'The last tick a SKIPPED row stands for. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_executions.notify_done IS 'Somebody waits for its end, which is notified.';
+COMMENT ON COLUMN job_executions.created_at IS 'When the row was inserted.';
 
 
 CREATE TABLE job_workers (
@@ -194,16 +213,22 @@ CREATE TABLE job_workers (
     CONSTRAINT job_workers_status_check CHECK (status IN ('ACTIVE', 'DRAINING', 'STOPPED', 'LOST'))
 ) WITH (fillfactor = 50);
 
-COMMENT ON TABLE job_workers IS 'Workers: one row per process incarnation that claims and runs, never reused.';
+COMMENT ON TABLE job_workers IS 'One row per process that claims and runs, made anew at each start. See job_worker_status.';
+COMMENT ON COLUMN job_workers.id IS 'job_executions.claimed_by names it.';
+COMMENT ON COLUMN job_workers.name IS 'What it calls itself, for people; several may share it.';
+COMMENT ON COLUMN job_workers.hostname IS 'The host it runs on.';
+COMMENT ON COLUMN job_workers.pid IS 'Its process id on that host. NULL: it did not say.';
 COMMENT ON COLUMN job_workers.queues IS 'The queues it claims from, in rotation; empty for a process that only plans.';
 COMMENT ON COLUMN job_workers.pool_size IS 'How many executions it runs at once.';
-COMMENT ON COLUMN job_workers.status IS 'ACTIVE: claims and runs; DRAINING: finishes what it has; STOPPED: ended well; LOST: its lease ran out. The last two never change again.';
+COMMENT ON COLUMN job_workers.status IS 'ACTIVE (claims) | DRAINING (finishes what it has) | STOPPED (ended well) | LOST (its lease ran out). The last two are final.';
+COMMENT ON COLUMN job_workers.started_at IS 'When it registered.';
 COMMENT ON COLUMN job_workers.heartbeat_at IS 'The last sign of life.';
 COMMENT ON COLUMN job_workers.lease_until IS 'Its claims are valid while heartbeat_at <= job_now() < lease_until.';
 COMMENT ON COLUMN job_workers.wake_until IS 'It sleeps and wants to be notified of new work until then; renewed while idle, never cleared.';
 COMMENT ON COLUMN job_workers.running_count IS 'Attempts running at the last heartbeat.';
 COMMENT ON COLUMN job_workers.succeeded_count IS 'Attempts that succeeded, up to the last heartbeat.';
-COMMENT ON COLUMN job_workers.failed_count IS 'Attempts that did not, up to the last heartbeat.';
+COMMENT ON COLUMN job_workers.failed_count IS 'Attempts that did not succeed, up to the last heartbeat.';
+COMMENT ON COLUMN job_workers.version IS 'The version of the package it runs.';
 
 
 CREATE TABLE job_queues (
@@ -225,15 +250,18 @@ CREATE TABLE job_queues (
 );
 
 COMMENT ON TABLE job_queues IS 'Settings of queues that have any; a queue needs no row to exist.';
+COMMENT ON COLUMN job_queues.name IS 'The queue, as executions and workers name it.';
 COMMENT ON COLUMN job_queues.paused IS 'Nothing is claimed from it while true and resume_at is not past.';
+COMMENT ON COLUMN job_queues.paused_reason IS 'Why it is paused, for people.';
 COMMENT ON COLUMN job_queues.resume_at IS 'The pause ends by itself then; NULL: when somebody resumes it.';
-COMMENT ON COLUMN job_queues.max_running IS 'At most this many run at once, over all workers; NULL: no limit.';
-COMMENT ON COLUMN job_queues.key_limit IS 'The concurrency_limit of keyed rows that name none.';
-COMMENT ON COLUMN job_queues.rate_limit IS 'At most this many starts per rate_period_seconds; NULL: no limit.';
-COMMENT ON COLUMN job_queues.rate_next_at IS 'Kept by the claim: when the rate limit allows the next start.';
-COMMENT ON COLUMN job_queues.max_pending IS 'Enqueue refuses above this many waiting rows; NULL: no limit.';
-COMMENT ON COLUMN job_queues.keep_days IS 'Final rows older than this are pruned; NULL: the setting "retention".';
-COMMENT ON COLUMN job_queues.keep_last IS 'Final rows beyond the newest this many are pruned; NULL: no bound by count.';
+COMMENT ON COLUMN job_queues.max_running IS 'At most this many run at once, over all workers; NULL: no limit. Not enforced yet.';
+COMMENT ON COLUMN job_queues.key_limit IS 'The concurrency_limit of keyed rows that name none; NULL: 1. Not enforced yet.';
+COMMENT ON COLUMN job_queues.rate_limit IS 'At most this many starts per rate_period_seconds; NULL: no limit. Not enforced yet.';
+COMMENT ON COLUMN job_queues.rate_period_seconds IS 'Seconds, above 0, that rate_limit is about. Not enforced yet.';
+COMMENT ON COLUMN job_queues.rate_next_at IS 'Kept by the claim: when the rate limit allows the next start. Not enforced yet.';
+COMMENT ON COLUMN job_queues.max_pending IS 'Enqueue refuses above this many waiting rows; NULL: no limit. Not enforced yet.';
+COMMENT ON COLUMN job_queues.keep_days IS 'Days that final rows are kept; NULL: as the setting "retention" says. Not enforced yet.';
+COMMENT ON COLUMN job_queues.keep_last IS 'How many of the newest final rows are kept; NULL: no bound by count. Not enforced yet.';
 
 
 CREATE TABLE job_transactions (
@@ -249,8 +277,12 @@ CREATE TABLE job_transactions (
 
 COMMENT ON TABLE job_transactions IS 'The decision of each transaction over several databases: whoever inserts the gid first has decided.';
 COMMENT ON COLUMN job_transactions.gid IS 'sched:<installation>:<uuid>, as in pg_prepared_xacts of each participant.';
+COMMENT ON COLUMN job_transactions.decision IS 'COMMIT | ABORT: what every participant has to do.';
 COMMENT ON COLUMN job_transactions.participants IS 'The names of the databases that prepared.';
-COMMENT ON COLUMN job_transactions.settled_at IS 'When every participant had carried the decision out.';
+COMMENT ON COLUMN job_transactions.execution_id IS 'The execution (job_executions.id) that it was part of. NULL: none.';
+COMMENT ON COLUMN job_transactions.claim_token IS 'The claim of that execution whose outcome it carries. NULL: none.';
+COMMENT ON COLUMN job_transactions.decided_at IS 'When the decision was made.';
+COMMENT ON COLUMN job_transactions.settled_at IS 'When every participant had carried the decision out. NULL: not yet.';
 
 
 CREATE TABLE job_messages (
@@ -264,3 +296,5 @@ CREATE TABLE job_messages (
 COMMENT ON TABLE job_messages IS 'Messages already turned into executions, so that a redelivery makes no second one.';
 COMMENT ON COLUMN job_messages.source IS 'The message queue it came from.';
 COMMENT ON COLUMN job_messages.message_id IS 'The broker''s id of it, or a hash of its body.';
+COMMENT ON COLUMN job_messages.execution_id IS 'The execution (job_executions.id) it became; the row may be gone. NULL: none.';
+COMMENT ON COLUMN job_messages.received_at IS 'When it became an execution.';

@@ -22,7 +22,46 @@ LEFT JOIN LATERAL (
     FROM job_executions e WHERE e.concurrency_key = 'cron:' || c.id AND e.status IN ('PENDING', 'RUNNING')
 ) open ON true
 ORDER BY c.name;
-COMMENT ON VIEW cron_job_status IS 'Each cron job at a glance: next tick, last outcome, failures in a row (up to 100), how late it is, why it is refused. running and waiting count executions that may not overlap.';
+COMMENT ON VIEW cron_job_status IS 'Each cron job at a glance: next tick, last outcome, failures in a row, how late it is, why it is refused.';
+COMMENT ON COLUMN cron_job_status.name IS 'The cron job.';
+COMMENT ON COLUMN cron_job_status.enabled IS 'false: paused.';
+COMMENT ON COLUMN cron_job_status.cron_expression IS 'When, as in cron_jobs.';
+COMMENT ON COLUMN cron_job_status.timezone IS 'The zone that it is meant in.';
+COMMENT ON COLUMN cron_job_status.handler_name IS 'The handler that its executions run.';
+COMMENT ON COLUMN cron_job_status.next_run_at IS 'The next tick. NULL: never again, or not computed yet, or paused or invalid.';
+COMMENT ON COLUMN cron_job_status.last_run_at IS 'The last tick that became an execution. NULL: none yet.';
+COMMENT ON COLUMN cron_job_status.last_status IS 'Outcome of the execution with the newest tick that is final; skipped ticks don''t count. NULL: none yet.';
+COMMENT ON COLUMN cron_job_status.last_finished_at IS 'When that one ended.';
+COMMENT ON COLUMN cron_job_status.last_error IS 'What went wrong with it. NULL: nothing.';
+COMMENT ON COLUMN cron_job_status.failures_in_a_row IS 'FAILED or TIMEOUT since the last SUCCESS, of the newest 100 that are final.';
+COMMENT ON COLUMN cron_job_status.running IS 'Executions that run now, of those that may not overlap; 0 under overlap_policy = allow.';
+COMMENT ON COLUMN cron_job_status.waiting IS 'Executions that wait now, of those that may not overlap; 0 under overlap_policy = allow.';
+COMMENT ON COLUMN cron_job_status.late_by IS 'Since when the next tick is due and not planned; more than some seconds: no planner is at work. NULL: not late.';
+COMMENT ON COLUMN cron_job_status.invalid_reason IS 'Why the planner refuses the row. NULL: nothing is wrong.';
+COMMENT ON COLUMN cron_job_status.cron_job_id IS 'cron_jobs.id.';
+
+CREATE VIEW cron_job_ticks AS
+SELECT c.name, e.scheduled_at, e.skipped_until, e.status, e.id AS execution_id, e.started_at, e.finished_at, e.finished_at - e.started_at AS took,
+       e.skipped_count, split_part(e.error, E'\n', 1) AS why, e.cron_job_id
+FROM cron_jobs c JOIN job_executions e ON e.cron_job_id = c.id
+WHERE e.status <> 'SKIPPED' AND e.source <> 'manual'
+UNION ALL
+SELECT c.name, e.scheduled_at, e.skipped_until, e.status, e.id, e.started_at, e.finished_at, e.finished_at - e.started_at,
+       e.skipped_count, split_part(e.error, E'\n', 1), e.cron_job_id
+FROM cron_jobs c JOIN job_executions e ON e.cron_job_id = c.id
+WHERE e.status = 'SKIPPED';
+COMMENT ON VIEW cron_job_ticks IS 'What became of each tick: an execution, or a SKIPPED span with the reason. Filter by name and scheduled_at.';
+COMMENT ON COLUMN cron_job_ticks.name IS 'The cron job. Ticks of one that was deleted are only in job_executions.';
+COMMENT ON COLUMN cron_job_ticks.scheduled_at IS 'The tick; of a SKIPPED row the first one that it stands for.';
+COMMENT ON COLUMN cron_job_ticks.skipped_until IS 'The last tick that a SKIPPED row stands for. NULL: not SKIPPED.';
+COMMENT ON COLUMN cron_job_ticks.status IS 'As in job_executions: PENDING | RUNNING | SUCCESS | FAILED | TIMEOUT | CANCELLED | SKIPPED.';
+COMMENT ON COLUMN cron_job_ticks.execution_id IS 'job_executions.id.';
+COMMENT ON COLUMN cron_job_ticks.started_at IS 'When the handler began its last attempt. NULL: never claimed.';
+COMMENT ON COLUMN cron_job_ticks.finished_at IS 'When it became final. NULL: it waits or runs.';
+COMMENT ON COLUMN cron_job_ticks.took IS 'Duration of the last attempt. NULL: not final, or never claimed.';
+COMMENT ON COLUMN cron_job_ticks.skipped_count IS 'How many ticks a SKIPPED row stands for; 10000: at least so many. NULL: not SKIPPED.';
+COMMENT ON COLUMN cron_job_ticks.why IS 'First line of the error, or why it was skipped or cancelled. NULL: nothing went wrong.';
+COMMENT ON COLUMN cron_job_ticks.cron_job_id IS 'cron_jobs.id.';
 
 CREATE VIEW job_queue_status AS
 SELECT names.queue, coalesce(q.paused AND (q.resume_at IS NULL OR q.resume_at > job_now()), false) AS paused, q.paused_reason, q.resume_at,
@@ -48,7 +87,17 @@ LEFT JOIN LATERAL (
     FROM job_workers w WHERE names.queue = ANY(w.queues) AND w.status IN ('ACTIVE', 'DRAINING')
 ) serving ON true
 ORDER BY names.queue;
-COMMENT ON VIEW job_queue_status IS 'Each queue at a glance: waiting, delayed, running, age of the oldest waiting; workers that serve it and what they finish per minute (from their counters, over all queues of theirs).';
+COMMENT ON VIEW job_queue_status IS 'Each queue at a glance: what waits and since when, what runs, who serves it. Its cost grows with what waits.';
+COMMENT ON COLUMN job_queue_status.queue IS 'Every queue that settings, a worker at work, or a waiting or running execution names.';
+COMMENT ON COLUMN job_queue_status.paused IS 'true: nothing is claimed from it now.';
+COMMENT ON COLUMN job_queue_status.paused_reason IS 'Why, for people.';
+COMMENT ON COLUMN job_queue_status.resume_at IS 'When the pause ends by itself. NULL: when somebody resumes it.';
+COMMENT ON COLUMN job_queue_status.waiting IS 'Executions that could be claimed now.';
+COMMENT ON COLUMN job_queue_status.delayed IS 'Executions that wait for their available_at.';
+COMMENT ON COLUMN job_queue_status.running IS 'Executions that are claimed.';
+COMMENT ON COLUMN job_queue_status.oldest_waiting IS 'For how long the oldest of the waiting ones could have been claimed. NULL: none waits.';
+COMMENT ON COLUMN job_queue_status.workers IS 'Workers at work that serve it.';
+COMMENT ON COLUMN job_queue_status.per_minute IS 'Attempts that those workers ended per minute since they started, over all queues of theirs. NULL: no worker.';
 
 CREATE VIEW job_running AS
 SELECT e.id, e.handler_name, e.queue, e.attempt, job_now() - e.started_at AS age,
@@ -57,14 +106,39 @@ SELECT e.id, e.handler_name, e.queue, e.attempt, job_now() - e.started_at AS age
 FROM job_executions e LEFT JOIN job_workers w ON w.id = e.claimed_by
 WHERE e.status = 'RUNNING'
 ORDER BY e.started_at;
-COMMENT ON VIEW job_running IS 'What is claimed now: age since the claim, time left, progress, and who has it.';
+COMMENT ON VIEW job_running IS 'What is claimed now, the oldest first: how long, how long it may still take, how far it is, and who has it.';
+COMMENT ON COLUMN job_running.id IS 'job_executions.id; SELECT cancel_job(id) asks it to stop.';
+COMMENT ON COLUMN job_running.handler_name IS 'The handler that runs.';
+COMMENT ON COLUMN job_running.queue IS 'The queue it came from.';
+COMMENT ON COLUMN job_running.attempt IS 'How often it was claimed, this time included.';
+COMMENT ON COLUMN job_running.age IS 'Time since the claim.';
+COMMENT ON COLUMN job_running.time_left IS 'Until its timeout; negative: overdue.';
+COMMENT ON COLUMN job_running.progress IS '0 to 1, as the handler last said. NULL: it said nothing.';
+COMMENT ON COLUMN job_running.progress_message IS 'What it said with it.';
+COMMENT ON COLUMN job_running.worker IS 'Name of the worker that has it. NULL: its row is gone.';
+COMMENT ON COLUMN job_running.hostname IS 'The host of that worker.';
+COMMENT ON COLUMN job_running.pid IS 'The process id of that worker.';
+COMMENT ON COLUMN job_running.cancel_requested_at IS 'Since when it is asked to stop. NULL: it is not.';
+COMMENT ON COLUMN job_running.cron_job_id IS 'The cron job it belongs to. NULL: none.';
+COMMENT ON COLUMN job_running.claimed_by IS 'The worker (job_workers.id) that has it.';
 
 CREATE VIEW job_dead_letters AS
 SELECT e.id, e.handler_name, e.queue, e.status, e.finished_at, e.attempt, e.retry_count, e.error, e.handler_params, e.cron_job_id, e.scheduled_at
 FROM job_executions e
 WHERE e.status IN ('FAILED', 'TIMEOUT')
 ORDER BY e.finished_at DESC;
-COMMENT ON VIEW job_dead_letters IS 'Executions that used up their tries, newest first. SELECT retry_job(id) FROM job_dead_letters WHERE ... sends them back.';
+COMMENT ON VIEW job_dead_letters IS 'Executions that used up their tries, newest first; retry_job() sends one back.';
+COMMENT ON COLUMN job_dead_letters.id IS 'job_executions.id; SELECT retry_job(id) sends it back.';
+COMMENT ON COLUMN job_dead_letters.handler_name IS 'The handler that failed.';
+COMMENT ON COLUMN job_dead_letters.queue IS 'The queue it waited under.';
+COMMENT ON COLUMN job_dead_letters.status IS 'FAILED | TIMEOUT.';
+COMMENT ON COLUMN job_dead_letters.finished_at IS 'When the last try ended.';
+COMMENT ON COLUMN job_dead_letters.attempt IS 'How often it was claimed.';
+COMMENT ON COLUMN job_dead_letters.retry_count IS 'How often it failed since it was enqueued or sent back.';
+COMMENT ON COLUMN job_dead_letters.error IS 'The last error; its first line says it. All of them: job_attempts.';
+COMMENT ON COLUMN job_dead_letters.handler_params IS 'JSON that the handler was given.';
+COMMENT ON COLUMN job_dead_letters.cron_job_id IS 'The cron job it belongs to. NULL: none.';
+COMMENT ON COLUMN job_dead_letters.scheduled_at IS 'Its tick, or when it was asked for.';
 
 CREATE VIEW job_worker_status AS
 SELECT w.id, w.name, w.hostname, w.pid, w.status, CASE WHEN w.heartbeat_at > job_now() - interval '60 s' THEN 'active' ELSE 'inactive' END AS state,
@@ -72,16 +146,76 @@ SELECT w.id, w.name, w.hostname, w.pid, w.status, CASE WHEN w.heartbeat_at > job
 FROM job_workers w
 WHERE w.heartbeat_at > job_now() - interval '5 min' AND w.status <> 'STOPPED'
 ORDER BY w.started_at;
-COMMENT ON VIEW job_worker_status IS 'Workers of the last five minutes: inactive after 60 s without a heartbeat, gone after 5 min.';
+COMMENT ON VIEW job_worker_status IS 'Workers that did not stop and were heard of in the last five minutes.';
+COMMENT ON COLUMN job_worker_status.id IS 'job_workers.id.';
+COMMENT ON COLUMN job_worker_status.name IS 'What it calls itself.';
+COMMENT ON COLUMN job_worker_status.hostname IS 'The host it runs on.';
+COMMENT ON COLUMN job_worker_status.pid IS 'Its process id there.';
+COMMENT ON COLUMN job_worker_status.status IS 'ACTIVE (claims) | DRAINING (finishes what it has) | LOST (its lease ran out).';
+COMMENT ON COLUMN job_worker_status.state IS 'active, or inactive after 60 s without a heartbeat.';
+COMMENT ON COLUMN job_worker_status.queues IS 'The queues it claims from; empty: it only plans.';
+COMMENT ON COLUMN job_worker_status.pool_size IS 'How many executions it runs at once.';
+COMMENT ON COLUMN job_worker_status.running_count IS 'Attempts running at the last heartbeat.';
+COMMENT ON COLUMN job_worker_status.succeeded_count IS 'Attempts that succeeded since it started.';
+COMMENT ON COLUMN job_worker_status.failed_count IS 'Attempts that did not succeed since it started.';
+COMMENT ON COLUMN job_worker_status.silent_for IS 'Time since the last heartbeat.';
+COMMENT ON COLUMN job_worker_status.started_at IS 'When it registered.';
+COMMENT ON COLUMN job_worker_status.version IS 'The version of the package it runs.';
 
 CREATE VIEW job_attempts AS
 SELECT e.id AS execution_id, e.handler_name, e.cron_job_id, (a.entry ->> 'attempt')::integer AS attempt, a.entry ->> 'outcome' AS outcome,
        (a.entry ->> 'at')::timestamptz AS at, a.entry ->> 'worker' AS worker, a.entry ->> 'error' AS error, a.entry ->> 'traceback' AS traceback
 FROM job_executions e CROSS JOIN LATERAL jsonb_array_elements(e.errors) AS a (entry);
-COMMENT ON VIEW job_attempts IS 'Each unsuccessful attempt as a row.';
+COMMENT ON VIEW job_attempts IS 'Each unsuccessful attempt with its traceback: the first and the last 19 of an execution. Filter by execution_id.';
+COMMENT ON COLUMN job_attempts.execution_id IS 'job_executions.id.';
+COMMENT ON COLUMN job_attempts.handler_name IS 'The handler that ran.';
+COMMENT ON COLUMN job_attempts.cron_job_id IS 'The cron job it belongs to. NULL: none.';
+COMMENT ON COLUMN job_attempts.attempt IS 'Which attempt it was, from 1 on.';
+COMMENT ON COLUMN job_attempts.outcome IS 'failure | timeout | cancelled | lost.';
+COMMENT ON COLUMN job_attempts.at IS 'When it ended.';
+COMMENT ON COLUMN job_attempts.worker IS 'The worker (job_workers.id) that ran it.';
+COMMENT ON COLUMN job_attempts.error IS 'What went wrong; its first line says it.';
+COMMENT ON COLUMN job_attempts.traceback IS 'Where in the handler. NULL: there is none.';
 
 CREATE VIEW job_history AS
 SELECT e.*, e.finished_at - e.started_at AS took
 FROM job_executions e
 WHERE e.status NOT IN ('PENDING', 'RUNNING');
-COMMENT ON VIEW job_history IS 'Final executions, by the name that stays wherever they may be stored one day.';
+COMMENT ON VIEW job_history IS 'Final executions, every column of job_executions: the name that stays wherever they may be stored one day.';
+COMMENT ON COLUMN job_history.id IS 'What cancel_job() and retry_job() take.';
+COMMENT ON COLUMN job_history.source IS 'Where it came from: enqueue | tick | manual | backfill | message.';
+COMMENT ON COLUMN job_history.cron_job_id IS 'The cron job (cron_jobs.id) it belongs to; the row may outlive it. NULL: it belongs to none.';
+COMMENT ON COLUMN job_history.handler_name IS 'The handler that runs it: a registered name, never a path to code.';
+COMMENT ON COLUMN job_history.handler_params IS 'JSON handed to the handler.';
+COMMENT ON COLUMN job_history.queue IS 'The queue it waits under; workers claim from the queues they serve.';
+COMMENT ON COLUMN job_history.priority IS '-9 to 9; higher runs first within its queue.';
+COMMENT ON COLUMN job_history.status IS 'PENDING | RUNNING | SUCCESS | FAILED | TIMEOUT | CANCELLED | SKIPPED. FAILED and TIMEOUT are dead letters.';
+COMMENT ON COLUMN job_history.scheduled_at IS 'The nominal tick, or when it was asked for.';
+COMMENT ON COLUMN job_history.available_at IS 'Not to be claimed before this: a delay, a jitter, the backoff after a failure.';
+COMMENT ON COLUMN job_history.timeout_seconds IS 'Seconds an attempt may take. NULL until a claim writes what is in force: the handler''s own, else 300.';
+COMMENT ON COLUMN job_history.retry_count IS 'Failed and timed-out attempts so far; at max_retry it is final. retry_job() begins at 0 again.';
+COMMENT ON COLUMN job_history.max_retry IS 'How often it may fail in all; 0 and 1: no second try. NULL until claimed: the handler''s own, else 3.';
+COMMENT ON COLUMN job_history.retry_backoff IS 'fixed | linear | exponential: the delay times 1, n, or 2^(n-1) after n failures. NULL until claimed, as timeout_seconds.';
+COMMENT ON COLUMN job_history.retry_delay_seconds IS 'Seconds, 0 to 86400: what the backoff multiplies; a wait is at most a day. NULL until claimed: the handler''s, else 2.';
+COMMENT ON COLUMN job_history.attempt IS 'How often it was claimed, whatever came of it.';
+COMMENT ON COLUMN job_history.claim_token IS 'The fence: every write of an attempt names it. Kept when final, NULL while waiting.';
+COMMENT ON COLUMN job_history.claimed_by IS 'The worker (job_workers.id) that has it or had it last. Kept when final, NULL while waiting.';
+COMMENT ON COLUMN job_history.started_at IS 'While RUNNING: the claim. Afterwards: when the handler began its last attempt. NULL: never claimed.';
+COMMENT ON COLUMN job_history.finished_at IS 'When it became final. NULL: PENDING or RUNNING.';
+COMMENT ON COLUMN job_history.suspect IS 'Its last worker was lost while holding it; false again at its next outcome.';
+COMMENT ON COLUMN job_history.cancel_requested_at IS 'Somebody asked for it to stop. Success still wins; every other outcome becomes CANCELLED.';
+COMMENT ON COLUMN job_history.cancel_reason IS 'Why, as cancel_job() was told.';
+COMMENT ON COLUMN job_history.progress IS '0 to 1, as the handler last said. NULL: it said nothing.';
+COMMENT ON COLUMN job_history.progress_message IS 'What the handler said with it.';
+COMMENT ON COLUMN job_history.result IS 'JSON that the handler returned. NULL: not SUCCESS, or nothing was returned.';
+COMMENT ON COLUMN job_history.error IS 'The last error, or why it was skipped or cancelled; its first line says it. NULL: none, or SUCCESS since.';
+COMMENT ON COLUMN job_history.errors IS 'Unsuccessful attempts, the first and the last 19: attempt, outcome, at, worker, error, traceback. See job_attempts.';
+COMMENT ON COLUMN job_history.unique_key IS 'At most one row with this key for as long as unique_until says. NULL: no such bound.';
+COMMENT ON COLUMN job_history.unique_until IS 'started: until its first claim; finished: until final; forever: as long as the row exists.';
+COMMENT ON COLUMN job_history.concurrency_key IS 'At most concurrency_limit rows with this key run at once, over all workers; cron:ID for ticks that may not overlap.';
+COMMENT ON COLUMN job_history.concurrency_limit IS 'How many rows with this concurrency_key may run at once, 1 or more. NULL: 1.';
+COMMENT ON COLUMN job_history.skipped_count IS 'Ticks that a SKIPPED row stands for, from scheduled_at to skipped_until; 10000: at least so many. NULL: not SKIPPED.';
+COMMENT ON COLUMN job_history.skipped_until IS 'The last tick a SKIPPED row stands for. NULL: not SKIPPED.';
+COMMENT ON COLUMN job_history.notify_done IS 'Somebody waits for its end, which is notified.';
+COMMENT ON COLUMN job_history.created_at IS 'When the row was inserted.';
+COMMENT ON COLUMN job_history.took IS 'Duration of the last attempt. NULL: never claimed.';

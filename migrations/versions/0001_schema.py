@@ -14,6 +14,7 @@ def upgrade() -> None:
     for part in ("tables", "functions", "views"):
         execute_file(op.get_bind(), f"{revision}_{part}.sql")
     op.create_table_comment("scheduler_version", "The revision that these tables are at. Kept by `scheduler migrate`.")
+    op.execute("COMMENT ON COLUMN scheduler_version.version_num IS 'Four digits, as in the names of the migrations.'")
 
 
 def downgrade() -> None:

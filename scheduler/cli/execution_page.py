@@ -1,11 +1,15 @@
 """`scheduler jobs show`: everything about one execution, for people."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from scheduler.cli.moments import absolute, duration, parsed_or_none, relative
+from scheduler.cli.next_step import what_comes_next
 from scheduler.cli.tables import pretty_json, print_fields
+from scheduler.model import Status
 from scheduler.operations.executions import Attempt, Execution
+
+_A_SECOND = timedelta(seconds=1)
 
 
 def print_execution(execution: Execution, now: datetime) -> None:
@@ -17,9 +21,11 @@ def print_execution(execution: Execution, now: datetime) -> None:
             "handler": e.handler_name,
             "status": e.status,
             "error": e.error,
-            "source": e.source if e.cron_job_id is None else f"{e.source} of cron job {e.cron_job or e.cron_job_id}",
-            "queue": f"{e.queue}, priority {e.priority}",
-            "attempt": _attempts_said(e),
+            "next": what_comes_next(e, now),
+            "cron job": _cron_job(e),
+            "source": e.source,
+            "queue": e.queue + (f", priority {e.priority}" if e.priority else ""),
+            "attempt": _attempts_said(e) if e.attempt else None,
             "worker": e.worker or e.claimed_by,
             "progress": None if e.progress is None else f"{e.progress:.0%} {e.progress_message or ''}".rstrip(),
             **{name: _when(moment, now) for name, moment in _moments(e)},
@@ -57,15 +63,24 @@ def _print_attempt(attempt: Attempt, now: datetime) -> None:
 
 
 def _attempts_said(e: Execution) -> str:
-    failures = f"{e.retry_count} failed" + (f", {e.max_retry} may fail" if e.max_retry is not None else "")
+    failures = f"{e.retry_count} failed" + (f" of {max(e.max_retry, 1)} tries" if e.max_retry is not None else "")
     return f"{e.attempt} ({failures})"
 
 
+def _cron_job(e: Execution) -> str | None:
+    if e.cron_job_id is None:
+        return None
+    return e.cron_job or f"{e.cron_job_id}, which is gone"
+
+
 def _moments(e: Execution) -> Iterator[tuple[str, datetime | None]]:
+    """Those that tell something: nobody needs the same second twice."""
     yield "created", e.created_at
-    yield "scheduled", e.scheduled_at
+    if abs(e.scheduled_at - e.created_at) >= _A_SECOND:
+        yield "scheduled", e.scheduled_at
     yield "skipped until", e.skipped_until
-    yield "available", e.available_at
+    if e.status == Status.PENDING and abs(e.available_at - e.created_at) >= _A_SECOND:
+        yield "available", e.available_at
     yield "started", e.started_at
     yield "finished", e.finished_at
     yield "cancel asked", e.cancel_requested_at

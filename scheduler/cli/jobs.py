@@ -4,26 +4,46 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli import values
-from scheduler.cli.moments import duration, parsed, relative
+from scheduler.cli import acting, completion, values, waiting
+from scheduler.cli.filters import (
+    CronOption,
+    ErrorOption,
+    Filters,
+    HandlerOption,
+    QueueOption,
+    SinceOption,
+    StatusOption,
+    UntilOption,
+    tell_unknown_names,
+)
+from scheduler.cli.moments import absolute, duration, parsed, relative
+from scheduler.cli.options import AsJson
 from scheduler.cli.project import connected, warn_of_unknown_handler
+from scheduler.model import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from scheduler.operations.executions import ExecutionLine
+    from scheduler.operations.search import ExecutionLine, Page
 
-group = typer.Typer(no_args_is_help=True, help="Executions: enqueue, list, show.")
+group = typer.Typer(no_args_is_help=True, help="Executions: enqueue, list, show, wait, cancel, retry.")
 
 _HEADERS = ("id", "handler", "status", "queue", "cron job", "attempt", "scheduled", "took", "error")
+_USUAL = {"queue": "default", "attempt": 1}
+_SPARE = ("attempt", "queue", "took")
+_PATIENCE = 5.0
 
 
 @group.command()
 def enqueue(
-    handler: Annotated[str, typer.Argument(help="The name of the handler that runs.")],
+    handler: Annotated[
+        str, typer.Argument(help="The name of the handler that runs.", autocompletion=completion.handlers)
+    ],
     params: Annotated[str, typer.Argument(metavar="PARAMS_JSON", help="What the handler is given.")] = "{}",
-    queue: Annotated[str, typer.Option(help="The queue that it waits under.")] = "default",
+    queue: Annotated[
+        str, typer.Option(help="The queue that it waits under.", autocompletion=completion.queues)
+    ] = "default",
     priority: Annotated[int, typer.Option(min=-9, max=9, help="Higher runs first.")] = 0,
     delay: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Not before so many seconds from now.")] = 0,
     at: Annotated[
@@ -38,11 +58,16 @@ def enqueue(
     max_retry: Annotated[
         int | None, typer.Option(min=0, help="How often it may fail in all.  [default: the handler's]")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for its end, and tell it; exits 1 unless it is SUCCESS.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Enqueue one execution and print its id.
 
     Example: scheduler jobs enqueue email '{"to": "a@example.com"}' --delay 60
+
+    Example: scheduler jobs enqueue report --wait
     """
     from scheduler.cli.tables import print_json
     from scheduler.operations import executions
@@ -63,56 +88,69 @@ def enqueue(
     with connected() as (project, session):
         enqueued = executions.enqueue(session, new)
         warn_of_unknown_handler(project, handler)
-    if as_json:
-        print_json({"id": enqueued})
-    else:
-        typer.echo(enqueued)
+        if not as_json:
+            typer.echo(enqueued)
+        elif not wait:
+            print_json({"id": enqueued})
+        ended = waiting.wait_for(session, [enqueued]) if wait else None
+    if ended is not None:
+        waiting.tell(ended, as_json=as_json)
 
 
 @group.command("list")
 def list_executions(
-    status: Annotated[str | None, typer.Option(help="Only those, such as FAILED.")] = None,
-    handler: Annotated[str | None, typer.Option(help="Only those of this handler.")] = None,
-    queue: Annotated[str | None, typer.Option(help="Only those of this queue.")] = None,
-    cron: Annotated[str | None, typer.Option(metavar="NAME", help="Only those of this cron job.")] = None,
+    status: StatusOption = None,
+    handler: HandlerOption = None,
+    queue: QueueOption = None,
+    cron: CronOption = None,
+    error: ErrorOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 20,
     before: Annotated[
-        int | None, typer.Option(metavar="ID", help="Only those older than this id: the next page.")
+        int | None, typer.Option(metavar="ID", help="Only those with ids below this one: the next page.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    patience: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="How long to look for what is rare among millions.")
+    ] = _PATIENCE,
+    as_json: AsJson = False,
 ) -> None:
     """Show executions, the newest first.
 
-    Example: scheduler jobs list --status failed --handler email
-    """
-    from scheduler.cli.tables import print_json, print_table
-    from scheduler.operations.executions import Selection, newest
-    from scheduler.operations.overview import database_time
+    `scheduled` is the tick or when it was asked for; of one that waits for a later time, that time.
 
-    selection = Selection(
-        status=values.status(status) if status is not None else None,
-        handler_name=handler,
-        queue=queue,
-        cron_job=cron,
-        before=before,
-        limit=limit,
-    )
-    with connected() as (_, session):
-        found, now = newest(session, selection), database_time(session)
-    if as_json:
-        print_json(found)
-    elif found:
-        print_table(_HEADERS, (_cells(line, now) for line in found), long="error")
-    else:
-        typer.echo("No execution is like that.", err=True)
-    if len(found) == limit and not as_json:
-        typer.echo(f"Older ones: --before {found[-1].id}", err=True)
+    Example: scheduler jobs list --status failed --handler email
+
+    Example: scheduler jobs list --since 12h --error "timed out"
+    """
+    from scheduler.cli.progress import live_line
+    from scheduler.cli.tables import print_json, print_table
+    from scheduler.operations.overview import database_time
+    from scheduler.operations.search import Look, newest
+
+    filters = Filters.of(status=status, handler=handler, queue=queue, cron=cron, error=error, since=since, until=until)
+    with connected() as (project, session):
+        now = database_time(session)
+        with live_line() as show:
+
+            def watch(look: Look) -> None:
+                show(f"looking, {look.done:.0%}")
+
+            page = newest(session, filters.search(now), limit=limit, before=before, patience=patience, watch=watch)
+        if as_json:
+            print_json(page.lines)
+        elif page.lines:
+            print_table(_HEADERS, (_cells(line, now) for line in page.lines), long="error", usual=_USUAL, spare=_SPARE)
+        elif page.below is None:
+            _tell_none(filters, before)
+            tell_unknown_names(project, session, filters)
+    _tell_rest(page, limit, now, patience, as_json=as_json)
 
 
 @group.command("show")
 def show_execution(
     id: Annotated[int, typer.Argument(help="As `jobs enqueue` and `jobs list` print it.")],  # noqa: A002 - its name in --help
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show everything about one execution, its failed attempts with their tracebacks included.
 
@@ -133,4 +171,35 @@ def show_execution(
 
 def _cells(line: "ExecutionLine", now: "datetime") -> "Sequence[object]":
     told = line.id, line.handler_name, line.status, line.queue, line.cron_job, line.attempt
-    return *told, relative(line.scheduled_at, now), duration(line.started_at, line.finished_at), line.error
+    later = line.status == Status.PENDING and line.available_at > now
+    scheduled = line.available_at if later else line.scheduled_at
+    return *told, relative(scheduled, now), duration(line.started_at, line.finished_at), line.error
+
+
+def _tell_none(filters: Filters, before: int | None) -> None:
+    if filters.any or before is not None:
+        typer.echo("No execution is like that.", err=True)
+    else:
+        typer.echo(
+            "There is no execution yet: `scheduler jobs enqueue --help` shows how to add one, and `scheduler cron add "
+            "--help` one that comes again.",
+            err=True,
+        )
+
+
+def _tell_rest(page: "Page", limit: int, now: "datetime", patience: float, *, as_json: bool) -> None:
+    """How to see more, where there may be more; what a program must not mistake for all is told with --json too."""
+    if page.below is not None:
+        since = "" if page.back_to is None else f", created {relative(page.back_to, now)} ({absolute(page.back_to)})"
+        typer.echo(
+            f"note: In {patience:g} s all was seen down to id {page.below}{since}. Go on with --before {page.below}, "
+            "look longer with --patience, or at less with --since.",
+            err=True,
+        )
+    elif len(page.lines) == limit and not as_json:
+        typer.echo(f"Older ones: --before {page.lines[-1].id}", err=True)
+
+
+group.command()(waiting.wait)
+group.command()(acting.cancel)
+group.command()(acting.retry)

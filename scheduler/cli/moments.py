@@ -1,9 +1,14 @@
 """Times as people write and read them."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import typer
+
+_WORD = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)", re.IGNORECASE)
+_SECONDS = {"s": 1, "min": 60, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_AT_MOST = timedelta(days=3650)
 
 _UNITS = (("s", 1), ("min", 60), ("h", 3_600), ("d", 86_400))
 _TWICE = 2
@@ -21,6 +26,51 @@ def parsed(text: str, option: str) -> datetime:
             param_hint=option,
         )
     return moment
+
+
+def parsed_span(text: str, option: str) -> timedelta:
+    """`90s`, `5m`, `2h`, `1h30m`, `1d`, `1w`; up to ten years. Raises BadParameter, which names the option."""
+    found = _span_or_none(text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is not a duration: write 90s, 5m, 2h, 1d or 1w.", param_hint=option)
+    return found
+
+
+def parsed_ago(text: str, option: str) -> timedelta | datetime:
+    """A time, or how long ago it was: for `before_now`. Raises BadParameter, which names the option."""
+    return _parsed_distance(text, option, "2h for two hours ago")
+
+
+def before_now(moment: timedelta | datetime, now: datetime) -> datetime:
+    return now - moment if isinstance(moment, timedelta) else moment
+
+
+def parsed_ahead(text: str, option: str) -> timedelta | datetime:
+    """A time, or in how long it comes: for `after_now`. Raises BadParameter, which names the option."""
+    return _parsed_distance(text, option, "2h for two hours from now")
+
+
+def after_now(moment: timedelta | datetime, now: datetime) -> datetime:
+    return now + moment if isinstance(moment, timedelta) else moment
+
+
+def _parsed_distance(text: str, option: str, example: str) -> timedelta | datetime:
+    found = _span_or_none(text) or parsed_or_none(text)
+    if found is None:
+        raise typer.BadParameter(
+            f"{text!r} is neither a duration nor a time: write {example}, or ISO 8601 such as 2026-03-08T02:30.",
+            param_hint=option,
+        )
+    return found
+
+
+def _span_or_none(text: str) -> timedelta | None:
+    """None also for nothing, and for more than ten years."""
+    words = _WORD.findall(text)
+    if not words or _WORD.sub("", text).strip():
+        return None
+    seconds = sum(float(number) * _SECONDS[unit.lower()] for number, unit in words)
+    return timedelta(seconds=seconds) if 0 < seconds <= _AT_MOST.total_seconds() else None
 
 
 def parsed_or_none(text: str | None) -> datetime | None:

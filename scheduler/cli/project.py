@@ -20,7 +20,7 @@ def opened() -> "Iterator[Project]":
     """The project, joined to its embedded server where it has one. Raises ConfigurationError, EmbeddedPostgresError."""
     from scheduler.app import Project
 
-    project = Project.open(Path.cwd())
+    project = Project.open(Path.cwd(), quiet=True)
     try:
         yield project
     finally:

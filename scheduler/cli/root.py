@@ -4,12 +4,20 @@ from typing import Annotated
 
 import typer
 
-from scheduler.cli import cron, db, jobs, workers
+from scheduler.cli import cron, db, jobs, queues, workers
+from scheduler.cli.doctor import doctor
+from scheduler.cli.examples import show_examples_last
+from scheduler.cli.init import init
 from scheduler.cli.migrate import migrate
 from scheduler.cli.run import run
 
 # Plain help and errors: they read the same in a pipe, and rich is not loaded for them.
-root = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+root = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"max_content_width": 120},
+)
 
 
 def _print_version(wanted: bool) -> None:
@@ -34,9 +42,13 @@ def about(
     """
 
 
+root.command()(init)
 root.command()(run)
 root.command()(migrate)
+root.command()(doctor)
 root.add_typer(cron.group, name="cron")
 root.add_typer(jobs.group, name="jobs")
+root.add_typer(queues.group, name="queues")
 root.add_typer(workers.group, name="workers")
 root.add_typer(db.group, name="db")
+show_examples_last(root)

@@ -1,11 +1,15 @@
 """What is typed, checked before anything is opened."""
 
 import json
+from collections.abc import Iterable
 
 import typer
 
 from scheduler.errors import did_you_mean
-from scheduler.model import Status
+from scheduler.model import FINAL, Status
+
+_GROUPS = {"dead": frozenset({Status.FAILED, Status.TIMEOUT}), "final": FINAL}
+"""Words for several statuses."""
 
 
 def json_text(text: str, option: str) -> str:
@@ -17,15 +21,26 @@ def json_text(text: str, option: str) -> str:
     return text
 
 
-def status(text: str) -> Status:
-    """In any case. Raises BadParameter."""
-    try:
-        return Status(text.upper())
-    except ValueError:
-        hint = did_you_mean(text.upper(), [known.value for known in Status])
-        raise typer.BadParameter(
-            f"{text!r} is no status.{hint} Write {', '.join(Status)}.", param_hint="--status"
-        ) from None
+def statuses(texts: Iterable[str], among: frozenset[Status] = frozenset(Status)) -> frozenset[Status]:
+    """In any case, one or several with commas, or a word for some of them; `among` are those that make sense here.
+
+    Raises BadParameter.
+    """
+    return frozenset(status for text in texts for word in text.split(",") for status in _statuses(word.strip(), among))
+
+
+def _statuses(word: str, among: frozenset[Status]) -> frozenset[Status]:
+    meant = _GROUPS.get(word.lower(), frozenset(status for status in Status if status == word.upper()))
+    if meant & among:
+        return meant & among
+    known = [status.value for status in Status if status in among]
+    groups = [name for name, statuses in _GROUPS.items() if statuses & among]
+    if meant:
+        said = f"{word!r} makes no sense here: write"
+    else:
+        hint = did_you_mean(word.upper(), known) or did_you_mean(word.lower(), groups)
+        said = f"{word!r} is no status.{hint} Write"
+    raise typer.BadParameter(f"{said} {', '.join([*known, *groups])}.", param_hint="--status")
 
 
 def _refuse(constant: str) -> None:

@@ -1,11 +1,13 @@
 """`scheduler workers …`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from scheduler.cli.moments import relative
+from scheduler.cli.options import AsJson
 from scheduler.cli.project import connected
+from scheduler.model import WorkerStatus as Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,10 +17,7 @@ if TYPE_CHECKING:
 
 group = typer.Typer(no_args_is_help=True, help="Processes that claim and run.")
 
-_HEADERS = (
-    *("name", "status", "state", "queues", "slots", "running", "succeeded", "failed"),
-    *("heartbeat", "started", "version"),
-)
+_HEADERS = ("name", "state", "queues", "running", "slots", "succeeded", "failed", "heartbeat", "started", "version")
 
 
 @group.callback()
@@ -28,12 +27,15 @@ def about() -> None:
 
 @group.command("list")
 def list_workers(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the workers of the last five minutes.
 
+    active: at work; inactive: silent for a minute; draining: it ends; lost: its lease ran out.
+
     Example: scheduler workers list
     """
+    from scheduler import __version__
     from scheduler.cli.tables import print_json, print_table
     from scheduler.operations.overview import database_time, workers
 
@@ -42,13 +44,18 @@ def list_workers(
     if as_json:
         print_json(found)
     elif found:
-        print_table(_HEADERS, (_cells(worker, now) for worker in found))
+        print_table(_HEADERS, (_cells(worker, now) for worker in found), long="queues", usual={"version": __version__})
     else:
         typer.echo("No worker is there: start one with `scheduler run`.", err=True)
 
 
 def _cells(worker: "WorkerStatus", now: "datetime") -> "Sequence[object]":
     w = worker
-    counts = w.pool_size, w.running_count, w.succeeded_count, w.failed_count
+    counts = w.running_count, w.pool_size, w.succeeded_count, w.failed_count
     times = relative(w.heartbeat_at, now), relative(w.started_at, now)
-    return w.name, w.status, w.state, ", ".join(w.queues), *counts, *times, w.version
+    return w.name, _state(w), ", ".join(w.queues), *counts, *times, w.version
+
+
+def _state(worker: "WorkerStatus") -> str:
+    """What it says of itself, unless it has long said nothing."""
+    return worker.state if worker.status == Status.ACTIVE else worker.status.lower()

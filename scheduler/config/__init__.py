@@ -8,6 +8,7 @@ Each problem names the file and line, or the variable, and what to write there; 
 repeated. Files under `config/` without any of our sections belong to somebody else and are left alone.
 """
 
+from scheduler.config.cron_jobs import CronJobSettings, declared
 from scheduler.config.database import DatabaseSettings
 from scheduler.config.load import load_settings
 from scheduler.config.messaging import ConsumerSettings, DriverSettings, MessageQueueSettings
@@ -15,6 +16,7 @@ from scheduler.config.settings import LogSettings, RetentionSettings, Settings, 
 
 __all__ = [
     "ConsumerSettings",
+    "CronJobSettings",
     "DatabaseSettings",
     "DriverSettings",
     "LogSettings",
@@ -22,5 +24,6 @@ __all__ = [
     "RetentionSettings",
     "Settings",
     "WorkerSettings",
+    "declared",
     "load_settings",
 ]

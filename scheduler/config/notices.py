@@ -15,14 +15,15 @@ def tell_ignored(settings: Settings) -> None:
 
 def tell_not_yet(settings: Settings) -> None:
     """One warning for each thing that is asked for and that this version does not do."""
-    for setting in _unused(settings):
+    for setting in unused(settings):
         log("settings.not_yet", setting=setting)
     for name in settings.worker.databases:
         if name != settings.worker.database and settings.databases[name].atomicity == "two_phase":
             log("database.two_phase_not_yet", database=name)
 
 
-def _unused(settings: Settings) -> Iterator[str]:
+def unused(settings: Settings) -> Iterator[str]:
+    """The names of settings that are asked for and do nothing yet."""
     if settings.worker.processes > 1:
         yield "worker.processes"
     yield from (name for name in NOT_YET if name in settings.model_fields_set and getattr(settings, name))

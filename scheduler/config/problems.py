@@ -99,6 +99,8 @@ def _words(kind: str, context: Mapping[str, Any], message: str) -> str:
 
 
 def _a_mapping(keys: list[str]) -> str:
+    if not keys:
+        return "must be a mapping"
     return f"must be a mapping with the keys {', '.join(keys)}" if keys != [ANY_NAME] else "must be a mapping of names"
 
 

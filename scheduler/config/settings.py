@@ -9,10 +9,12 @@ from pydantic import AliasChoices, Field, ValidationInfo, field_validator, model
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from scheduler.config.cron_jobs import CronJobSettings
 from scheduler.config.database import DatabaseSettings
 from scheduler.config.messaging import ConsumerSettings, DriverSettings, MessageQueueSettings
 from scheduler.config.values import Count, Days, Names, Seconds, SecondsOrZero, Section, Text, lower_case
 from scheduler.errors import did_you_mean
+from scheduler.handlers.cron import Name
 
 
 class WorkerSettings(Section):
@@ -131,6 +133,9 @@ class Settings(BaseSettings):
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     handlers: Names = Field(default=["handlers"])
     """Folders or dotted modules in which handlers are looked for."""
+    managed_by: Text | None = None
+    """Whose the declared cron jobs are: the project's name. Rows of others are left alone."""
+    cron_jobs: dict[Name, CronJobSettings] = Field(default_factory=dict)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     drivers: dict[str, DriverSettings] = Field(default_factory=dict)

@@ -36,6 +36,19 @@ def connection_params(url: str, *, application_name: str, connect_timeout_second
     return {**defaults, **_parsed(url), "application_name": application_name}
 
 
+def variables(url: str) -> dict[str, str]:
+    """The environment in which libpq's own programs connect to `url`, without what libpq has no variable for.
+
+    Raises ConfigurationError on an unreadable url.
+    """
+    named = {
+        option.keyword.decode(): option.envvar.decode()
+        for option in psycopg.pq.Conninfo.get_defaults()
+        if option.envvar is not None
+    }
+    return {named[key]: str(value) for key, value in _parsed(url).items() if key in named}
+
+
 async def connect(
     url: str, *, application_name: str, connect_timeout_seconds: float = 10
 ) -> psycopg.AsyncConnection[TupleRow]:

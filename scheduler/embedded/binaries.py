@@ -63,6 +63,17 @@ def find_binaries() -> Binaries:
     )
 
 
+def find_client(name: str) -> Path | None:
+    """A client program, such as psql: that of `SCHEDULER_PG_BIN`, of the PATH, or else beside a server's programs."""
+    if chosen := os.environ.get("SCHEDULER_PG_BIN"):
+        program = Path(chosen).expanduser().absolute() / name
+        if program.is_file():
+            return program
+    if found := shutil.which(name):
+        return Path(found)
+    return next((folder / name for folder in _candidates() if (folder / name).is_file()), None)
+
+
 def _chosen(folder: Path) -> Binaries:
     binaries = _inspect(folder)
     if binaries is None:

@@ -4,13 +4,14 @@
     calling     a fresh object, its error hook  spec        all of it together: HandlerSpec
     registry    @handler, names → specs         discovery   folders and modules → registry
     context     current_execution()             results     what it returned, storable
-                                                faults      what it raised, storable
+    cron        when it runs by itself          faults      what it raised, storable
 
 Nothing here knows where a handler runs, nor of any table.
 """
 
 from scheduler.handlers.base import BaseHandler
 from scheduler.handlers.context import ExecutionContext, Progress, current_execution
+from scheduler.handlers.cron import Cron
 from scheduler.handlers.discovery import discover
 from scheduler.handlers.faults import clean_text, describe_error
 from scheduler.handlers.registry import HandlerRegistry, handler
@@ -19,6 +20,7 @@ from scheduler.handlers.spec import HandlerOptions, HandlerSpec, RunIn, declare
 
 __all__ = [
     "BaseHandler",
+    "Cron",
     "ExecutionContext",
     "HandlerOptions",
     "HandlerRegistry",

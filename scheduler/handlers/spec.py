@@ -8,12 +8,12 @@ from typing import Any, Literal, TypedDict, get_args
 from scheduler.errors import ConfigurationError, did_you_mean
 from scheduler.handlers.calling import caller_of
 from scheduler.handlers.context import ExecutionContext, make_current
+from scheduler.handlers.cron import BackoffName, Cron, declared_by
 from scheduler.handlers.params import decoder_for
 from scheduler.handlers.signature import Shape, shape_of
-from scheduler.model import Backoff, HandlerPolicy
+from scheduler.model import Backoff, DeclaredCronJob, HandlerPolicy
 
 RunIn = Literal["task", "thread", "process"]
-BackoffName = Literal["fixed", "linear", "exponential"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
 _MAX_RETRY_LIMIT = 1000
@@ -36,6 +36,8 @@ class HandlerOptions(TypedDict, total=False):
     """Default "task" for an `async def`, "thread" for a `def`."""
     transactional: Sequence[str]
     """Databases whose transaction spans the handler and its SUCCESS. Default none."""
+    cron: str | Cron | Sequence[str | Cron] | None
+    """When it runs by itself: `scheduler cron apply` makes rows of it. Default never."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +50,7 @@ class HandlerSpec:
     run_in: RunIn
     policy: HandlerPolicy
     transactional: tuple[str, ...]
+    cron_jobs: tuple[DeclaredCronJob, ...]
     decode: Callable[[str], Any]
     """From the JSON text of a row to what the handler takes. Raises ParamsError."""
     invoke: Callable[[Any], Any]
@@ -85,6 +88,7 @@ def declare(name: str, target: Callable[..., Any], where: str, options: HandlerO
         run_in=_run_in(what, options.get("run_in"), shape),
         policy=_policy(what, options),
         transactional=_transactional(what, options.get("transactional", ())),
+        cron_jobs=declared_by(what, name, where, options.get("cron")),
         decode=decoder_for(what, name, shape.annotation),
         invoke=caller_of(target, shape.takes_params),
     )

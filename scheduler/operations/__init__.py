@@ -1,6 +1,13 @@
 """What a person can do and see, by whichever face. Functions take a session and plain values, and return frozen ones.
 
 cron_jobs    add, list, and the next tick of each        preview     the ticks of an expression, without a database
-executions   enqueue, list, show                         overview    what comes next, and who works
-migration    the tables themselves
+cron_job_page     everything about one                   explanation what an expression means
+cron_job_changes  edit, pause, resume, remove, run       backfill, skip   ticks of the past, ticks to come
+executions   enqueue, show                               overview    what comes next, and who works
+search       find executions among millions              bulk        cancel, retry
+waiting      for executions to end                       queues      list, pause, resume
+declared     cron jobs that settings and handlers declare, beside their rows; differences, declared_at_start
+migration    the tables themselves                       roles       who may do what with them
+                                                         new_project  the files that a project begins with
+doctor       what is wrong, and what to do about it
 """

@@ -1,22 +1,25 @@
-"""Cron jobs: add one, and see how all of them do."""
+"""Cron jobs: what one is made of, add one, and see how all of them do."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
-from scheduler.errors import ConflictError, NotFoundError, ScheduleError, did_you_mean
-from scheduler.model import CatchUp, OverlapPolicy
+from scheduler.errors import ConflictError, NotFoundError, RefusedError, ScheduleError, did_you_mean
+from scheduler.model import Backoff, CatchUp, OverlapPolicy
 from scheduler.rules.schedule import parse
 from scheduler.store.asking import ask, database_time
+from scheduler.store.schema import metadata
 from scheduler.store.session import SyncSession
 
 _FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewCronJob:
-    """A row to be; what isn't given is what the table's defaults say, and None the handler's own."""
+class CronJobDefinition:
+    """What a person says about a cron job; what isn't said is what the table's defaults say, and None the handler's."""
 
     name: str
     cron_expression: str
@@ -30,9 +33,30 @@ class NewCronJob:
     """-9 to 9; higher runs first."""
     timeout_seconds: float | None = None
     max_retry: int | None = None
+    retry_backoff: Backoff | None = None
+    retry_delay_seconds: float | None = None
     overlap_policy: OverlapPolicy = OverlapPolicy.SKIP
     catch_up: CatchUp = CatchUp.LATEST
+    catch_up_limit: int = 100
     jitter_seconds: float = 0.0
+    starts_at: datetime | None = None
+    """Aware; no tick before it."""
+    ends_at: datetime | None = None
+    """Aware; no tick at it or after."""
+    enabled: bool = True
+
+
+MEANINGS: Mapping[str, str] = {column.name: column.comment or "" for column in metadata.tables["cron_jobs"].columns}
+"""What each column means, as `\\d+ cron_jobs` says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A column that two definitions don't agree about."""
+
+    column: str
+    one: Any
+    other: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +64,18 @@ class AddedCronJob:
     id: int
     name: str
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which cron jobs to list; None and False take all."""
+
+    handler_name: str | None = None
+    queue: str | None = None
+    paused: bool = False
+    invalid: bool = False
+    failing: bool = False
+    """Only those whose newest finished execution failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +88,7 @@ class CronJobStatus:
     cron_expression: str
     timezone: str
     handler_name: str
+    queue: str
     enabled: bool
     invalid_reason: str | None
     """Why it isn't planned; None: nothing is wrong with it."""
@@ -66,51 +103,64 @@ class CronJobStatus:
     """Up to 100."""
 
 
-def add(session: SyncSession, new: NewCronJob) -> AddedCronJob:
+def add(session: SyncSession, new: CronJobDefinition) -> AddedCronJob:
     """Insert the row; planners see it at once.
 
     Raises ScheduleError for an expression or zone that can't be, ConflictError if the name is taken, and RefusedError.
     """
     parse(new.cron_expression, new.timezone, anchor=database_time(session))
-    added = ask(
-        session,
-        "add_cron_job",
-        name=new.name,
-        description=new.description,
-        cron_expression=new.cron_expression,
-        timezone=new.timezone,
-        handler_name=new.handler_name,
-        handler_params=new.handler_params,
-        queue=new.queue,
-        priority=new.priority,
-        timeout_seconds=new.timeout_seconds,
-        max_retry=new.max_retry,
-        overlap_policy=new.overlap_policy.value,
-        catch_up=new.catch_up.value,
-        jitter_seconds=new.jitter_seconds,
-    )
+    require_window(new)
+    added = ask(session, "add_cron_job", **asdict(new))
     if not added:
-        raise ConflictError(
-            f"A cron job named {new.name!r} is already there: choose another name, or change that one with "
-            "UPDATE cron_jobs."
-        )
+        raise ConflictError(taken(new.name))
     return AddedCronJob(name=new.name, **added[0])
 
 
-def statuses(session: SyncSession) -> list[CronJobStatus]:
-    """All cron jobs, by name."""
+def statuses(session: SyncSession, selection: Selection | None = None) -> list[CronJobStatus]:
+    """Those of the selection, or all, by name."""
     now = database_time(session)
-    return [_status(row, now) for row in ask(session, "cron_job_statuses")]
+    return [_status(row, now) for row in ask(session, "cron_job_statuses", **asdict(selection or Selection()))]
+
+
+def names(session: SyncSession) -> Mapping[str, bool]:
+    """Of all cron jobs, in order; whether each is enabled."""
+    return {row["name"]: row["enabled"] for row in ask(session, "cron_job_names")}
 
 
 def id_of(session: SyncSession, name: str) -> int:
     """Raises NotFoundError."""
     ids: dict[str, int] = {row["name"]: row["id"] for row in ask(session, "cron_job_names")}
     if name not in ids:
-        raise NotFoundError(
-            f"No cron job is named {name!r}.{did_you_mean(name, ids)} `scheduler cron list` shows all of them."
-        )
+        raise NotFoundError(unknown(name, ids))
     return ids[name]
+
+
+def unknown(name: str, known: Mapping[str, Any]) -> str:
+    """The sentence about a name that no cron job has."""
+    if not known:
+        return f"No cron job is named {name!r}: there is none yet. `scheduler cron add` makes one."
+    return f"No cron job is named {name!r}.{did_you_mean(name, known)} `scheduler cron list` shows all of them."
+
+
+def taken(name: str) -> str:
+    """The sentence about a name that another one has."""
+    return f"A cron job named {name!r} is already there: choose another name, or change that one."
+
+
+def require_window(definition: CronJobDefinition) -> None:
+    """Raises RefusedError if it ends before it starts."""
+    starts_at, ends_at = definition.starts_at, definition.ends_at
+    if starts_at is not None and ends_at is not None and ends_at <= starts_at:
+        raise RefusedError(
+            f"ends_at ({ends_at.isoformat()}) has to be later than starts_at ({starts_at.isoformat()}): "
+            "no tick would ever be between them."
+        )
+
+
+def differences(one: CronJobDefinition, other: CronJobDefinition) -> list[Difference]:
+    """Column by column; params differ only if they mean something else."""
+    pairs = ((field.name, getattr(one, field.name), getattr(other, field.name)) for field in fields(CronJobDefinition))
+    return [Difference(column, left, right) for column, left, right in pairs if not _same(column, left, right)]
 
 
 def next_tick(row: Mapping[str, Any], now: datetime) -> datetime | None:
@@ -130,3 +180,12 @@ def _status(row: Mapping[str, Any], now: datetime) -> CronJobStatus:
     told = {field.name: row[field.name] for field in fields(CronJobStatus)}
     planned = row["enabled"] and row["invalid_reason"] is None
     return CronJobStatus(**{**told, "next_run_at": next_tick(row, now) if planned else None})
+
+
+def _same(column: str, one: Any, other: Any) -> bool:
+    if column != "handler_params" or one == other:
+        return bool(one == other)
+    try:
+        return bool(json.loads(one, parse_float=Decimal) == json.loads(other, parse_float=Decimal))
+    except (ValueError, RecursionError):
+        return False

@@ -1,16 +1,14 @@
-"""Executions: enqueue one, list the newest, and everything about one."""
+"""Executions: enqueue one, and everything about one."""
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from scheduler.errors import NotFoundError
-from scheduler.model import Status
-from scheduler.operations.cron_jobs import id_of
 from scheduler.store.asking import ask
 from scheduler.store.session import SyncSession
 
@@ -33,39 +31,6 @@ class NewExecution:
     max_retry: int | None = None
     unique_key: str | None = None
     """At most one execution with this key is waiting or running."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Which executions to list; None takes all."""
-
-    status: Status | None = None
-    handler_name: str | None = None
-    queue: str | None = None
-    cron_job: str | None = None
-    """A name."""
-    before: int | None = None
-    """Only ids below this one: the next page."""
-    limit: int = 20
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutionLine:
-    """An execution in a list. Times in UTC."""
-
-    id: int
-    handler_name: str
-    status: str
-    queue: str
-    cron_job: str | None
-    attempt: int
-    max_retry: int | None
-    scheduled_at: datetime
-    available_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    error: str | None
-    """Its first line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +86,13 @@ class Execution:
     skipped_count: int | None
     skipped_until: datetime | None
     created_at: datetime
+    queue_paused: bool
+    queue_paused_reason: str | None
+    queue_resume_at: datetime | None
+    queue_workers: int
+    """How many workers with a lease serve its queue."""
+    held_by: int | None
+    """While it waits: an execution that runs under its concurrency key, where no more may."""
 
 
 def enqueue(session: SyncSession, new: NewExecution) -> int:
@@ -141,33 +113,25 @@ def enqueue(session: SyncSession, new: NewExecution) -> int:
     return int(row["id"])
 
 
-def newest(session: SyncSession, selection: Selection) -> list[ExecutionLine]:
-    """The newest first. Raises NotFoundError for a cron job that isn't there."""
-    rows = ask(
-        session,
-        "newest_executions",
-        status=selection.status.value if selection.status is not None else None,
-        handler_name=selection.handler_name,
-        queue=selection.queue,
-        cron_job_id=id_of(session, selection.cron_job) if selection.cron_job is not None else None,
-        before=selection.before,
-        limit=selection.limit,
-    )
-    return [ExecutionLine(**row) for row in rows]
-
-
 def show(session: SyncSession, id: int) -> Execution:  # noqa: A002 - the column's name
     """Raises NotFoundError."""
     rows = ask(session, "one_execution", id=id)
     if not rows:
-        raise NotFoundError(f"No execution has the id {id}: `scheduler jobs list` shows the newest.")
+        raise NotFoundError(unknown(id))
     row = rows[0]
-    decoded = {name: _decoded(row[name]) for name in ("handler_params", "result")}
-    return Execution(**{**row, **decoded, "errors": _attempts(row["errors"])})
+    workers = decoded(row.pop("worker_names")) or {}
+    values = {name: decoded(row[name]) for name in ("handler_params", "result")}
+    attempts = [replace(each, worker=workers.get(each.worker, each.worker)) for each in _attempts(row["errors"])]
+    return Execution(**{**row, **values, "errors": tuple(attempts)})
+
+
+def unknown(id: int) -> str:  # noqa: A002 - the column's name
+    """The sentence about an id that nothing has."""
+    return f"No execution has the id {id}: `scheduler jobs list` shows the newest."
 
 
 def _attempts(text: str) -> tuple[Attempt, ...]:
-    entries = _decoded(text)
+    entries = decoded(text)
     return tuple(_attempt(entry) for entry in entries) if isinstance(entries, list) else (_attempt(text),)
 
 
@@ -183,7 +147,8 @@ def _word(value: Any) -> str | None:
     return value if isinstance(value, str | None) else json.dumps(value)
 
 
-def _decoded(text: str | None) -> Any:
+def decoded(text: str | None) -> Any:
+    """Stored JSON; what Python can't hold stays its text."""
     if text is None:
         return None
     try:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Self
 
-from scheduler.rules.schedule import parse
+from scheduler.rules.schedule import Schedule, parse
 
 COUNT = 10
 """Ticks shown when neither an end nor a number is given."""
@@ -19,6 +20,10 @@ class Tick:
     local: datetime
     """The same instant in the zone of the schedule."""
 
+    @classmethod
+    def of(cls, schedule: Schedule, instant: datetime) -> Self:
+        return cls(instant, instant.astimezone(schedule.zone))
+
 
 @dataclass(frozen=True, slots=True)
 class Preview:
@@ -28,15 +33,21 @@ class Preview:
 
 
 def preview(
-    expression: str, timezone: str, *, after: datetime, until: datetime | None = None, count: int | None = None
+    expression: str,
+    timezone: str,
+    *,
+    after: datetime,
+    until: datetime | None = None,
+    count: int | None = None,
+    anchor: datetime | None = None,
 ) -> Preview:
-    """The ticks in [after, until), both aware; at most `count` of them. `@every` counts from `after`.
+    """The ticks in [after, until), both aware; at most `count` of them. `@every` counts from `anchor`, or else `after`.
 
     Raises ScheduleError.
     """
-    schedule = parse(expression, timezone, anchor=after)
+    schedule = parse(expression, timezone, anchor=anchor or after)
     found = schedule.between(after, until or _FOR_EVER)
     wanted = count if count is not None else AT_MOST if until is not None else COUNT
-    ticks = tuple(Tick(tick, tick.astimezone(schedule.zone)) for tick in islice(found, wanted))
+    ticks = tuple(Tick.of(schedule, tick) for tick in islice(found, wanted))
     cut = count is None and until is not None and next(found, None) is not None
     return Preview(ticks, cut)

@@ -1,7 +1,9 @@
 """Which of the ticks that came due since the last look still run, and when exactly a tick becomes available."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from itertools import chain, takewhile
 from typing import assert_never
 
 from scheduler.model import CatchUp, Plan, Span
@@ -34,16 +36,32 @@ def plan(
     """
     settled = max(planned_until, now)
     opens = planned_until + _INSTANT if starts_at is None else max(planned_until + _INSTANT, starts_at)
-    closes = settled + _INSTANT if ends_at is None else min(settled + _INSTANT, ends_at)
-    stale_until = min(closes, now - FRESH)
-    fresh = list(schedule.between(max(opens, stale_until), closes))
-    revived = schedule.newest(_revivable(catch_up, catch_up_limit, bool(fresh)), opens, stale_until)
+    stale_until = now - FRESH if ends_at is None else min(now - FRESH, ends_at)
+    ticks = _before(ends_at, schedule.iterate(opens - _INSTANT))
+    first = next(ticks, None)
+    if first is None:
+        return Plan(planned_until=settled, next_run_at=None)
+    if first >= stale_until:
+        fresh, next_run_at = _split(chain((first,), ticks), settled)
+        return Plan(planned_until=settled, next_run_at=next_run_at, due=fresh)
+    fresh, next_run_at = _split(_before(ends_at, schedule.iterate(stale_until - _INSTANT)), settled)
+    revived = schedule.newest(_revivable(catch_up, catch_up_limit, bool(fresh)), first, stale_until)
     return Plan(
         planned_until=settled,
-        next_run_at=_next_run_at(schedule, max(opens, settled + _INSTANT), ends_at),
+        next_run_at=next_run_at,
         due=(*revived, *fresh),
-        skipped=_span(schedule, opens, revived[0] if revived else stale_until),
+        skipped=span(schedule, first, revived[0] if revived else stale_until),
     )
+
+
+def span(schedule: Schedule, start: datetime, end: datetime) -> Span | None:
+    """The ticks in [start, end), counted to `COUNTED`; None if there are none."""
+    newest = schedule.newest(1, start, end)
+    if not newest:
+        return None
+    count = schedule.count(start, end, at_most=COUNTED + 1)
+    first = next(schedule.between(start, end))
+    return Span(first=first, last=newest[0], count=min(count, COUNTED), more=count > COUNTED)
 
 
 def jitter(cron_job_id: int, tick: datetime, jitter_seconds: float, next_tick: datetime | None) -> float:
@@ -72,15 +90,15 @@ def _revivable(catch_up: CatchUp, limit: int, has_fresh: bool) -> int:
             assert_never(catch_up)
 
 
-def _next_run_at(schedule: Schedule, start: datetime, ends_at: datetime | None) -> datetime | None:
-    tick = schedule.next(start - _INSTANT)
-    return tick if tick is not None and (ends_at is None or tick < ends_at) else None
+def _before(ends_at: datetime | None, ticks: Iterator[datetime]) -> Iterator[datetime]:
+    return ticks if ends_at is None else takewhile(lambda tick: tick < ends_at, ticks)
 
 
-def _span(schedule: Schedule, start: datetime, end: datetime) -> Span | None:
-    first = next(schedule.between(start, end), None)
-    if first is None:
-        return None
-    count = schedule.count(first, end, at_most=COUNTED + 1)
-    (last,) = schedule.newest(1, first, end)
-    return Span(first=first, last=last, count=min(count, COUNTED), more=count > COUNTED)
+def _split(ticks: Iterator[datetime], settled: datetime) -> tuple[tuple[datetime, ...], datetime | None]:
+    """The ticks up to `settled`, and the one after them."""
+    due: list[datetime] = []
+    for tick in ticks:
+        if tick > settled:
+            return tuple(due), tick
+        due.append(tick)
+    return tuple(due), None

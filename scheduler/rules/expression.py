@@ -82,7 +82,7 @@ def parse_calendar(expression: str) -> Calendar:
 
     Raises ScheduleError whose message says which field is refused and why.
     """
-    second, minute, hour, day_of_month, month, day_of_week = _six_fields(expression)
+    second, minute, hour, day_of_month, month, day_of_week = six_fields(expression)
     seconds, minutes = fields.values(fields.SECOND, second), fields.values(fields.MINUTE, minute)
     hours, months = fields.values(fields.HOUR, hour), fields.values(fields.MONTH, month)
     dates = _dates(day_of_month, day_of_week)
@@ -100,7 +100,8 @@ def parse_calendar(expression: str) -> Calendar:
     )
 
 
-def _six_fields(expression: str) -> list[str]:
+def six_fields(expression: str) -> list[str]:
+    """Second to day-of-week as they are written, macros spelled out. Raises ScheduleError if they are more or fewer."""
     words = _words(expression)
     if words and words[0].startswith("@"):
         words = _words(_macro(" ".join(words)))

@@ -56,17 +56,17 @@ DateTerm = Callable[[Month], Iterable[int]]
 
 def values(field: Field, text: str) -> frozenset[int]:
     """The numbers a field stands for. Raises ScheduleError, which names the field and what to write instead."""
-    return frozenset(number for term in _terms(field, text) for number in _span(field, term))
+    return frozenset(number for term in terms(field, text) for number in span(field, term))
 
 
 def dates_by_day_of_month(text: str) -> list[DateTerm]:
     """What a day-of-month field stands for, term by term. Raises ScheduleError."""
-    return [_date_term(term) for term in _terms(DAY_OF_MONTH, text)]
+    return [_date_term(term) for term in terms(DAY_OF_MONTH, text)]
 
 
 def dates_by_day_of_week(text: str) -> list[DateTerm]:
     """What a day-of-week field stands for, term by term. Raises ScheduleError."""
-    return [_weekday_term(term) for term in _terms(DAY_OF_WEEK, text)]
+    return [_weekday_term(term) for term in terms(DAY_OF_WEEK, text)]
 
 
 def _date_term(term: str) -> DateTerm:
@@ -75,7 +75,7 @@ def _date_term(term: str) -> DateTerm:
             return lambda month: (month.length,)
         case "LW":
             return lambda month: (month.last_working_day(),)
-    numbers = _span(DAY_OF_MONTH, term)
+    numbers = span(DAY_OF_MONTH, term)
     return lambda month: (number for number in numbers if number <= month.length)
 
 
@@ -89,11 +89,12 @@ def _weekday_term(term: str) -> DateTerm:
         if nth is None or not 1 <= nth <= 5:
             _refuse(DAY_OF_WEEK, term, "counts past a month: write #1 to #5")
         return lambda month: month.dates(nth_of)[nth - 1 : nth]
-    weekdays = _span(DAY_OF_WEEK, term)
+    weekdays = span(DAY_OF_WEEK, term)
     return lambda month: (date for weekday in weekdays for date in month.dates(weekday))
 
 
-def _terms(field: Field, text: str) -> Iterator[str]:
+def terms(field: Field, text: str) -> Iterator[str]:
+    """The items of a field's list, in capitals. Raises ScheduleError."""
     if not text.isascii():
         _refuse(field, text, "has characters that are not ASCII: write plain digits and letters")
     for term in text.upper().split(","):
@@ -102,11 +103,14 @@ def _terms(field: Field, text: str) -> Iterator[str]:
         yield term
 
 
-def _span(field: Field, term: str) -> range:
-    """`*`, `5`, `1-5`, and each of them with a step; a single number with a step goes on to the field's end."""
-    span, slash, step_text = term.partition("/")
-    low_text, dash, high_text = span.partition("-")
-    if span == "*":
+def span(field: Field, term: str) -> range:
+    """`*`, `5`, `1-5`, and each of them with a step; a single number with a step goes on to the field's end.
+
+    Raises ScheduleError.
+    """
+    bounds, slash, step_text = term.partition("/")
+    low_text, dash, high_text = bounds.partition("-")
+    if bounds == "*":
         low, high = field.first, field.last
     else:
         low = _number(field, low_text, term)

@@ -1,10 +1,9 @@
-"""What a due tick does while an earlier execution of its cron job isn't final.
+"""What due ticks do while an earlier execution of their cron job isn't final.
 
-A decision is made when the tick is planned; that two executions never run at once is enforced by the claim, through
-the concurrency key.
+A decision is made when ticks are planned; that two executions never run at once is enforced by the claim, through the
+concurrency key.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
@@ -17,19 +16,14 @@ KEY_LIMIT = 1
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """About one tick: it becomes an execution, or a SKIPPED row with the reason."""
+    """What becomes of the due ticks of one cron job: each is in one of the two, in order."""
 
-    skipped_because: str | None = None
-    """The reason for a SKIPPED row; None means: insert an execution."""
+    run: tuple[datetime, ...]
+    """They become executions."""
+    skipped: tuple[datetime, ...] = ()
+    """They share one SKIPPED row, whose reason `because()` words."""
     replaces: bool = False
     """Before that: cancel the cron job's waiting executions and ask the running one to stop."""
-
-    @property
-    def inserts(self) -> bool:
-        return self.skipped_because is None
-
-
-INSERT = Decision()
 
 
 def concurrency_key(policy: OverlapPolicy, cron_job_id: int) -> str | None:
@@ -37,54 +31,40 @@ def concurrency_key(policy: OverlapPolicy, cron_job_id: int) -> str | None:
     return None if policy is OverlapPolicy.ALLOW else f"cron:{cron_job_id}"
 
 
-def decide(
-    policy: OverlapPolicy, *, unfinished: int, waiting: int, limit: int, blocking_id: int | None = None
-) -> Decision:
-    """The decision for one tick.
+def decide(policy: OverlapPolicy, ticks: tuple[datetime, ...], *, waiting: int, running: int, limit: int) -> Decision:
+    """The decision for the ticks that are due at one look, oldest first.
 
-    `unfinished` counts the cron job's executions that aren't final, `waiting` those of them that are PENDING, and
-    `limit` (its `catch_up_limit`) is how many may wait under `queue`. `blocking_id` is an unfinished one, for the
-    reason; None if it has no id yet, being a tick of the same look.
+    `waiting` and `running` count the cron job's executions that aren't final, and `limit` (its `catch_up_limit`) is how
+    many may wait under `queue`. Under `replace` only the newest runs: the others would be cancelled by it at once.
     """
-    if unfinished == 0:
-        return INSERT
     match policy:
         case OverlapPolicy.ALLOW:
-            return INSERT
+            return Decision(ticks)
         case OverlapPolicy.SKIP:
-            blocking = "the tick before it" if blocking_id is None else f"execution {blocking_id}"
-            return Decision(skipped_because=f"overlap with {blocking}, which has not finished")
+            room = 0 if waiting + running else 1
         case OverlapPolicy.QUEUE:
-            if waiting < limit:
-                return INSERT
-            return Decision(skipped_because=f"{waiting} executions of this cron job already wait (limit {limit})")
+            room = max(0, limit - waiting)
         case OverlapPolicy.REPLACE:
-            return Decision(replaces=True)
+            return Decision(ticks[-1:], ticks[:-1], replaces=bool(ticks and waiting + running))
         case _:
             assert_never(policy)
+    return Decision(ticks[:room], ticks[room:])
 
 
-def decide_all(
-    policy: OverlapPolicy,
-    ticks: Sequence[datetime],
-    *,
-    unfinished: int,
-    waiting: int,
-    limit: int,
-    blocking_id: int | None = None,
-) -> list[Decision]:
-    """The decisions for all ticks of one cron job that are due at one look, in order; each sees those before it.
+def because(policy: OverlapPolicy, *, execution_id: int | None, waiting: int, limit: int) -> str:
+    """Why ticks were skipped: the sentence for their row.
 
-    Under `replace` only the newest is inserted: the others would be cancelled by it at once.
+    `execution_id` is the execution in their way (under `replace`: the one that runs instead of them), None if it is not
+    known; `waiting` counts those that wait once this look is done.
     """
-    if policy is OverlapPolicy.REPLACE and ticks:
-        replaced = Decision(skipped_because=f"replaced by the tick of {ticks[-1].isoformat()}")
-        newest = decide(policy, unfinished=unfinished, waiting=waiting, limit=limit, blocking_id=blocking_id)
-        return [*(replaced for _ in ticks[:-1]), newest]
-    decisions: list[Decision] = []
-    for _ in ticks:
-        decision = decide(policy, unfinished=unfinished, waiting=waiting, limit=limit, blocking_id=blocking_id)
-        decisions.append(decision)
-        if decision.inserts:
-            unfinished, waiting = unfinished + 1, waiting + 1
-    return decisions
+    match policy:
+        case OverlapPolicy.QUEUE:
+            return f"{waiting} executions of this cron job already wait (catch_up_limit {limit})"
+        case OverlapPolicy.REPLACE:
+            newer = "a newer tick" if execution_id is None else f"execution {execution_id}, of a newer tick"
+            return f"replaced by {newer}"
+        case OverlapPolicy.SKIP | OverlapPolicy.ALLOW:
+            earlier = "the tick before it" if execution_id is None else f"execution {execution_id}"
+            return f"overlap with {earlier}, which has not finished"
+        case _:
+            assert_never(policy)

@@ -27,7 +27,7 @@ from scheduler.rules.zones import Stretch, load_zone, stretch_at, tzdata_version
 __all__ = ["CronSchedule", "IntervalSchedule", "Schedule", "parse", "tzdata_version"]
 
 _HORIZON = floor_unix(datetime(LAST_YEAR, 1, 1, tzinfo=UTC))
-_LONGEST_DST_JUMP = 3 * HOUR
+LONGEST_DST_JUMP = 3 * HOUR
 _LONGEST_INTERVAL = 36_500 * DAY
 _UNITS = {"s": 1, "m": MINUTE, "h": HOUR, "d": DAY}
 _INSTANT = timedelta(microseconds=1)
@@ -101,7 +101,7 @@ class CronSchedule(Schedule):
     def _ticks_within(self, stretch: Stretch, start: int) -> Iterator[int]:
         end = min(stretch.end, _HORIZON) + stretch.offset
         local = max(start, stretch.start) + stretch.offset
-        if not self.calendar.wildcard and abs(stretch.jump) <= _LONGEST_DST_JUMP:
+        if not self.calendar.wildcard and abs(stretch.jump) <= LONGEST_DST_JUMP:
             first_pass_end = stretch.start + stretch.before
             local = max(local, first_pass_end)
             if stretch.jump > 0 and start <= stretch.start and self._fires_in(first_pass_end, local):
@@ -142,7 +142,7 @@ def parse(expression: str, timezone: str, *, anchor: datetime) -> Schedule:
     Raises ScheduleError whose message says which field is refused, why, and what to write instead.
     """
     if len(expression) > MAX_LENGTH:
-        raise ScheduleError(f"The expression has {len(expression)} characters: write at most {MAX_LENGTH}.")
+        raise ScheduleError(f"The expression has more than {MAX_LENGTH} characters: write it shorter.")
     if any(ord(char) < 32 or ord(char) == 127 for char in expression.replace("\t", " ")):
         raise ScheduleError(f"The expression {expression!r} has a control character: write only spaces between fields.")
     if expression.lstrip(" \t").lower().startswith("@every"):

@@ -1,6 +1,7 @@
 """Time zones from the `tzdata` package, never from the host: every host then agrees on every tick."""
 
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -60,6 +61,14 @@ def load_zone(name: str) -> ZoneInfo:
 def stretch_at(zone: ZoneInfo, instant: int) -> Stretch:
     """The stretch that holds `instant` (Unix seconds, 1970 to 8999); it began at least a day before, or at a jump."""
     return next(stretch for stretch in _stretches(zone, instant // _CHUNK) if instant < stretch.end)
+
+
+def jumps(zone: ZoneInfo, start: int, end: int) -> Iterator[Stretch]:
+    """The stretches that begin with a jump of the wall clock in [start, end), in Unix seconds from 1970 to 8999."""
+    for chunk in range(start // _CHUNK, end // _CHUNK + 1):
+        for stretch in _stretches(zone, chunk):
+            if stretch.jump and stretch.start // _CHUNK == chunk and start <= stretch.start < end:
+                yield stretch
 
 
 def _unknown_zone(name: str) -> str:

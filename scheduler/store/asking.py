@@ -1,5 +1,7 @@
-"""Statements of operations.sql, for a person: rows by name, every stored time readable, refusals in sentences."""
+"""Named statements, for a person: rows by name, every stored time readable, refusals in sentences."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,6 +40,16 @@ def ask(session: SyncSession, statement: str, /, **values: Any) -> list[dict[str
         raise _sentence(error, session.schema) from error
 
 
+@contextmanager
+def one_transaction(session: SyncSession) -> Iterator[None]:
+    """What is asked within is committed together, or not at all. Raises as `ask()` does."""
+    try:
+        with session.transaction():
+            yield
+    except psycopg.Error as error:
+        raise _sentence(error, session.schema) from error
+
+
 def database_time(session: SyncSession) -> datetime:
     """The clock that all stored times come from. Raises as `ask()` does."""
     (row,) = ask(session, "database_time")
@@ -68,7 +80,8 @@ def _sentence(error: psycopg.Error, schema: str) -> SchedulerError:
             )
         case errors.InsufficientPrivilege():
             return ConfigurationError(
-                f"The role of the job database's url lacks a right: {said}. Grant it, or use another role."
+                f"The role of the job database's url lacks a right: {said}. Grant it, or use another role: "
+                "`scheduler db roles` prints four, and the rights that each of them needs."
             )
         case _ if isinstance(error, RowRefused):
             return RefusedError(f"A value is refused: {said}.")

@@ -4,25 +4,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from scheduler.model import CronJob, Status
+from scheduler.model import CronJob
 from scheduler.store.session import Session, Transaction
 
 
 @dataclass(frozen=True, slots=True)
-class TickRow:
-    """A row to insert for a tick: an execution, or a SKIPPED span with its reason."""
+class Tick:
+    """A tick that becomes an execution; all else is read from the row of its cron job, which the planner holds."""
 
-    cron_job: CronJob
+    cron_job_id: int
     scheduled_at: datetime
     available_at: datetime
-    concurrency_key: str | None = None
-    skipped_count: int | None = None
-    skipped_until: datetime | None = None
-    error: str | None = None
+    concurrency_key: str | None
 
-    @property
-    def status(self) -> Status:
-        return Status.PENDING if self.error is None else Status.SKIPPED
+
+@dataclass(frozen=True, slots=True)
+class SkippedTicks:
+    """Ticks that share a SKIPPED row: `count` of them from `first` to `last`."""
+
+    cron_job_id: int
+    first: datetime
+    last: datetime
+    count: int
+    because: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,30 +77,34 @@ async def unfinished(transaction: Transaction, keys: Sequence[str]) -> Mapping[s
     return {row[0]: Unfinished(waiting=row[1], running=row[2], blocking_id=row[3]) for row in rows}
 
 
-async def insert_ticks(transaction: Transaction, ticks: Sequence[TickRow]) -> None:
-    """Insert them all, each tick once whoever plans it."""
+async def insert_ticks(transaction: Transaction, ticks: Sequence[Tick]) -> Mapping[tuple[int, datetime], int]:
+    """Insert each tick once, whoever plans it. Ids by cron job and tick, of those that weren't there already."""
     if not ticks:
-        return
-    jobs = [tick.cron_job for tick in ticks]
-    await transaction.run(
+        return {}
+    rows = await transaction.run(
         "insert_ticks",
         {
-            "cron_job_ids": [j.id for j in jobs],
-            "handler_names": [j.handler_name for j in jobs],
-            "handler_params": [j.handler_params for j in jobs],
-            "queues": [j.queue for j in jobs],
-            "priorities": [j.priority for j in jobs],
-            "timeouts": [j.timeout_seconds for j in jobs],
-            "max_retries": [j.max_retry for j in jobs],
-            "backoffs": [j.retry_backoff for j in jobs],
-            "retry_delays": [j.retry_delay_seconds for j in jobs],
-            "statuses": [t.status.value for t in ticks],
+            "cron_job_ids": [t.cron_job_id for t in ticks],
             "scheduled_ats": [t.scheduled_at for t in ticks],
             "available_ats": [t.available_at for t in ticks],
             "concurrency_keys": [t.concurrency_key for t in ticks],
-            "skipped_counts": [t.skipped_count for t in ticks],
-            "skipped_untils": [t.skipped_until for t in ticks],
-            "errors": [t.error for t in ticks],
+        },
+    )
+    return {(cron_job_id, scheduled_at): id_ for cron_job_id, scheduled_at, id_ in rows}
+
+
+async def insert_skipped(transaction: Transaction, spans: Sequence[SkippedTicks]) -> None:
+    """Write why these ticks did not run."""
+    if not spans:
+        return
+    await transaction.run(
+        "insert_skipped",
+        {
+            "cron_job_ids": [s.cron_job_id for s in spans],
+            "firsts": [s.first for s in spans],
+            "lasts": [s.last for s in spans],
+            "counts": [s.count for s in spans],
+            "reasons": [s.because for s in spans],
         },
     )
 

@@ -68,10 +68,8 @@ class Executions:
     ) -> list[Claim]:
         """Up to `n` rows of `queue` with a concurrency key, never more of a key at once than its limit."""
         async with self.session.transaction() as transaction:
-            locked = await transaction.run(
-                "lock_keyed",
-                {"queue": queue, "n": n, "levels": LEVELS, "bounds": list(bounds)},
-            )
+            look = {"queue": queue, "n": n, "levels": LEVELS, "bounds": list(bounds)}
+            locked = await transaction.run("lock_keyed", look) or await transaction.run("lock_keyed_behind", look)
             if not locked:
                 return []
             rows = await transaction.run(

@@ -38,29 +38,85 @@ RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, extract(epoc
 
 -- name: lock_keyed
 -- First half of a keyed claim: rows whose key seems to have room, locked together with their keys. Index: job_executions_claim_keyed;
--- the count probes job_executions_of_key (`expected` as in settle_success, for the same reason). A key that another claim is looking
--- at is left to it; claim_jobs() takes the same lock. Rows below the best waiting unkeyed level are left for later, so that priority
--- holds between keyed and unkeyed rows of a queue.
+-- the count probes job_executions_of_key. A key that another claim is looking at is left to it; claim_jobs() takes the same lock.
+-- Rows below the best waiting unkeyed level are left for later, so that priority holds between keyed and unkeyed rows of a queue.
+-- * Of the rows in job_executions_of_key, those above PENDING are RUNNING. Written as an equality, they would be looked up once a
+--   row in the partial index of running rows, which statistics from an idle hour believe to be empty: n * n.
+-- * The walk ends at the 500th row that is not taken: behind a full key there may be half a million (a backfill), which
+--   lock_keyed_behind leaps over.
 SELECT c.id, c.concurrency_key, c.at_once
 FROM (
-    SELECT w.id, w.concurrency_key, coalesce(w.concurrency_limit, 1) AS at_once, w.tableoid
-    FROM {s}.job_executions AS w
-    WHERE w.queue = %(queue)s AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT {s}.job_now())
-      AND w.priority >= coalesce((
-          SELECT level.priority
-          FROM unnest(%(levels)s::smallint[], %(bounds)s::double precision[]) AS level (priority, bound)
-          CROSS JOIN LATERAL (
-              SELECT FROM {s}.job_executions AS u
-              WHERE u.queue = %(queue)s AND u.priority = level.priority AND u.status = 'PENDING' AND u.concurrency_key IS NULL
-                AND u.available_at >= to_timestamp(level.bound) AND u.available_at <= (SELECT {s}.job_now())
-              LIMIT 1
-          ) AS waiting
-          LIMIT 1), -9)
-      AND (SELECT count(*) FROM (SELECT 'RUNNING' AS status OFFSET 0) AS expected JOIN {s}.job_executions AS r ON r.status = expected.status
-           WHERE r.concurrency_key = w.concurrency_key AND r.status IN ('PENDING', 'RUNNING')) < coalesce(w.concurrency_limit, 1)
-    ORDER BY w.priority DESC, w.available_at, w.id
+    SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, 1) AS at_once, e.tableoid
+    FROM (
+        SELECT w.id, w.priority, w.available_at, w.concurrency_key, w.concurrency_limit
+        FROM {s}.job_executions AS w
+        WHERE w.queue = %(queue)s AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT {s}.job_now())
+          AND w.priority >= coalesce((
+              SELECT level.priority
+              FROM unnest(%(levels)s::smallint[], %(bounds)s::double precision[]) AS level (priority, bound)
+              CROSS JOIN LATERAL (
+                  SELECT FROM {s}.job_executions AS u
+                  WHERE u.queue = %(queue)s AND u.priority = level.priority AND u.status = 'PENDING' AND u.concurrency_key IS NULL
+                    AND u.available_at >= to_timestamp(level.bound) AND u.available_at <= (SELECT {s}.job_now())
+                  LIMIT 1
+              ) AS waiting
+              LIMIT 1), -9)
+        ORDER BY w.priority DESC, w.available_at, w.id
+        LIMIT %(n)s + 500
+    ) AS head JOIN {s}.job_executions AS e ON e.id = head.id
+    WHERE coalesce(head.concurrency_limit, 1) > (
+        SELECT count(*) FROM {s}.job_executions AS r
+        WHERE r.concurrency_key = head.concurrency_key AND r.status IN ('PENDING', 'RUNNING') AND r.status > 'PENDING')
+      AND e.status = 'PENDING'
+    ORDER BY head.priority DESC, head.available_at, head.id
     LIMIT %(n)s
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE OF e SKIP LOCKED
+) AS c
+WHERE pg_try_advisory_xact_lock(hashtextextended(c.concurrency_key, c.tableoid::bigint));
+
+
+-- name: lock_keyed_behind
+-- The same where all of the first rows belong to full keys: a leap from key to key, and of each the rows that came first. The cost is
+-- that of the keys that wait, however many rows each has. Index: job_executions_of_key, also for the rows of a key: BETWEEN gives the
+-- order a meaning that an equality takes from it, and the queue is spelled so that job_executions_claim_keyed can't find it.
+WITH RECURSIVE keys AS (
+    SELECT (SELECT min(e.concurrency_key) FROM {s}.job_executions AS e WHERE e.concurrency_key IS NOT NULL AND e.status IN ('PENDING', 'RUNNING')) AS key
+    WHERE (SELECT true FROM {s}.job_executions AS w
+           WHERE w.queue = %(queue)s AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT {s}.job_now())
+           ORDER BY w.priority DESC, w.available_at, w.id OFFSET %(n)s + 499 LIMIT 1)
+    UNION ALL
+    SELECT (SELECT min(e.concurrency_key) FROM {s}.job_executions AS e WHERE e.concurrency_key > k.key AND e.status IN ('PENDING', 'RUNNING'))
+    FROM keys AS k WHERE k.key IS NOT NULL
+)
+SELECT c.id, c.concurrency_key, c.at_once
+FROM (
+    SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, 1) AS at_once, e.tableoid
+    FROM keys AS k
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS running FROM {s}.job_executions AS r
+        WHERE r.concurrency_key = k.key AND r.status IN ('PENDING', 'RUNNING') AND r.status > 'PENDING'
+    ) AS busy
+    CROSS JOIN LATERAL (
+        SELECT w.id, w.priority, w.available_at, w.concurrency_limit
+        FROM {s}.job_executions AS w
+        WHERE w.concurrency_key BETWEEN k.key AND k.key AND w.status = 'PENDING' AND w.queue || '' = %(queue)s AND w.available_at <= (SELECT {s}.job_now())
+          AND w.priority >= coalesce((
+              SELECT level.priority
+              FROM unnest(%(levels)s::smallint[], %(bounds)s::double precision[]) AS level (priority, bound)
+              CROSS JOIN LATERAL (
+                  SELECT FROM {s}.job_executions AS u
+                  WHERE u.queue = %(queue)s AND u.priority = level.priority AND u.status = 'PENDING' AND u.concurrency_key IS NULL
+                    AND u.available_at >= to_timestamp(level.bound) AND u.available_at <= (SELECT {s}.job_now())
+                  LIMIT 1
+              ) AS waiting
+              LIMIT 1), -9)
+        ORDER BY w.concurrency_key
+        LIMIT %(n)s
+    ) AS first JOIN {s}.job_executions AS e ON e.id = first.id
+    WHERE busy.running < coalesce(first.concurrency_limit, 1) AND e.status = 'PENDING'
+    ORDER BY first.priority DESC, first.available_at, first.id
+    LIMIT %(n)s
+    FOR UPDATE OF e SKIP LOCKED
 ) AS c
 WHERE pg_try_advisory_xact_lock(hashtextextended(c.concurrency_key, c.tableoid::bigint));
 
@@ -77,8 +133,8 @@ WHERE e.id = ANY(ARRAY(
     SELECT c.id
     FROM (SELECT k.id, k.key, k.at_once, row_number() OVER (PARTITION BY k.key ORDER BY k.place) AS turn
           FROM unnest(%(ids)s::bigint[], %(keys)s::text[], %(limits)s::integer[]) WITH ORDINALITY AS k (id, key, at_once, place)) AS c
-    WHERE c.turn <= c.at_once - (SELECT count(*) FROM (SELECT 'RUNNING' AS status OFFSET 0) AS expected JOIN {s}.job_executions AS r ON r.status = expected.status
-                                 WHERE r.concurrency_key = c.key AND r.status IN ('PENDING', 'RUNNING'))
+    WHERE c.turn <= c.at_once - (SELECT count(*) FROM {s}.job_executions AS r
+                                 WHERE r.concurrency_key = c.key AND r.status IN ('PENDING', 'RUNNING') AND r.status > 'PENDING')
       AND (SELECT true FROM {s}.job_workers AS j WHERE j.id = %(worker)s AND j.status = 'ACTIVE' AND j.heartbeat_at <= {s}.job_now() AND {s}.job_now() < j.lease_until)
       AND NOT EXISTS (SELECT FROM {s}.job_queues AS q WHERE q.name = %(queue)s AND q.paused AND (q.resume_at IS NULL OR q.resume_at > {s}.job_now()))
 ))
@@ -269,12 +325,15 @@ UPDATE {s}.job_workers SET wake_until = {s}.job_now() + interval '1 s' WHERE id 
 
 -- name: lock_due
 -- Cron jobs to plan now, each by one planner. Index: cron_jobs_plan, twice: with an OR of both conditions it would be read as a whole.
--- The locking subqueries hand out the columns themselves, as they are under the lock. Times come as Unix seconds: a date that
--- Python can't hold must not hide the other rows.
-SELECT c.id, c.name, c.cron_expression, c.timezone, c.handler_name, c.handler_params::text, c.queue, c.priority, c.timeout_seconds, c.max_retry,
-       c.retry_backoff, c.retry_delay_seconds, c.overlap_policy, c.catch_up, c.catch_up_limit, c.jitter_seconds,
+-- The locking subqueries hand out the columns themselves, as they are under the lock.
+-- Times come as Unix seconds: a date that Python can't hold must not hide the other rows. Nor must a text of a megabyte weigh on them.
+SELECT c.id, c.name, left(c.cron_expression, 201), left(c.timezone, 100), c.overlap_policy, c.catch_up, c.catch_up_limit, c.jitter_seconds,
        extract(epoch FROM c.starts_at)::double precision, extract(epoch FROM c.ends_at)::double precision,
-       extract(epoch FROM c.planned_until)::double precision, extract(epoch FROM c.created_at)::double precision
+       extract(epoch FROM c.planned_until)::double precision,
+       CASE WHEN c.planned_until > {s}.job_now() THEN (
+           SELECT extract(epoch FROM max(e.skipped_until))::double precision FROM {s}.job_executions AS e
+           WHERE e.cron_job_id = c.id AND e.status = 'SKIPPED' AND e.skipped_until > {s}.job_now()) END,
+       extract(epoch FROM c.created_at)::double precision, c.unplanned::text
 FROM (
     SELECT * FROM (
         SELECT u.* FROM {s}.cron_jobs AS u
@@ -295,37 +354,46 @@ LIMIT %(n)s;
 
 
 -- name: unfinished
--- What isn't final of these keys: the oldest running (or waiting) one, and how many wait. Index: job_executions_of_key.
+-- What isn't final of these keys: how many wait and run, and the oldest running (or waiting) one. Index: job_executions_of_key.
+-- A backfill is in no tick's way: the tick waits for the one that runs, and goes before those that wait.
 SELECT e.concurrency_key, count(*) FILTER (WHERE e.status = 'PENDING'), count(*) FILTER (WHERE e.status = 'RUNNING'),
        coalesce(min(e.id) FILTER (WHERE e.status = 'RUNNING'), min(e.id))
 FROM {s}.job_executions AS e
-WHERE e.concurrency_key = ANY(%(keys)s::text[]) AND e.status IN ('PENDING', 'RUNNING')
+WHERE e.concurrency_key = ANY(%(keys)s::text[]) AND e.status IN ('PENDING', 'RUNNING') AND e.source <> 'backfill'
 GROUP BY e.concurrency_key;
 
 
 -- name: insert_ticks
--- A tick happens once, whoever plans it: job_executions_tick is unique.
-INSERT INTO {s}.job_executions (source, cron_job_id, handler_name, handler_params, queue, priority, status, scheduled_at, available_at, finished_at,
-                                timeout_seconds, max_retry, retry_backoff, retry_delay_seconds, concurrency_key, concurrency_limit,
-                                skipped_count, skipped_until, error)
-SELECT 'tick', t.cron_job_id, t.handler_name, t.handler_params::jsonb, t.queue, t.priority, t.status, t.scheduled_at, t.available_at,
-       CASE WHEN t.status = 'SKIPPED' THEN {s}.job_now() END,
-       t.timeout_seconds, t.max_retry, t.retry_backoff, t.retry_delay_seconds, t.concurrency_key, CASE WHEN t.concurrency_key IS NOT NULL THEN 1 END,
-       t.skipped_count, t.skipped_until, t.error
-FROM unnest(%(cron_job_ids)s::bigint[], %(handler_names)s::text[], %(handler_params)s::text[], %(queues)s::text[], %(priorities)s::smallint[],
-            %(statuses)s::text[], %(scheduled_ats)s::timestamptz[], %(available_ats)s::timestamptz[], %(timeouts)s::double precision[],
-            %(max_retries)s::integer[], %(backoffs)s::text[], %(retry_delays)s::double precision[], %(concurrency_keys)s::text[],
-            %(skipped_counts)s::integer[], %(skipped_untils)s::timestamptz[], %(errors)s::text[])
-     AS t (cron_job_id, handler_name, handler_params, queue, priority, status, scheduled_at, available_at, timeout_seconds, max_retry, retry_backoff,
-           retry_delay_seconds, concurrency_key, skipped_count, skipped_until, error)
+-- A tick happens once, whoever plans it: job_executions_tick is unique. The cron job's row is locked by this transaction, so that
+-- what is read of it here is what the tick was computed from.
+INSERT INTO {s}.job_executions (source, cron_job_id, handler_name, handler_params, queue, priority, scheduled_at, available_at,
+                                timeout_seconds, max_retry, retry_backoff, retry_delay_seconds, concurrency_key, concurrency_limit)
+SELECT 'tick', c.id, c.handler_name, c.handler_params, c.queue, c.priority, t.scheduled_at, t.available_at,
+       c.timeout_seconds, c.max_retry, c.retry_backoff, c.retry_delay_seconds, t.concurrency_key, CASE WHEN t.concurrency_key IS NOT NULL THEN 1 END
+FROM unnest(%(cron_job_ids)s::bigint[], %(scheduled_ats)s::timestamptz[], %(available_ats)s::timestamptz[], %(concurrency_keys)s::text[])
+     AS t (cron_job_id, scheduled_at, available_at, concurrency_key)
+     JOIN {s}.cron_jobs AS c ON c.id = t.cron_job_id
+ORDER BY t.scheduled_at, c.id
 ON CONFLICT (cron_job_id, scheduled_at) WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED' DO NOTHING
-RETURNING cron_job_id;
+RETURNING cron_job_id, scheduled_at, id;
+
+
+-- name: insert_skipped
+-- Ticks that don't run, and why: one row for a span of them.
+INSERT INTO {s}.job_executions (source, cron_job_id, handler_name, handler_params, queue, priority, status, scheduled_at, available_at, finished_at,
+                                skipped_count, skipped_until, error)
+SELECT 'tick', c.id, c.handler_name, c.handler_params, c.queue, c.priority, 'SKIPPED', t.first, t.first, {s}.job_now(), t.count, t.last, t.reason
+FROM unnest(%(cron_job_ids)s::bigint[], %(firsts)s::timestamptz[], %(lasts)s::timestamptz[], %(counts)s::integer[], %(reasons)s::text[])
+     AS t (cron_job_id, first, last, count, reason)
+     JOIN {s}.cron_jobs AS c ON c.id = t.cron_job_id;
 
 
 -- name: advance
--- Moves the planning cursor, in the transaction that wrote what it passes over.
+-- Moves the planning cursor, in the transaction that wrote what it passes over. planned_until always moves, if only by less than
+-- any two ticks are apart: that is how the trigger cron_jobs_edited tells this write from one by hand.
 UPDATE {s}.cron_jobs AS c
-SET next_run_at = coalesce(p.next_run_at, 'infinity'), planned_until = p.planned_until, last_run_at = coalesce(p.last_run_at, c.last_run_at), tzdata_version = %(tzdata_version)s
+SET next_run_at = coalesce(p.next_run_at, 'infinity'), planned_until = p.planned_until + CASE WHEN p.planned_until = c.planned_until THEN interval '1 us' ELSE interval '0' END,
+    last_run_at = coalesce(p.last_run_at, c.last_run_at), tzdata_version = %(tzdata_version)s, unplanned = NULL
 FROM unnest(%(ids)s::bigint[], %(next_run_ats)s::timestamptz[], %(planned_untils)s::timestamptz[], %(last_run_ats)s::timestamptz[])
      AS p (id, next_run_at, planned_until, last_run_at)
 WHERE c.id = p.id;
@@ -342,7 +410,7 @@ SET status = CASE e.status WHEN 'PENDING' THEN 'CANCELLED' ELSE e.status END,
     finished_at = CASE e.status WHEN 'PENDING' THEN {s}.job_now() END,
     error = CASE e.status WHEN 'PENDING' THEN 'replaced by the next tick' ELSE e.error END,
     cancel_requested_at = coalesce(e.cancel_requested_at, {s}.job_now()), cancel_reason = coalesce(e.cancel_reason, 'replaced by the next tick')
-WHERE e.concurrency_key = ANY(%(keys)s::text[]) AND e.status IN ('PENDING', 'RUNNING')
+WHERE e.concurrency_key = ANY(%(keys)s::text[]) AND e.status IN ('PENDING', 'RUNNING') AND e.source <> 'backfill'
 RETURNING e.id;
 
 

@@ -7,14 +7,14 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from scheduler.database.libpq import connect_sync, conninfo_from_url
+from scheduler.database.libpq import connect_sync
+from scheduler.database.reaching import read_only, too_old, unreachable
 from scheduler.errors import ConfigurationError, SchemaError
 
 HEAD: Final = "0001"
 """The newest revision in migrations/versions. Revisions are numbers of four digits: they compare as text."""
 
 VERSION_TABLE: Final = "scheduler_version"
-MINIMUM_SERVER: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +80,22 @@ async def require_current(connection: psycopg.AsyncConnection[TupleRow], schema:
     SchemaState(row[0] if row else None, HEAD, schema, database).require_current()
 
 
+def require_writable(url: str) -> None:
+    """Refuse to start where nothing can be written. Raises ConfigurationError, also if it can't be reached."""
+    with open_connection(url) as connection:
+        if obstacle := read_only(url, connection):
+            raise ConfigurationError(str(obstacle))
+
+
 def open_connection(url: str) -> psycopg.Connection[TupleRow]:
     """A connection to a server that is new enough. Raises ConfigurationError otherwise, or when there is none."""
     try:
         connection = connect_sync(url, application_name="scheduler migrate")
     except psycopg.OperationalError as error:
-        raise ConfigurationError(
-            f"The database {_described(url)} can't be reached: {first_line(error)}. "
-            "Check its url, and that the server is running and lets this role in."
-        ) from error
-    major = connection.info.server_version // 10_000
-    if major < MINIMUM_SERVER:
+        raise ConfigurationError(str(unreachable(url, error))) from error
+    if obstacle := too_old(url, connection):
         connection.close()
-        raise ConfigurationError(
-            f"The database {_described(url)} is PostgreSQL {major}; "
-            f"the scheduler needs PostgreSQL {MINIMUM_SERVER} or newer."
-        )
+        raise ConfigurationError(str(obstacle))
     return connection
 
 
@@ -118,11 +118,3 @@ def _unreadable(schema: str, database: str, role: str) -> SchemaError:
         f'Role "{role}" may not read the tables of the scheduler in schema "{schema}" of database "{database}": '
         "grant it USAGE on the schema and SELECT on the tables."
     )
-
-
-def _described(url: str) -> str:
-    """The database and host that a url names; never its password."""
-    parts = psycopg.conninfo.conninfo_to_dict(conninfo_from_url(url))
-    name = parts.get("dbname") or parts.get("user") or "of the url"
-    host = parts.get("host")
-    return f'"{name}"' + (f" on {host}" if host else "")

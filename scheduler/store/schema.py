@@ -59,62 +59,96 @@ def check(name: str, condition: str) -> CheckConstraint:
 cron_jobs = Table(
     "cron_jobs",
     metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
+    Column(
+        "id",
+        BigInteger,
+        Identity(),
+        primary_key=True,
+        comment="Executions name it as cron_job_id; it is never reused.",
+    ),
     required("name", Text, "What people call it; unique."),
-    optional("description", Text),
+    optional("description", Text, "What it is for, in the words of whoever wrote it."),
     required(
         "cron_expression",
         Text,
-        "Five fields (minute hour day-of-month month day-of-week), six with seconds first, @daily and the "
-        "like, or @every 90s|5m|2h|1d.",
+        "minute hour day-of-month month day-of-week, with seconds before them if six; @daily and the like; "
+        "@every 90s|5m|2h|1d.",
     ),
     required(
         "timezone",
         Text,
-        "IANA name, such as Europe/Berlin. Fixed-time ticks in a DST gap run once after it, in an overlap once.",
+        "IANA name, such as Europe/Berlin. A fixed time that DST skips runs once after the gap, one that "
+        "comes twice runs once.",
         default="UTC",
     ),
     required("handler_name", Text, "A name that a handler is registered under; never a path to code."),
-    required("handler_params", JSONB, "JSON handed to the handler.", default="{}"),
-    required("queue", Text, default="default"),
+    required("handler_params", JSONB, "JSON handed to the handler with each execution.", default="{}"),
+    required(
+        "queue",
+        Text,
+        "The queue that its executions wait under; any name, and some worker has to serve it.",
+        default="default",
+    ),
     required("priority", SmallInteger, "-9 to 9; higher runs first within its queue.", default=0),
-    optional("timeout_seconds", Double, "NULL: the handler's own, else 300."),
+    optional(
+        "timeout_seconds",
+        Double,
+        "Seconds an attempt may take, up to 31622400 (366 days). NULL: the handler's own, else 300.",
+    ),
     optional(
         "max_retry",
         Integer,
-        "How often an execution may fail in all; 0 and 1 both mean no second try. NULL: the handler's own, else 3.",
+        "How often an execution may fail in all; 0 and 1: no second try. NULL: the handler's own, else 3.",
     ),
-    optional("retry_backoff", Text, "fixed | linear | exponential. NULL: the handler's own, else exponential."),
-    optional("retry_delay_seconds", Double, "The unit of the backoff. NULL: the handler's own, else 2."),
+    optional(
+        "retry_backoff",
+        Text,
+        "fixed | linear | exponential: the delay times 1, n, or 2^(n-1) after n failures. NULL: the handler's "
+        "own, else exponential.",
+    ),
+    optional(
+        "retry_delay_seconds",
+        Double,
+        "Seconds, 0 to 86400: what the backoff multiplies. NULL: the handler's own, else 2.",
+    ),
     required(
         "overlap_policy",
         Text,
-        "What a tick does while an earlier execution isn't final: skip | queue | allow | replace.",
+        "What a tick does while an earlier execution isn't final: skip | queue (wait) | allow (run beside it) "
+        "| replace (cancel it).",
         default="skip",
     ),
     required(
         "catch_up",
         Text,
-        "Which ticks older than 10 s still run: latest | skip | all (the newest catch_up_limit).",
+        "Which ticks over 10 s late still run: latest (one) | skip (none) | all (the newest catch_up_limit); "
+        "the rest become SKIPPED.",
         default="latest",
     ),
     required(
         "catch_up_limit",
         Integer,
-        "Bound for catch_up = all, and for the ticks that wait under overlap_policy = queue.",
+        "1 to 10000: bound for catch_up = all, and for the ticks that wait under overlap_policy = queue.",
         default=100,
     ),
     required(
         "jitter_seconds",
         Double,
-        "Each tick becomes available up to this much later, by a hash of job and tick; never past the next tick.",
+        "Seconds, 0 to 86400: a tick becomes available up to so much later, by a hash of it; never past the next tick.",
         default=0,
     ),
-    optional("starts_at", Time, "No tick before this; also the anchor of @every."),
-    optional("ends_at", Time, "No tick at or after this."),
-    required("enabled", Boolean, "false pauses it. What fell into a pause is never caught up.", default=True),
+    optional("starts_at", Time, "No tick before this; also the anchor of @every. NULL: from created_at on."),
+    optional("ends_at", Time, "No tick at or after this. NULL: no end."),
+    required(
+        "enabled",
+        Boolean,
+        "false pauses it: nothing more is planned, and what fell into a pause is never caught up.",
+        default=True,
+    ),
     optional(
-        "next_run_at", Time, "The next tick. Kept by the planner; NULL makes it compute anew; infinity: never again."
+        "next_run_at",
+        Time,
+        "The next tick. Kept by the planner: NULL makes it compute anew, infinity means never again.",
     ),
     required(
         "planned_until",
@@ -122,17 +156,33 @@ cron_jobs = Table(
         "Every tick up to this is accounted for by a row of job_executions. Kept by the planner.",
         default=NOW,
     ),
-    optional("last_run_at", Time, "The last tick that became an execution."),
+    optional("last_run_at", Time, "The last tick that became an execution. NULL: none yet."),
     optional(
         "invalid_reason",
         Text,
         "Why the planner refuses this row; NULL: nothing is wrong. Cleared by an edit of the schedule.",
     ),
     optional("managed_by", Text, "Who declared it (cron apply); NULL: written by hand."),
-    optional("tzdata_version", Text, "The time zone data next_run_at was computed with."),
+    optional(
+        "declared",
+        JSONB,
+        "What its declaration said when it was last applied, by column; a column that differs was edited since. "
+        "NULL: by hand.",
+    ),
+    optional(
+        "tzdata_version",
+        Text,
+        "Version of the time zone data that next_run_at was computed with; other data makes it compute anew.",
+    ),
+    optional(
+        "unplanned",
+        JSONB,
+        "Time that pauses and edits took from the planner, by which schedule; it writes those ticks as SKIPPED. "
+        "NULL: none.",
+    ),
     required("created_by", Text, "The database role that inserted it.", default=text("current_user")),
-    required("created_at", Time, default=NOW),
-    required("updated_at", Time, default=NOW),
+    required("created_at", Time, "When it was inserted; no tick is before it.", default=NOW),
+    required("updated_at", Time, "The last edit; the planner's own writes don't count.", default=NOW),
     check("name", "name <> '' AND octet_length(name) <= 200"),
     check("handler_name", "handler_name <> '' AND octet_length(handler_name) <= 200"),
     check("queue", "queue <> '' AND octet_length(queue) <= 200"),
@@ -145,21 +195,27 @@ cron_jobs = Table(
     check("catch_up", "catch_up IN ('latest', 'skip', 'all')"),
     check("catch_up_limit", "catch_up_limit BETWEEN 1 AND 10000"),
     check("jitter_seconds", "jitter_seconds BETWEEN 0 AND 86400"),
+    check("declared", "jsonb_typeof(declared) = 'object'"),
+    check("unplanned", "jsonb_typeof(unplanned) = 'array'"),
     UniqueConstraint("name"),
-    comment="Cron jobs: when, in which zone, which handler, with which params and policies. INSERT, UPDATE and "
-    "DELETE take effect within a second, without a restart.",
+    comment="When to run which handler, with which params and policies. INSERT, UPDATE and DELETE take effect within "
+    "a second.",
 )
 Index("cron_jobs_plan", cron_jobs.c.next_run_at, postgresql_where=text("enabled AND invalid_reason IS NULL"))
 
 job_executions = Table(
     "job_executions",
     metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("id", BigInteger, Identity(), primary_key=True, comment="What cancel_job() and retry_job() take."),
     required("source", Text, "Where it came from: enqueue | tick | manual | backfill | message.", default="enqueue"),
-    optional("cron_job_id", BigInteger, "The cron job it belongs to; the row may outlive it."),
-    required("handler_name", Text),
-    required("handler_params", JSONB, default="{}"),
-    required("queue", Text, default="default"),
+    optional(
+        "cron_job_id",
+        BigInteger,
+        "The cron job (cron_jobs.id) it belongs to; the row may outlive it. NULL: it belongs to none.",
+    ),
+    required("handler_name", Text, "The handler that runs it: a registered name, never a path to code."),
+    required("handler_params", JSONB, "JSON handed to the handler.", default="{}"),
+    required("queue", Text, "The queue it waits under; workers claim from the queues they serve.", default="default"),
     required("priority", SmallInteger, "-9 to 9; higher runs first within its queue.", default=0),
     required(
         "status",
@@ -168,30 +224,61 @@ job_executions = Table(
         default="PENDING",
     ),
     required("scheduled_at", Time, "The nominal tick, or when it was asked for.", default=NOW),
-    required("available_at", Time, "Not to be claimed before this: a delay, a jitter, a backoff.", default=NOW),
+    required(
+        "available_at",
+        Time,
+        "Not to be claimed before this: a delay, a jitter, the backoff after a failure.",
+        default=NOW,
+    ),
     optional(
         "timeout_seconds",
         Double,
-        "How long an attempt may take. NULL until claimed: the handler's own, else 300; the claim writes the "
-        "value in force.",
+        "Seconds an attempt may take. NULL until a claim writes what is in force: the handler's own, else 300.",
     ),
-    required("retry_count", Integer, "Failed attempts so far.", default=0),
+    required(
+        "retry_count",
+        Integer,
+        "Failed and timed-out attempts so far; at max_retry it is final. retry_job() begins at 0 again.",
+        default=0,
+    ),
     optional(
         "max_retry",
         Integer,
-        "How often it may fail in all; 0 and 1 both mean no second try. NULL until claimed: the handler's own, else 3.",
+        "How often it may fail in all; 0 and 1: no second try. NULL until claimed: the handler's own, else 3.",
     ),
-    optional("retry_backoff", Text, "fixed | linear | exponential: the delay times 1, n, or 2^(n-1)."),
-    optional("retry_delay_seconds", Double, "The unit of the backoff; a wait is at most a day."),
-    required("attempt", Integer, "How often it was claimed.", default=0),
-    optional("claim_token", Uuid, "The fence: every write of an attempt names it. Kept when final."),
-    optional("claimed_by", Uuid, "The worker (job_workers.id) of the last claim. Kept when final."),
-    optional("started_at", Time, "While RUNNING: the claim. Afterwards: when the handler began."),
-    optional("finished_at", Time, "When it became final."),
+    optional(
+        "retry_backoff",
+        Text,
+        "fixed | linear | exponential: the delay times 1, n, or 2^(n-1) after n failures. NULL until claimed, "
+        "as timeout_seconds.",
+    ),
+    optional(
+        "retry_delay_seconds",
+        Double,
+        "Seconds, 0 to 86400: what the backoff multiplies; a wait is at most a day. NULL until claimed: the "
+        "handler's, else 2.",
+    ),
+    required("attempt", Integer, "How often it was claimed, whatever came of it.", default=0),
+    optional(
+        "claim_token",
+        Uuid,
+        "The fence: every write of an attempt names it. Kept when final, NULL while waiting.",
+    ),
+    optional(
+        "claimed_by",
+        Uuid,
+        "The worker (job_workers.id) that has it or had it last. Kept when final, NULL while waiting.",
+    ),
+    optional(
+        "started_at",
+        Time,
+        "While RUNNING: the claim. Afterwards: when the handler began its last attempt. NULL: never claimed.",
+    ),
+    optional("finished_at", Time, "When it became final. NULL: PENDING or RUNNING."),
     required(
         "suspect",
         Boolean,
-        "Its last worker was lost while holding it; it runs apart from others until its next outcome.",
+        "Its last worker was lost while holding it; false again at its next outcome.",
         default=False,
     ),
     optional(
@@ -199,35 +286,53 @@ job_executions = Table(
         Time,
         "Somebody asked for it to stop. Success still wins; every other outcome becomes CANCELLED.",
     ),
-    optional("cancel_reason", Text),
-    optional("progress", Double, "0 to 1, as the handler last said."),
-    optional("progress_message", Text),
-    optional("result", JSONB, "What the handler returned."),
-    optional("error", Text, "The last error, or why it was skipped; the first line says it."),
+    optional("cancel_reason", Text, "Why, as cancel_job() was told."),
+    optional("progress", Double, "0 to 1, as the handler last said. NULL: it said nothing."),
+    optional("progress_message", Text, "What the handler said with it."),
+    optional("result", JSONB, "JSON that the handler returned. NULL: not SUCCESS, or nothing was returned."),
+    optional(
+        "error",
+        Text,
+        "The last error, or why it was skipped or cancelled; its first line says it. NULL: none, or SUCCESS since.",
+    ),
     required(
         "errors",
         JSONB,
-        "One entry per unsuccessful attempt: attempt, outcome, at, worker, error, traceback. The"
-        " first and the last 19 are kept. See job_attempts.",
+        "Unsuccessful attempts, the first and the last 19: attempt, outcome, at, worker, error, traceback. "
+        "See job_attempts.",
         default="[]",
     ),
-    optional("unique_key", Text, "At most one row with this key for as long as unique_until says."),
+    optional(
+        "unique_key",
+        Text,
+        "At most one row with this key for as long as unique_until says. NULL: no such bound.",
+    ),
     required(
         "unique_until",
         Text,
         "started: until its first claim; finished: until final; forever: as long as the row exists.",
         default="finished",
     ),
-    optional("concurrency_key", Text, "At most concurrency_limit rows with this key run at once, over all workers."),
-    optional("concurrency_limit", Integer, "NULL means 1."),
+    optional(
+        "concurrency_key",
+        Text,
+        "At most concurrency_limit rows with this key run at once, over all workers; cron:ID for ticks that "
+        "may not overlap.",
+    ),
+    optional(
+        "concurrency_limit",
+        Integer,
+        "How many rows with this concurrency_key may run at once, 1 or more. NULL: 1.",
+    ),
     optional(
         "skipped_count",
         Integer,
-        "How many ticks a SKIPPED row stands for, from scheduled_at to skipped_until; 10000 means at least that many.",
+        "Ticks that a SKIPPED row stands for, from scheduled_at to skipped_until; 10000: at least so many. "
+        "NULL: not SKIPPED.",
     ),
-    optional("skipped_until", Time, "The last tick a SKIPPED row stands for."),
+    optional("skipped_until", Time, "The last tick a SKIPPED row stands for. NULL: not SKIPPED."),
     required("notify_done", Boolean, "Somebody waits for its end, which is notified.", default=False),
-    required("created_at", Time, default=NOW),
+    required("created_at", Time, "When the row was inserted.", default=NOW),
     check("source", "source IN ('enqueue', 'tick', 'manual', 'backfill', 'message')"),
     check("handler_name", "handler_name <> '' AND octet_length(handler_name) <= 200"),
     check("queue", "queue <> '' AND octet_length(queue) <= 200"),
@@ -257,8 +362,8 @@ job_executions = Table(
     check("concurrency_key", "concurrency_key <> '' AND octet_length(concurrency_key) <= 1024"),
     check("concurrency_limit", "concurrency_limit IS NULL OR (concurrency_limit >= 1 AND concurrency_key IS NOT NULL)"),
     check("skipped", "skipped_count IS NULL OR (status = 'SKIPPED' AND skipped_count >= 1)"),
-    comment="Executions: one row per piece of work, from a tick, an enqueue, a backfill or a message. PENDING -> "
-    "RUNNING -> SUCCESS | FAILED | TIMEOUT | CANCELLED; SKIPPED rows say why ticks did not run.",
+    comment="One row per piece of work: PENDING -> RUNNING -> SUCCESS | FAILED | TIMEOUT | CANCELLED. SKIPPED rows say "
+    "why ticks did not run.",
     postgresql_with={
         "autovacuum_vacuum_scale_factor": 0.02,
         "autovacuum_analyze_scale_factor": 0.02,
@@ -278,6 +383,12 @@ Index(
     job_executions.c.scheduled_at,
     unique=True,
     postgresql_where=text("cron_job_id IS NOT NULL AND status <> 'SKIPPED'"),
+)
+Index(
+    "job_executions_skipped",
+    job_executions.c.cron_job_id,
+    job_executions.c.scheduled_at,
+    postgresql_where=text("status = 'SKIPPED'"),
 )
 Index("job_executions_claim", *_TURN, postgresql_where=text("status = 'PENDING' AND concurrency_key IS NULL"))
 Index("job_executions_claim_keyed", *_TURN, postgresql_where=text("status = 'PENDING' AND concurrency_key IS NOT NULL"))
@@ -307,10 +418,16 @@ Index(
 job_workers = Table(
     "job_workers",
     metadata,
-    Column("id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
-    required("name", Text),
-    required("hostname", Text, default=""),
-    optional("pid", Integer),
+    Column(
+        "id",
+        Uuid,
+        primary_key=True,
+        server_default=text("gen_random_uuid()"),
+        comment="job_executions.claimed_by names it.",
+    ),
+    required("name", Text, "What it calls itself, for people; several may share it."),
+    required("hostname", Text, "The host it runs on.", default=""),
+    optional("pid", Integer, "Its process id on that host. NULL: it did not say."),
     required(
         "queues",
         ARRAY(Text),
@@ -321,11 +438,11 @@ job_workers = Table(
     required(
         "status",
         Text,
-        "ACTIVE: claims and runs; DRAINING: finishes what it has; STOPPED: ended well; LOST:"
-        " its lease ran out. The last two never change again.",
+        "ACTIVE (claims) | DRAINING (finishes what it has) | STOPPED (ended well) | LOST (its lease ran out). "
+        "The last two are final.",
         default="ACTIVE",
     ),
-    required("started_at", Time, default=NOW),
+    required("started_at", Time, "When it registered.", default=NOW),
     required("heartbeat_at", Time, "The last sign of life.", default=NOW),
     required("lease_until", Time, "Its claims are valid while heartbeat_at <= job_now() < lease_until."),
     optional(
@@ -335,28 +452,44 @@ job_workers = Table(
     ),
     required("running_count", Integer, "Attempts running at the last heartbeat.", default=0),
     required("succeeded_count", BigInteger, "Attempts that succeeded, up to the last heartbeat.", default=0),
-    required("failed_count", BigInteger, "Attempts that did not, up to the last heartbeat.", default=0),
-    required("version", Text, default=""),
+    required("failed_count", BigInteger, "Attempts that did not succeed, up to the last heartbeat.", default=0),
+    required("version", Text, "The version of the package it runs.", default=""),
     check("status", "status IN ('ACTIVE', 'DRAINING', 'STOPPED', 'LOST')"),
-    comment="Workers: one row per process incarnation that claims and runs, never reused.",
+    comment="One row per process that claims and runs, made anew at each start. See job_worker_status.",
     postgresql_with={"fillfactor": 50},
 )
 
 job_queues = Table(
     "job_queues",
     metadata,
-    Column("name", Text, primary_key=True),
+    Column("name", Text, primary_key=True, comment="The queue, as executions and workers name it."),
     required("paused", Boolean, "Nothing is claimed from it while true and resume_at is not past.", default=False),
-    optional("paused_reason", Text),
+    optional("paused_reason", Text, "Why it is paused, for people."),
     optional("resume_at", Time, "The pause ends by itself then; NULL: when somebody resumes it."),
-    optional("max_running", Integer, "At most this many run at once, over all workers; NULL: no limit."),
-    optional("key_limit", Integer, "The concurrency_limit of keyed rows that name none."),
-    optional("rate_limit", Integer, "At most this many starts per rate_period_seconds; NULL: no limit."),
-    optional("rate_period_seconds", Double),
-    optional("rate_next_at", Time, "Kept by the claim: when the rate limit allows the next start."),
-    optional("max_pending", Integer, "Enqueue refuses above this many waiting rows; NULL: no limit."),
-    optional("keep_days", Double, 'Final rows older than this are pruned; NULL: the setting "retention".'),
-    optional("keep_last", Integer, "Final rows beyond the newest this many are pruned; NULL: no bound by count."),
+    optional(
+        "max_running",
+        Integer,
+        "At most this many run at once, over all workers; NULL: no limit. Not enforced yet.",
+    ),
+    optional("key_limit", Integer, "The concurrency_limit of keyed rows that name none; NULL: 1. Not enforced yet."),
+    optional(
+        "rate_limit",
+        Integer,
+        "At most this many starts per rate_period_seconds; NULL: no limit. Not enforced yet.",
+    ),
+    optional("rate_period_seconds", Double, "Seconds, above 0, that rate_limit is about. Not enforced yet."),
+    optional("rate_next_at", Time, "Kept by the claim: when the rate limit allows the next start. Not enforced yet."),
+    optional("max_pending", Integer, "Enqueue refuses above this many waiting rows; NULL: no limit. Not enforced yet."),
+    optional(
+        "keep_days",
+        Double,
+        'Days that final rows are kept; NULL: as the setting "retention" says. Not enforced yet.',
+    ),
+    optional(
+        "keep_last",
+        Integer,
+        "How many of the newest final rows are kept; NULL: no bound by count. Not enforced yet.",
+    ),
     check("name", "name <> '' AND octet_length(name) <= 200"),
     check(
         "limits",
@@ -375,12 +508,12 @@ job_transactions = Table(
         primary_key=True,
         comment="sched:<installation>:<uuid>, as in pg_prepared_xacts of each participant.",
     ),
-    required("decision", Text),
+    required("decision", Text, "COMMIT | ABORT: what every participant has to do."),
     required("participants", ARRAY(Text), "The names of the databases that prepared.", default="{}"),
-    optional("execution_id", BigInteger),
-    optional("claim_token", Uuid),
-    required("decided_at", Time, default=NOW),
-    optional("settled_at", Time, "When every participant had carried the decision out."),
+    optional("execution_id", BigInteger, "The execution (job_executions.id) that it was part of. NULL: none."),
+    optional("claim_token", Uuid, "The claim of that execution whose outcome it carries. NULL: none."),
+    required("decided_at", Time, "When the decision was made.", default=NOW),
+    optional("settled_at", Time, "When every participant had carried the decision out. NULL: not yet."),
     check("decision", "decision IN ('COMMIT', 'ABORT')"),
     comment="The decision of each transaction over several databases: whoever inserts the gid first has decided.",
 )
@@ -390,7 +523,11 @@ job_messages = Table(
     metadata,
     Column("source", Text, primary_key=True, comment="The message queue it came from."),
     Column("message_id", Text, primary_key=True, comment="The broker's id of it, or a hash of its body."),
-    optional("execution_id", BigInteger),
-    required("received_at", Time, default=NOW),
+    optional(
+        "execution_id",
+        BigInteger,
+        "The execution (job_executions.id) it became; the row may be gone. NULL: none.",
+    ),
+    required("received_at", Time, "When it became an execution.", default=NOW),
     comment="Messages already turned into executions, so that a redelivery makes no second one.",
 )

@@ -1,28 +1,15 @@
-"""scheduler/store/schema.sql: the whole schema as one document to read, written from what the migrations really make.
+"""scheduler/store/schema.sql: the whole schema as one document to read, written from what the migrations make."""
 
-    python -m scheduler.testing.schema_document            write it anew
-    python -m scheduler.testing.schema_document --check    say what differs, and exit 1 if anything does
-
-It is deparsed by the server, and servers of another major version word some expressions differently: always this one.
-"""
-
-import difflib
 import re
-import sys
-import tempfile
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 from psycopg import sql
 
-from scheduler.store.migration import migrate
-from scheduler.testing.postgres import ThrowawayPostgres
-
 DOCUMENT: Final = Path(__file__).resolve().parents[1] / "store" / "schema.sql"
-MAJOR: Final = 18
 
 _WIDTH: Final = 140
 _CAST: Final = re.compile(
@@ -34,32 +21,6 @@ _TITLE: Final = """\
 -- `scheduler migrate` makes just this, and a version table. To try it by hand in an empty schema of your own:
 --     CREATE SCHEMA jobs; SET search_path = jobs, pg_temp; \\i schema.sql
 """
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    check = "--check" in (sys.argv[1:] if arguments is None else arguments)
-    with tempfile.TemporaryDirectory() as folder, ThrowawayPostgres(Path(folder)) as server:
-        if server.major != MAJOR:
-            sys.exit(f"schema.sql is written by PostgreSQL {MAJOR}, this is {server.major}: unset SCHEDULER_PG_BIN.")
-        with server.fresh_database() as url:
-            migrate(url)
-            with psycopg.connect(url, autocommit=True) as connection:
-                wanted = document(connection)
-    if check:
-        if changes := drift(wanted):
-            sys.exit(f"{changes}\nscheduler/store/schema.sql is not what the migrations make: run `./dev schema`.")
-    else:
-        DOCUMENT.write_text(wanted, encoding="utf-8")
-
-
-def drift(wanted: str) -> str:
-    """How the file differs from `wanted`, as a unified diff; empty if it doesn't."""
-    there = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else ""
-    return "".join(
-        difflib.unified_diff(
-            there.splitlines(keepends=True), wanted.splitlines(keepends=True), "schema.sql", "what the migrations make"
-        )
-    )
 
 
 def document(connection: psycopg.Connection[Any], schema: str = "public") -> str:
@@ -101,8 +62,7 @@ def _tables(connection: psycopg.Connection[Any]) -> Iterator[str]:
 def _columns(connection: psycopg.Connection[Any], table: int) -> Iterator[str]:
     """Name, type and default in columns; what a column means beside it, going on below itself where it is long."""
     rows = [
-        (name, _plain(kind), _plain(rest), comment)
-        for name, kind, rest, comment in connection.execute(_COLUMNS, [table])
+        (name, plain(kind), plain(rest), comment) for name, kind, rest, comment in connection.execute(_COLUMNS, [table])
     ]
     names, types, rests = (max(len(row[i]) for row in rows) for i in range(3))
     for name, kind, rest, comment in rows:
@@ -118,11 +78,11 @@ def _columns(connection: psycopg.Connection[Any], table: int) -> Iterator[str]:
 def _constraints(connection: psycopg.Connection[Any], table: int) -> Iterator[str]:
     rows = connection.execute(_CONSTRAINTS, [table]).fetchall()
     for number, (name, definition) in enumerate(rows, start=1):
-        yield f"    CONSTRAINT {name} {_plain(definition)}" + ("," if number < len(rows) else "")
+        yield f"    CONSTRAINT {name} {plain(definition)}" + ("," if number < len(rows) else "")
 
 
 def _definitions(connection: psycopg.Connection[Any], query: bytes, table: int) -> list[str]:
-    return [f"{_plain(definition)};" for (definition,) in connection.execute(query, [table])]
+    return [f"{plain(definition)};" for (definition,) in connection.execute(query, [table])]
 
 
 def _functions(connection: psycopg.Connection[Any]) -> tuple[list[str], list[str]]:
@@ -132,7 +92,7 @@ def _functions(connection: psycopg.Connection[Any]) -> tuple[list[str], list[str
     for needed, text, arguments, names, comment in connection.execute(_FUNCTIONS):
         bare = re.sub(r"^CREATE OR REPLACE FUNCTION .*?(\w+\()", r"CREATE FUNCTION \1", text, count=1)
         bare = re.sub(r"^ SET search_path TO .*$", " SET search_path FROM CURRENT", bare, count=1, flags=re.MULTILINE)
-        bare = bare.replace(f"({arguments})", f"({_one_a_line(_plain(arguments), names)})", 1)
+        bare = bare.replace(f"({arguments})", f"({_one_a_line(plain(arguments), names)})", 1)
         (first if needed else later).append("\n".join([*_prose(comment), bare.rstrip() + ";"]))
     return first, later
 
@@ -146,7 +106,7 @@ def _one_a_line(arguments: str, names: Iterable[str] | None) -> str:
 
 def _views(connection: psycopg.Connection[Any]) -> Iterator[str]:
     for name, definition, comment in connection.execute(_VIEWS):
-        yield "\n".join([*_prose(comment), f"CREATE VIEW {name} AS", _plain(definition)])
+        yield "\n".join([*_prose(comment), f"CREATE VIEW {name} AS", plain(definition)])
 
 
 def _comments(connection: psycopg.Connection[Any]) -> str:
@@ -157,7 +117,7 @@ def _section(title: str, parts: Iterable[str]) -> str:
     return "\n\n".join([f"-- {title} ".ljust(120, "-"), *parts]) + "\n"
 
 
-def _plain(deparsed: str) -> str:
+def plain(deparsed: str) -> str:
     """Without the casts that the server writes behind each literal, and infers again when it reads the document."""
     return _CAST.sub(r"\1\2\3", deparsed).replace("timestamp with time zone", "timestamptz")
 
@@ -216,7 +176,3 @@ _COMMENTS: Final = f"""
         FROM pg_proc WHERE pronamespace = quote_ident(current_schema())::regnamespace
     ) comments
     WHERE comment IS NOT NULL ORDER BY late, oid, number""".encode()
-
-
-if __name__ == "__main__":
-    main()

@@ -27,10 +27,11 @@ class Ran:
         return iter((self.code, self.out, self.err))
 
     def table(self) -> list[dict[str, str]]:
-        """The lines of a table by the names of its columns."""
-        header, *lines = self.out.splitlines()
-        starts = [match.start() for match in re.finditer(r"(?:^|(?<=  ))\S", header)]
-        columns = [slice(start, end) for start, end in zip(starts, [*starts[1:], None], strict=True)]
+        """The lines of a table by the names of its columns, which two blanks or more stand between in every line."""
+        width = max(map(len, self.out.splitlines()))
+        header, *lines = (line.ljust(width) for line in self.out.splitlines())
+        blank = "".join(" " if not "".join(signs).strip() else "x" for signs in zip(header, *lines, strict=True))
+        columns = [slice(*match.span()) for match in re.finditer(r"x(?:x| (?=x))*", blank)]
         return [{header[column].strip(): line[column].strip() for column in columns} for line in lines]
 
 

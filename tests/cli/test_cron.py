@@ -1,6 +1,7 @@
 """`scheduler cron …`."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +176,42 @@ class TestList:
         out = online("cron", "list").out
         assert "\x1b" not in out
         assert "a\ufffd[2J b" in out
+
+
+class TestCommandLines:
+    """What is printed to be copied does what it says."""
+
+    INSERT = (
+        "INSERT INTO cron_jobs (name, cron_expression, timezone, handler_name, handler_params, description, queue,"
+        " priority, timeout_seconds, max_retry, retry_backoff, retry_delay_seconds, overlap_policy, catch_up,"
+        " catch_up_limit, jitter_seconds, starts_at, ends_at, enabled) VALUES "
+    )
+    EVERYTHING = (
+        """'0 3 * * *', 'Asia/Seoul', 'email', '{"to": "ada''s $HOME"}', E'-two\\nlines "and" `more`', 'mail', -3,"""
+        " 0.1, 0, 'fixed', 1.5, 'queue', 'all', 5, 2.25, '2026-01-01 00:00:00.25Z', '2090-05-01', false"
+    )
+    ALL_BUT = "SELECT to_jsonb(c) - '{id,created_at,updated_at,planned_until}'::text[] FROM cron_jobs c"
+
+    @pytest.mark.parametrize("name", ["plain", "every night", "-odd", "it's", "주소"])
+    def test_a_removed_one_comes_back(self, online: Command, sql: Sql, name: str) -> None:
+        quoted = name.replace("'", "''")
+        sql(f"{self.INSERT} ('{quoted}', {self.EVERYTHING})")
+        before = sql(self.ALL_BUT)
+        (removed,) = json.loads(online("cron", "remove", "--json", "--", name).out)
+        assert sql(self.ALL_BUT) == []
+        assert online(*shlex.split(removed["undo"])[1:]).code == 0
+        assert sql(self.ALL_BUT) == before
+
+    def test_an_interval_keeps_its_phase(self, online: Command, sql: Sql) -> None:
+        sql("INSERT INTO cron_jobs (name, cron_expression, handler_name) VALUES ('a', '@every 90s', 'email')")
+        (anchor,) = sql("SELECT created_at FROM cron_jobs")
+        (removed,) = json.loads(online("cron", "remove", "a", "--json").out)
+        online(*shlex.split(removed["undo"])[1:])
+        assert sql("SELECT starts_at FROM cron_jobs") == [anchor]
+
+    def test_a_taken_name_names_the_edit_that_makes_it_so(self, online: Command, sql: Sql) -> None:
+        sql(f"{self.INSERT} ('taken', {self.EVERYTHING})")
+        wanted = ("taken", "@hourly", "shout", "--priority", "-1", "--timeout", "3")
+        _, _, err = online("cron", "add", *wanted)
+        assert online(*shlex.split(err.splitlines()[-1])[1:]).code == 0
+        assert "just like this one" in online("cron", "add", *wanted).err

@@ -1,10 +1,28 @@
 """`scheduler jobs …`."""
 
 import json
+from collections.abc import Callable, Iterator
+from io import StringIO
 
 import pytest
 
 from tests.cli.conftest import Command, Ran, Sql
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """What somebody types who sits at a terminal, as stdin and stderr say."""
+
+    class Typed(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    def sits(typed: str) -> None:
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setattr("sys.stdin", Typed(typed))
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+
+    return sits
 
 
 class TestEnqueue:
@@ -87,6 +105,12 @@ class TestList:
             (["--limit", "2"], [13, 12]),
             (["--before", "12"], [11]),
             (["--handler", "email", "--status", "SUCCESS"], [11]),
+            (["--status", "failed,pending"], [13, 12]),
+            (["--status", "dead", "--status", "success"], [12, 11]),
+            (["--status", "final"], [12, 11]),
+            (["--error", "SECOND"], [12]),
+            (["--since", "1h", "--limit", "1"], [13]),
+            (["--until", "1h"], []),
         ],
     )
     def test_filters_and_pages(self, online: Command, options: list[str], found: list[int]) -> None:
@@ -96,7 +120,16 @@ class TestList:
         assert online("jobs", "list", "--limit", "2").err == "Older ones: --before 12\n"
 
     def test_none(self, online: Command) -> None:
-        assert tuple(online("jobs", "list", "--handler", "nobody")) == (0, "", "No execution is like that.\n")
+        assert tuple(online("jobs", "list", "--error", "nobody")) == (0, "", "No execution is like that.\n")
+
+    def test_the_end_of_patience_is_told_to_programs_too(
+        self, online: Command, sql: Sql, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("scheduler.operations.search._WINDOW", 1)
+        code, out, err = online("jobs", "list", "--handler", "nobody", "--patience", "0", "--json")
+        assert (code, json.loads(out)) == (0, [])
+        assert err.startswith("note: In 0 s all was seen down to id 13, created ")
+        assert "Go on with --before 13, look longer with --patience" in err
 
     def test_an_unknown_cron_job(self, online: Command) -> None:
         code, _, err = online("jobs", "list", "--cron", "nightli")
@@ -118,7 +151,8 @@ class TestShow:
         assert "\x1b" not in out
         for said in (
             "FAILED",
-            "1 (1 failed, 1 may fail)",
+            "1 (1 failed of 1 tries)",
+            "no try left: `scheduler jobs retry 7`",
             '"loud": true',
             "outcome    failure",
             "traceback  Traceback:",
@@ -134,3 +168,95 @@ class TestShow:
         code, out, err = online("jobs", "show", "99")
         assert (code, out) == (1, "")
         assert err == "error: No execution has the id 99: `scheduler jobs list` shows the newest.\n"
+
+
+class TestWait:
+    def test_what_waits_is_shown_on_a_terminal(
+        self, online: Command, sql: Sql, terminal: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        online("jobs", "enqueue", "email")
+        sql("UPDATE job_executions SET progress = 0.4, progress_message = 'page\x1b 2'")
+
+        def pause(seconds: float) -> None:
+            sql("UPDATE job_executions SET status = 'SUCCESS', finished_at = job_now(), result = '{\"sent\": true}'")
+
+        monkeypatch.setattr("scheduler.operations.waiting.sleep", pause)
+        monkeypatch.setattr("scheduler.cli.progress._NOT_BEFORE", 0)
+        terminal("")
+        code, out, err = online("jobs", "wait", "1")
+        assert (code, out) == (0, '1 (email) SUCCESS: {"sent": true}\n')
+        assert "1 (email) PENDING 40% page\ufffd 2, and no worker serves its queue" in err
+
+    @pytest.mark.parametrize(("status", "code", "said"), [("SUCCESS", 0, "SUCCESS: 7"), ("FAILED", 1, "FAILED: No")])
+    def test_enqueue_and_wait(
+        self, online: Command, sql: Sql, monkeypatch: pytest.MonkeyPatch, status: str, code: int, said: str
+    ) -> None:
+        def pause(seconds: float) -> None:
+            sql(f"UPDATE job_executions SET status = '{status}', finished_at = job_now(), result = '7', error = 'No'")
+
+        monkeypatch.setattr("scheduler.operations.waiting.sleep", pause)
+        ran = online("jobs", "enqueue", "email", "--wait")
+        assert (ran.code, ran.out) == (code, f"1\n1 (email) {said}\n")
+        ran = online("jobs", "enqueue", "email", "--wait", "--json")
+        assert (ran.code, [state["status"] for state in json.loads(ran.out)]) == (code, [status])
+
+
+class TestRetry:
+    @pytest.fixture(autouse=True)
+    def rows(self, migrated_url: str, sql: Sql) -> None:
+        sql("INSERT INTO job_executions (id, handler_name, status, finished_at)"
+            " SELECT n, 'email', 'FAILED', job_now() FROM generate_series(1, 1200) AS n")  # fmt: skip
+
+    def waiting(self, sql: Sql) -> int:
+        ((count,),) = sql("SELECT count(*) FROM job_executions WHERE status = 'PENDING'")
+        return int(count)
+
+    @pytest.mark.parametrize(
+        ("typed", "code", "count"), [("y\n", 0, 1200), ("n\n", 0, 0), ("\n", 0, 0)], ids=["yes", "no", "nothing"]
+    )
+    def test_a_terminal_is_asked(
+        self,
+        online: Command,
+        sql: Sql,
+        terminal: Callable[[str], None],
+        monkeypatch: pytest.MonkeyPatch,
+        typed: str,
+        code: int,
+        count: int,
+    ) -> None:
+        terminal(typed)
+        monkeypatch.setattr("scheduler.cli.progress._NOT_BEFORE", 0)
+        ran = online("jobs", "retry", "--handler", "email")
+        assert "looking" in ran.err
+        assert "1,200 executions, FAILED of email." in ran.err
+        assert "Retry all of them? [y/N]" in ran.err
+        assert (ran.code, self.waiting(sql)) == (code, count)
+        assert ("1,200 executions wait again" in ran.out) == bool(count)
+
+    def test_an_interruption_says_how_far_it_came(
+        self, online: Command, sql: Sql, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(*_: object, **__: object) -> Iterator[list[object]]:
+            yield [None] * 500
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("scheduler.operations.bulk.act", interrupted)
+        ran = online("jobs", "retry", "--handler", "email", "--yes")
+        assert tuple(ran) == (130, "", "Interrupted: 500 of 1,200 had had their turn.\n")
+
+    def test_nobody_is_asked_without_a_terminal(self, online: Command, sql: Sql) -> None:
+        assert online("jobs", "retry", "--handler", "email").code == 2
+        assert self.waiting(sql) == 0
+
+    def test_the_newest_so_many(self, online: Command, sql: Sql) -> None:
+        assert online("jobs", "retry", "--handler", "email", "--limit", "10", "--yes").code == 0
+        assert sql("SELECT min(id), count(*) FROM job_executions WHERE status = 'PENDING'") == [(1191, 10)]
+
+    def test_many_that_are_refused_are_not_all_listed(self, online: Command, sql: Sql) -> None:
+        sql("UPDATE job_executions SET unique_key = 'k' WHERE id <= 20")
+        ran = online("jobs", "retry", "--status", "failed", "--yes")
+        assert ran.code == 1
+        assert ran.out == "1,181 executions wait again, with all tries.\n"
+        *listed, more = ran.err.splitlines()
+        assert len(listed) == 10
+        assert more == "error: … and 9 more were refused; --json names all."

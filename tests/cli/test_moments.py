@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import typer
 
-from scheduler.cli.moments import duration, relative, span, until_due
+from scheduler.cli.moments import before_now, duration, parsed_ago, parsed_span, relative, span, until_due
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -38,3 +39,26 @@ def test_a_moment_is_told_from_now(seconds: float, said: str, until: str) -> Non
 @pytest.mark.parametrize(("seconds", "said"), [(0.012, "12 ms"), (1.238, "1.24 s"), (3599, "1 h")])
 def test_how_long_it_took(seconds: float, said: str) -> None:
     assert duration(NOW, NOW + timedelta(seconds=seconds)) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("5m", 300), ("5 min", 300), ("2h", 7200), ("1h30m", 5400), ("1.5H", 5400), ("1d", 86_400),
+     ("2w", 1_209_600)],
+)  # fmt: skip
+def test_a_duration_as_people_write_it(text: str, seconds: float) -> None:
+    assert parsed_span(text, "--for") == timedelta(seconds=seconds)
+    assert before_now(parsed_ago(text, "--since"), NOW) == NOW - timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "2x", "-2h", "2h ago", "0s", "4000d", "9" * 400 + "h"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="is not a duration: write 90s, 5m, 2h, 1d or 1w"):
+        parsed_span(text, "--for")
+
+
+def test_since_may_also_be_a_time() -> None:
+    moment = parsed_ago("2026-03-01T02:00+09:00", "--since")
+    assert before_now(moment, NOW) == datetime(2026, 2, 28, 17, tzinfo=UTC)
+    with pytest.raises(typer.BadParameter, match="is neither a duration nor a time"):
+        parsed_ago("yesterday", "--since")

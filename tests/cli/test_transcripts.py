@@ -9,7 +9,8 @@
 
 `[1]` is its exit code, where that isn't 0. Lines with `sql>` run before what follows, and `now> 2026-03-07 13:00` moves
 the clock of the database and of this process, which stands at noon of 2026-03-07 in UTC. A trailing backslash goes on
-with the next line. Empty lines and comments separate steps; an empty line of the output is written `~`.
+with the next line. `write> scheduler.yaml` makes a file of the lines below it that begin with `|`. Empty lines and
+comments separate steps; an empty line of the output is written `~`.
 
 SCHEDULER_UPDATE_TRANSCRIPTS=1 writes the outputs as they are now; read the difference before it is committed.
 """
@@ -59,6 +60,8 @@ def test_transcript(file: Path, online: Command, sql: Sql, folder: Path, monkeyp
                 clock.move_to(now, tick=False)
             elif step.typed.startswith("sql> "):
                 sql(joined(step.typed).removeprefix("sql> "))
+            elif step.typed.startswith("write> "):
+                write(step.typed, folder)
             elif step.is_command:
                 said = lines(online(*shlex.split(joined(step.typed))[2:]), folder)
                 if UPDATE:
@@ -74,7 +77,10 @@ def parsed(text: str) -> Iterator[Step]:
     for line in text.splitlines():
         if open_line and step is not None:
             step.typed += f"\n{line}"
-        elif step is not None and step.is_command and not re.match(r"$|# |\$ |sql> |now> ", line):
+        elif step is not None and step.typed.startswith("write> ") and line.startswith("|"):
+            step.typed += f"\n{line}"
+            continue
+        elif step is not None and step.is_command and not re.match(r"$|# |\$ |sql> |now> |write> ", line):
             step.said.append(line)
             continue
         else:
@@ -84,6 +90,12 @@ def parsed(text: str) -> Iterator[Step]:
         open_line = line.endswith("\\")
     if step is not None:
         yield step
+
+
+def write(typed: str, folder: Path) -> None:
+    name, *content = typed.removeprefix("write> ").split("\n")
+    folder.joinpath(name).parent.mkdir(exist_ok=True)
+    folder.joinpath(name).write_text("".join(f"{line.removeprefix('|').removeprefix(' ')}\n" for line in content))
 
 
 def joined(typed: str) -> str:

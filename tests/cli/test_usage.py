@@ -8,12 +8,16 @@ from scheduler.cli.root import root
 from tests.cli.conftest import Command
 
 COMMANDS = [
+    ("init",),
     ("run",),
     ("migrate",),
-    *(("cron", name) for name in ("add", "list", "preview")),
-    *(("jobs", name) for name in ("enqueue", "list", "show")),
+    ("doctor",),
+    *(("cron", name) for name in ("add", "list", "show", "edit", "pause", "resume", "remove", "run")),
+    *(("cron", name) for name in ("backfill", "skip", "explain", "preview", "plan", "apply")),
+    *(("jobs", name) for name in ("enqueue", "list", "show", "wait", "cancel", "retry")),
+    *(("queues", name) for name in ("list", "pause", "resume")),
     ("workers", "list"),
-    ("db", "url"),
+    *(("db", name) for name in ("url", "psql", "roles")),
 ]
 
 
@@ -21,8 +25,9 @@ COMMANDS = [
 def test_each_command_explains_itself_with_an_example(scheduler: Command, command: tuple[str, ...]) -> None:
     code, out, err = scheduler(*command, "--help")
     assert (code, err) == (0, "")
-    example = " ".join(out.partition("Example: ")[2].split())
-    assert f"scheduler {' '.join(command)}" in example
+    examples = out.partition("Examples:\n")[2].splitlines()
+    assert examples
+    assert all(f"scheduler {' '.join(command)}" in example for example in examples)
 
 
 def test_no_command_is_left_out_above() -> None:

@@ -147,16 +147,28 @@ class Scene:
     # Processes
 
     def start(
-        self, *, sabotage: Sequence[Sabotage] = (), url: str | None = None, **settings: object
+        self,
+        *,
+        sabotage: Sequence[Sabotage] = (),
+        url: str | None = None,
+        only: str | None = None,
+        **settings: object,
     ) -> SchedulerProcess:
-        """`scheduler run` in the project; `settings` are variables without their SCHEDULER_, as WORKER__POOL_SIZE."""
+        """`scheduler run` in the project, or `only` a part; `settings` are variables without their SCHEDULER_."""
+        arguments = ["run", *(["--only", only] if only else [])]
+        return self.command(*arguments, sabotage=sabotage, url=url, **settings)
+
+    def command(
+        self, *arguments: str, sabotage: Sequence[Sabotage] = (), url: str | None = None, **settings: object
+    ) -> SchedulerProcess:
+        """Any other `scheduler` command, with the same settings."""
         given = SETTINGS | {name: str(value) for name, value in settings.items()}
         env = {name: value for name, value in os.environ.items() if not name.startswith("SCHEDULER_")}
         env |= {f"SCHEDULER_{name}": value for name, value in given.items()}
         env |= {"SCHEDULER_DATABASE_URL": url or self.url, "PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
         broken = [HERE / "sabotaged.py", json.dumps(sabotage)]
         program = broken if sabotage else ["-m", "scheduler"]
-        process = SchedulerProcess([sys.executable, *program, "run"], cwd=self.folder, env=env)
+        process = SchedulerProcess([sys.executable, *program, *arguments], cwd=self.folder, env=env)
         return self._resources.enter_context(process)
 
     def worker(self, **options: Any) -> SchedulerProcess:
@@ -164,6 +176,12 @@ class Scene:
         process = self.start(**options)
         process.said("worker.started")
         self.until_true("SELECT count(*) > 0 FROM job_workers WHERE pid = %s AND status = 'ACTIVE'", process.pid)
+        return process
+
+    def planner(self, **options: Any) -> SchedulerProcess:
+        """A process that only plans, once it does."""
+        process = self.start(only="planner", **options)
+        process.said("planner.started")
         return process
 
     def incarnations(self, process: SchedulerProcess) -> list[UUID]:

@@ -27,6 +27,15 @@ async def work(params: WorkParams) -> dict[str, int]:
     return _author()
 
 
+@handler("flaky", retry_delay=0.1)
+async def flaky(params: WorkParams) -> dict[str, int]:
+    """Fails each other time."""
+    await asyncio.sleep(params.seconds)
+    if current_execution().attempt % 2:
+        raise ConnectionError("as it happens now and then")
+    return _author()
+
+
 @handler("gated")
 async def gated() -> dict[str, int]:
     """Ends when the project folder holds a file `gate-<attempt>`."""

@@ -20,6 +20,7 @@ REOPEN = "UPDATE job_executions SET status = 'PENDING', finished_at = NULL, clai
 TICK = """
 INSERT INTO job_executions (source, cron_job_id, handler_name, scheduled_at) VALUES ('tick', 1, 'x', '2026-01-01Z')
 """
+KEYED = "INSERT INTO job_executions (handler_name, concurrency_key) VALUES ('x', 'k')"
 UNTIED = "ALTER TABLE job_executions DROP CONSTRAINT job_executions_waiting_check"
 
 VIOLATIONS: dict[str, list[LiteralString]] = {
@@ -33,6 +34,7 @@ VIOLATIONS: dict[str, list[LiteralString]] = {
     "I8": [ROW, CLAIM],
     "I9": [UNTIED, ROW, CLAIM, "UPDATE job_executions SET status = 'PENDING'"],
     "I16": [ROW],
+    "S30": [KEYED, KEYED, CLAIM],
 }  # fmt: skip
 
 
@@ -44,7 +46,7 @@ def connection(migrated_url: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 def test_an_ordinary_life_violates_nothing(connection: psycopg.Connection[Any]) -> None:
-    for statement in (ROW, CLAIM, SUCCEED, TICK, "DELETE FROM job_executions WHERE source = 'tick'"):
+    for statement in (KEYED, CLAIM, SUCCEED, TICK, "DELETE FROM job_executions WHERE source = 'tick'"):
         connection.execute(statement)
     assert audit.violations(connection) == {}
 

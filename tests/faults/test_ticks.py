@@ -1,4 +1,4 @@
-"""Two `scheduler run` on one database, one of them killed and replaced: each tick is accounted for once.
+"""Three `scheduler run` on one database, killed and replaced at random: each tick is accounted for once.
 
 The oracle knows nothing of expressions: it counts whole periods of the clock. SCHEDULER_TEST_LONG=1 runs five minutes.
 """
@@ -8,6 +8,7 @@ import signal
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import datetime
+from random import Random
 
 import pytest
 
@@ -50,10 +51,16 @@ class Timetable:
     def add(self, count: int, expression: str, period: int, overlap_policy: str) -> None:
         for n in range(count):
             id_ = self.scene.cron_job(
-                f"{overlap_policy} {expression} {n}", expression, "work", overlap_policy=overlap_policy
+                f"{overlap_policy} {expression} {n}", expression, "work", overlap_policy=overlap_policy, max_retry=99
             )
             self._period[id_] = period
             self._began[id_] = self.scene.value("SELECT planned_until FROM cron_jobs WHERE id = %s", id_)
+
+    def planned_for(self, seconds: float) -> bool:
+        """Whether this much of the clock has passed since the cron jobs were made."""
+        return bool(
+            self.scene.value("SELECT job_now() - max(created_at) > make_interval(secs => %s) FROM cron_jobs", seconds)
+        )
 
     def run_for(self, seconds: float) -> None:
         """Wait until this much of the clock is planned."""
@@ -72,24 +79,30 @@ class Timetable:
         return {id_: error for id_, error in wrong.items() if any(error)}
 
 
-@pytest.mark.timeout(420 if LONG else 120)
+@pytest.mark.timeout(480 if LONG else 120)
 def test_each_tick_happens_once_whoever_plans_and_whoever_dies(scene: Scene) -> None:
-    timetable, duration = Timetable(scene), 300 if LONG else 16
-    timetable.add(3, "* * * * * *", 1, "allow")
-    timetable.add(2, "* * * * * *", 1, "skip")
-    timetable.add(50 if LONG else 10, "* * * * *" if LONG else "*/2 * * * * *", 60 if LONG else 2, "skip")
-    victim, _ = scene.worker(), scene.worker()
-    timetable.run_for(duration / 2)
-    victim.send(signal.SIGKILL)
-    scene.worker()
+    timetable, duration, chance = Timetable(scene), 300 if LONG else 10, Random(4)
+    timetable.add(5, "* * * * * *", 1, "allow")
+    timetable.add(5, "* * * * * *", 1, "skip")
+    timetable.add(40 if LONG else 10, "*/5 * * * * *", 5, "skip")
+    doomed = scene.start(FAILPOINTS="before_plan_commit=exit@2")
+    planners = [scene.worker() for _ in range(3)]
+    assert doomed.exit_status() == 137, "nobody died between the ticks and their commit"
+    killed = 0
+    while killed < duration // 5 or not timetable.planned_for(duration):
+        for place in chance.sample(range(3), chance.choice([1, 1, 2, 3])):
+            planners[place].send(signal.SIGKILL)
+            assert planners[place].exit_status() == -signal.SIGKILL
+            planners[place], killed = scene.worker(), killed + 1
     timetable.run_for(duration)
     assert timetable.errors() == {}
-    planners = "SELECT count(DISTINCT v.session) FROM t_audit.ev v WHERE v.old_status IS NULL"
-    assert scene.value(planners) >= 3, "not all of the three have planned"
+    planned = "SELECT count(DISTINCT v.session) FROM t_audit.ev v WHERE v.old_status IS NULL"
+    assert scene.value(planned) >= 3, "not all of the three have planned"
     scene.rows("UPDATE cron_jobs SET enabled = false")
     scene.until(0, "SELECT count(*) FROM job_executions WHERE status IN ('PENDING', 'RUNNING')")
     assert scene.value("SELECT count(*) FROM job_executions WHERE status NOT IN ('SUCCESS', 'SKIPPED')") == 0
     scene.assert_sound()
+    print(f"{killed} planners killed")
     report_lateness(scene)
 
 

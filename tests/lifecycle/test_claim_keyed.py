@@ -22,6 +22,9 @@ SOUND: Mapping[str, tuple[str, str]] = MappingProxyType({})
 ONE_STATEMENT: Mapping[str, tuple[str, str]] = MappingProxyType(
     {"claim_keyed": (COUNTED_AGAIN, NOT_COUNTED), "lock_keyed": (LOCKED, "WHERE true")}
 )
+NO_LEAP: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"lock_keyed_behind": ("OFFSET %(n)s + 499", "OFFSET %(n)s + 100000")}
+)
 NO_LOCK: Mapping[str, tuple[str, str]] = MappingProxyType({"lock_keyed": (LOCKED, "WHERE true")})
 
 
@@ -108,6 +111,19 @@ async def test_a_full_key_hides_no_other(tables: Tables, executions: Executions)
     assert tables.execution(free)["status"] == "RUNNING"
     later = tables.enqueue(concurrency_key="another")
     assert [claim.id for claim in await keyed(executions, worker)] == [later]
+
+
+@pytest.mark.parametrize("edits", [SOUND, NO_LEAP], ids=["sound", "without the leap"])
+async def test_nor_does_one_with_a_long_line(
+    tables: Tables, make_session: MakeSession, edits: Mapping[str, tuple[str, str]]
+) -> None:
+    executions, worker = Executions(broken(make_session(), edits)), tables.worker()
+    tables.execute("""INSERT INTO job_executions (handler_name, concurrency_key, priority)
+                      SELECT 'work', 'busy', 1 FROM generate_series(1, 1000)""")
+    free = [tables.enqueue(concurrency_key=f"free {n % 2}") for n in range(4)]
+    assert [claim.id for claim in await keyed(executions, worker)] == [1]
+    found = {claim.id for claim in await keyed(executions, worker)}
+    assert found == (set() if edits is NO_LEAP else set(free[:2]))
 
 
 async def test_each_row_keeps_to_its_own_limit(tables: Tables, executions: Executions) -> None:

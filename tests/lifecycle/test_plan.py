@@ -170,8 +170,14 @@ async def test_an_edit_counts_from_now(noon: Tables, session: Session) -> None:
     noon.move_clock(600)
     noon.execute("UPDATE cron_jobs SET enabled = true WHERE id = %s", disabled)
     await plan(session)
-    rows = noon.rows("SELECT cron_job_id, status, scheduled_at FROM job_executions ORDER BY scheduled_at")
-    assert rows == [(edited, "SKIPPED", moment("12:07")), (edited, "PENDING", moment("12:14"))]
+    rows = noon.rows("SELECT cron_job_id, status, scheduled_at FROM job_executions ORDER BY cron_job_id, scheduled_at")
+    assert rows == [
+        (edited, "SKIPPED", moment("12:05")),
+        (edited, "SKIPPED", moment("12:07")),
+        (edited, "PENDING", moment("12:14")),
+        (disabled, "SKIPPED", moment("12:05")),
+        (disabled, "SKIPPED", moment("12:10")),
+    ]
     assert noon.cron_job_row(disabled)["next_run_at"] == moment("12:20")
 
 
@@ -227,3 +233,16 @@ async def test_a_full_look_says_that_there_may_be_more(
         noon.cron_job()
     looks = [await plan(session) for _ in range(3)]
     assert [(look.cron_jobs, look.more) for look in looks] == [(3, True), (3, True), (1, False)]
+
+
+async def test_a_look_ends_when_it_has_found_many_ticks(
+    noon: Tables, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        noon.cron_job("* * * * *", overlap_policy="allow", catch_up="all", catch_up_limit=10)
+    await plan(session)
+    noon.move_clock(3600)
+    monkeypatch.setattr(plan_module, "TICKS", 20)
+    looks = [await plan(session) for _ in range(3)]
+    assert [(look.cron_jobs, look.more) for look in looks] == [(2, True), (2, True), (1, False)]
+    assert sum(look.executions for look in looks) == len(ticks(noon)) >= 50

@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from time import perf_counter
 
 import pytest
 
 from scheduler.lifecycle.plan import plan
 from scheduler.model import CronJob
 from scheduler.store import cron_jobs as store
+from scheduler.store.cron_jobs import CronJobs
 from scheduler.store.session import Session, Transaction
+from tests.rules import hostile
 from tests.store.tables import Events, Tables
 
 LOCK = b"FOR UPDATE SKIP LOCKED"
@@ -86,7 +89,7 @@ async def test_a_disable_at_the_due_instant_waits_for_the_plan_and_stops_the_nex
     ({"cron_expression": "whenever"}, "write 5"),
     ({"cron_expression": "* * * * *", "timezone": "Europe/Berln"}, "Europe/Berlin"),
     ({"cron_expression": "@every 0s"}, "@every"),
-    ({"cron_expression": "* " * 100_000}, "200000 characters"),
+    ({"cron_expression": "* " * 100_000}, "more than 200 characters"),
 ])  # fmt: skip
 async def test_what_can_not_be_planned_is_marked_and_the_others_go_on(
     tables: Tables, session: Session, events: Events, columns: dict[str, str], says: str
@@ -108,11 +111,23 @@ async def test_what_can_not_be_planned_is_marked_and_the_others_go_on(
     assert row["next_run_at"] is not None
 
 
+@pytest.mark.parametrize("expression", hostile.OVERSIZED, ids=len)
+async def test_an_oversized_row_weighs_nothing(tables: Tables, session: Session, expression: str) -> None:
+    for _ in range(10):
+        tables.cron_job(expression)
+    began = perf_counter()
+    assert (await plan(session)).cron_jobs == 10
+    assert perf_counter() - began < 0.5, "ten rows of a megabyte"
+    assert tables.value("SELECT count(*) FROM cron_jobs WHERE invalid_reason IS NOT NULL") == 10
+
+
+TIMES = ["20000-01-01", "2036-03-01", "infinity", "-infinity", "1970-01-01", "0044-03-15 BC"]
 ABSURD = {
-    "starts_at": ["20000-01-01", "infinity", "-infinity", "1970-01-01", "0044-03-15 BC"],
-    "ends_at": ["20000-01-01", "infinity", "-infinity", "1970-01-01"],
-    "created_at": ["20000-01-01", "infinity", "-infinity"],
-    "planned_until": ["20000-01-01", "infinity", "-infinity", "1970-01-01"],
+    "starts_at": TIMES,
+    "ends_at": TIMES,
+    "created_at": TIMES,
+    "planned_until": TIMES,
+    "next_run_at": TIMES,
     "jitter_seconds": ["0", "86400"],
 }
 
@@ -122,17 +137,22 @@ async def test_absurd_dates_stop_nothing(tables: Tables, session: Session) -> No
     good = tables.cron_job("* * * * *", overlap_policy="allow")
     for column, values in ABSURD.items():
         for value in values:
-            id_ = tables.cron_job("* * * * *", overlap_policy="allow")
+            id_ = tables.cron_job("* * * * *", overlap_policy="allow", name=f"{column} {value}")
             update = f"UPDATE cron_jobs SET {column} = '{value}' WHERE id = {id_}"
             tables.connection.execute(update.encode())
     for _ in range(3):
         await plan(session)
+        await CronJobs(session).recompute_zones("as if it were another")
         tables.move_clock(60)
     assert (await plan(session)).cron_jobs > 0
     assert tables.column("SELECT name FROM cron_jobs WHERE invalid_reason IS NOT NULL") == []
     ran = dict(tables.rows("SELECT cron_job_id, count(*) FROM job_executions WHERE status = 'PENDING' GROUP BY 1"))
     assert ran[good] == 3
     assert max(ran.values()) == 3
+    for column in ("planned_until", "next_run_at"):
+        names = [f"{column} {value}" for value in TIMES]
+        ids = tables.column("SELECT id FROM cron_jobs WHERE name = ANY(%s)", names)
+        assert [ran[id_] for id_ in ids] == [3] * len(TIMES), column
 
 
 @pytest.mark.parametrize("place", [0, 4, 8])

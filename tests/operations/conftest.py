@@ -6,6 +6,9 @@ import psycopg
 import pytest
 
 from scheduler.store.session import SyncSession
+from tests.store.fixtures import events
+
+__all__ = ["events", "psql", "session"]
 
 
 @pytest.fixture

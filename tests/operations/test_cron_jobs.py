@@ -6,15 +6,15 @@ import psycopg
 import pytest
 
 from scheduler.errors import ConflictError, NotFoundError, RefusedError, ScheduleError
-from scheduler.operations.cron_jobs import CronJobStatus, NewCronJob, add, id_of, statuses
+from scheduler.operations.cron_jobs import CronJobDefinition, CronJobStatus, add, id_of, statuses
 from scheduler.operations.overview import database_time, upcoming
 from scheduler.store.session import SyncSession
 
 INSERT = "INSERT INTO cron_jobs (name, cron_expression, handler_name) VALUES (%s, %s, 'h')"
 
 
-def new(name: str, expression: str = "@daily", timezone: str = "UTC") -> NewCronJob:
-    return NewCronJob(name=name, cron_expression=expression, handler_name="h", timezone=timezone)
+def new(name: str, expression: str = "@daily", timezone: str = "UTC") -> CronJobDefinition:
+    return CronJobDefinition(name=name, cron_expression=expression, handler_name="h", timezone=timezone)
 
 
 def only(session: SyncSession) -> CronJobStatus:
@@ -49,7 +49,7 @@ def test_each_refusal_has_its_error(session: SyncSession) -> None:
     with pytest.raises(ScheduleError, match="'Nowhere' is unknown"):
         add(session, new("b", timezone="Nowhere"))
     with pytest.raises(RefusedError, match="priority BETWEEN -9 AND 9 must hold"):
-        add(session, NewCronJob(name="b", cron_expression="@daily", handler_name="h", priority=10))
+        add(session, CronJobDefinition(name="b", cron_expression="@daily", handler_name="h", priority=10))
     with pytest.raises(RefusedError, match="NUL"):
         add(session, new("a\0b"))
     with pytest.raises(NotFoundError, match="Did you mean 'a'"):

@@ -1,11 +1,12 @@
 """Enqueuing, and looking at what is stored, whatever it is."""
 
+from uuid import UUID
+
 import psycopg
 import pytest
 
 from scheduler.errors import NotFoundError, RefusedError
-from scheduler.model import Status
-from scheduler.operations.executions import Attempt, NewExecution, Selection, enqueue, newest, show
+from scheduler.operations.executions import Attempt, NewExecution, enqueue, show
 from scheduler.store.session import SyncSession
 
 
@@ -37,17 +38,6 @@ def test_refusals(session: SyncSession) -> None:
         enqueue(session, NewExecution(handler_name="h", handler_params="{"))
     with pytest.raises(NotFoundError, match="No execution has the id 5"):
         show(session, 5)
-    assert newest(session, Selection()) == []
-
-
-def test_pages_follow_each_other(session: SyncSession) -> None:
-    ids = [enqueue(session, NewExecution(handler_name="h")) for _ in range(5)]
-    seen: list[int] = []
-    before = None
-    while page := newest(session, Selection(limit=2, before=before, status=Status.PENDING)):
-        seen += [line.id for line in page]
-        before = seen[-1]
-    assert seen == ids[::-1]
 
 
 @pytest.mark.parametrize(
@@ -81,4 +71,39 @@ def test_an_absurd_time_hides_nothing(session: SyncSession, psql: psycopg.Connec
     )
     assert show(session, 1).created_at.year < 3
     assert show(session, 2).created_at.year > 9990
-    assert len(newest(session, Selection())) == 2
+
+
+def test_what_it_waits_for(session: SyncSession, psql: psycopg.Connection) -> None:
+    psql.execute(
+        "INSERT INTO job_executions (id, handler_name, concurrency_key, concurrency_limit) VALUES (1, 'h', 'k', 2)"
+    )
+    waiting = show(session, 1)
+    assert (waiting.queue_workers, waiting.held_by, waiting.queue_paused) == (0, None, False)
+    psql.execute(
+        "SELECT register_worker('w', '{default,mail}'), register_worker('x', '{mail}'), pause_queue('default', 'why')"
+    )
+    psql.execute(
+        "INSERT INTO job_executions (id, handler_name, concurrency_key, status, claimed_by, claim_token, started_at)"
+        " SELECT n, 'h', 'k', 'RUNNING', gen_random_uuid(), gen_random_uuid(), job_now() FROM generate_series(2, 3) n"
+    )
+    waiting = show(session, 1)
+    assert (waiting.queue_workers, waiting.held_by) == (1, 2)
+    assert (waiting.queue_paused, waiting.queue_paused_reason) == (True, "why")
+    assert show(session, 2).held_by is None
+    psql.execute("UPDATE job_queues SET resume_at = job_now() - interval '1 s'")
+    psql.execute("UPDATE job_workers SET lease_until = job_now() - interval '1 s'")
+    psql.execute("UPDATE job_executions SET status = 'SUCCESS', finished_at = job_now() WHERE id = 3")
+    waiting = show(session, 1)
+    assert (waiting.queue_workers, waiting.held_by, waiting.queue_paused) == (0, None, False)
+
+
+def test_attempts_name_their_workers(session: SyncSession, psql: psycopg.Connection) -> None:
+    psql.execute(
+        "INSERT INTO job_executions (id, handler_name, errors) SELECT 1, 'h', jsonb_build_array("
+        " jsonb_build_object('worker', register_worker('web-1')), jsonb_build_object('worker', gen_random_uuid()), 7)"
+    )
+    known, forgotten, by_hand = show(session, 1).errors
+    assert known.worker == "web-1"
+    assert forgotten.worker is not None
+    assert UUID(forgotten.worker)
+    assert by_hand.worker is None

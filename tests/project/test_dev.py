@@ -15,7 +15,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["run", "test", "bench", "check", "fix", "schema", "scheduler"]
+COMMANDS = ["run", "test", "bench", "check", "fix", "schema", "docs", "scheduler"]
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ class TestCommands:
             (["run", "--until-idle"], ["-m", "scheduler", "run", "--embedded", "--until-idle"]),
             (["scheduler", "cron", "list"], ["-m", "scheduler", "cron", "list"]),
             (["test", "tests/rules", "-x"], ["-m", "pytest", "tests/rules", "-x"]),
-            (["schema"], ["-m", "scheduler.testing.schema_document"]),
+            (["schema"], ["-m", "scheduler.testing.documents"]),
         ],
     )
     def test_arguments_are_handed_on(
@@ -94,6 +94,7 @@ class TestCommands:
     ) -> None:
         give_environment(checkout)
         monkeypatch.setattr(os, "execv", lambda python, command: sys.exit(f"{python} {command[1:]}"))
+        monkeypatch.setattr(dev, "give_samples", lambda: None)
         with pytest.raises(SystemExit) as become:
             dev.main(arguments)
         assert become.value.code == f"{checkout}/.venv/bin/python {expected}"
@@ -140,6 +141,45 @@ class TestCommands:
         monkeypatch.setattr(dev, "call", lambda *_: 0)
         assert dev.test([]) == 0
         assert "on the embedded server only" in capfd.readouterr().err
+
+
+class TestSamples:
+    """`./dev run` gives a new checkout its cron jobs; tests/examples shows what they do."""
+
+    @pytest.fixture
+    def asked(self, dev: ModuleType, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+        give_environment(checkout)
+        (checkout / ".scheduler").mkdir()
+        calls: list[tuple[str, ...]] = []
+
+        def call(*arguments: str) -> int:
+            calls.append(arguments)
+            return 0
+
+        monkeypatch.setattr(dev, "call", call)
+        monkeypatch.setattr(dev, "become", call)
+        return calls
+
+    def test_they_are_given_once(self, dev: ModuleType, asked: list[tuple[str, ...]]) -> None:
+        given, started = ("-m", "handlers"), ("-m", "scheduler", "run", "--embedded")
+        dev.main(["run"])
+        assert asked == [given, started]
+        dev.main(["run"])
+        assert asked == [given, started, started]
+
+    def test_nobody_gets_them_who_only_asks_for_help(self, dev: ModuleType, asked: list[tuple[str, ...]]) -> None:
+        dev.main(["run", "--help"])
+        assert asked == [("-m", "scheduler", "run", "--embedded", "--help")]
+
+    def test_a_failure_ends_the_start_and_the_next_one_tries_again(
+        self, dev: ModuleType, asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(dev, "call", lambda *_: 2)
+        with pytest.raises(SystemExit) as end:
+            dev.main(["run"])
+        assert end.value.code == 2
+        assert asked == []
+        assert not dev.EMBEDDED.joinpath("samples").exists()
 
 
 class TestStamp:

@@ -51,7 +51,8 @@ def test_what_an_installed_product_needs_is_inside(wheel: Path) -> None:
         expected = {f"scheduler/_bundled/{path.relative_to(ROOT)}" for path in files}
         assert expected
         assert expected <= inside
-    assert {"scheduler/_bundled/alembic.ini", "scheduler/store/queries.sql", "scheduler/py.typed"} <= inside
+    assert {"scheduler/_bundled/alembic.ini", "scheduler/_bundled/docs/doctor.md"} <= inside
+    assert {"scheduler/store/queries.sql", "scheduler/store/doctor.sql", "scheduler/py.typed"} <= inside
 
 
 def test_nothing_else_is_inside(wheel: Path) -> None:

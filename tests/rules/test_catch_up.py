@@ -13,7 +13,18 @@ from scheduler.rules.catch_up import COUNTED, FRESH, jitter, plan
 from scheduler.rules.schedule import Schedule, parse
 
 NOW = datetime(2026, 6, 1, 12, 0, 30, 250_000, tzinfo=UTC)
-EXPRESSIONS = ["* * * * * *", "*/7 * * * * *", "* * * * *", "*/30 * * * *", "30 1 * * *", "@every 13s", "0 0 29 2 *"]
+JUST_BEFORE_A_JUMP = [datetime(2026, 11, 1, 4, 50, tzinfo=UTC), datetime(2026, 3, 8, 6, 20, tzinfo=UTC)]
+"""New York's clock goes back at 06:00, and forward at 07:00."""
+EXPRESSIONS = [
+    "* * * * * *",
+    "*/7 * * * * *",
+    "* * * * *",
+    "*/30 * * * *",
+    "30 1 * * *",
+    "15,45 2 * * *",
+    "@every 13s",
+    "0 0 29 2 *",
+]
 
 
 def schedule_of(expression: str, zone: str = "America/New_York") -> Schedule:
@@ -114,9 +125,12 @@ def test_a_clock_that_went_back_plans_nothing_twice() -> None:
 )
 @pytest.mark.parametrize("catch_up", CatchUp)
 def test_a_long_outage_costs_milliseconds(expression: str, down: timedelta, catch_up: CatchUp) -> None:
-    began = time.perf_counter()
-    planned = plan_of(expression, down, catch_up)
-    assert time.perf_counter() - began < 0.5
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        planned = plan_of(expression, down, catch_up)
+        seconds.append(time.perf_counter() - began)
+    assert min(seconds) < 0.05
     assert planned.skipped is not None
     assert (planned.skipped.count, planned.skipped.more) == (COUNTED, True)
     assert planned.skipped.first - (NOW - down) <= timedelta(minutes=1)
@@ -137,11 +151,16 @@ def test_counting_stops_at_ten_thousand(seconds: int, more: bool) -> None:
     catch_up=st.sampled_from(CatchUp),
     limit=st.integers(0, 5),
     window=st.tuples(st.none() | st.integers(-100, 5_000), st.none() | st.integers(0, 6_000)),
+    origin=st.sampled_from(JUST_BEFORE_A_JUMP),
 )
 def test_every_tick_is_accounted_for_once(
-    expression: str, looks: list[int], catch_up: CatchUp, limit: int, window: tuple[int | None, int | None]
+    expression: str,
+    looks: list[int],
+    catch_up: CatchUp,
+    limit: int,
+    window: tuple[int | None, int | None],
+    origin: datetime,
 ) -> None:
-    origin = datetime(2026, 11, 1, 4, 50, tzinfo=UTC)  # New York's clock goes back at 06:00
     starts_at, ends_at = (None if edge is None else origin + timedelta(seconds=edge) for edge in window)
     instants = [origin + timedelta(milliseconds=look) for look in looks]
     schedule = schedule_of(expression)

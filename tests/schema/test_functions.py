@@ -113,7 +113,6 @@ def test_cancel_of_a_waiting_one_is_final(db: psycopg.Connection) -> None:
     assert (cancelled["error"], cancelled["cancel_reason"]) == ("not needed", "not needed")
     assert cancelled["finished_at"]
     assert value(db, "SELECT public.cancel_job(%s)", found) == "CANCELLED"
-    assert value(db, "SELECT public.cancel_job(0)") is None
 
 
 def test_cancel_of_a_running_one_asks(db: psycopg.Connection, connect: Connect) -> None:
@@ -154,7 +153,6 @@ def test_retry_sends_a_final_one_back(db: psycopg.Connection, status: str) -> No
 def test_retry_leaves_others_alone(db: psycopg.Connection) -> None:
     waiting = enqueue(db)
     assert value(db, "SELECT public.retry_job(%s)", waiting) == "PENDING"
-    assert value(db, "SELECT public.retry_job(0)") is None
     skipped = value(
         db,
         """INSERT INTO public.job_executions (handler_name, status, finished_at)
@@ -168,6 +166,64 @@ def test_all_dead_letters_go_back_in_one_statement(db: psycopg.Connection) -> No
         finish(db)
     assert len(db.execute("SELECT public.retry_job(id) FROM public.job_dead_letters").fetchall()) == 3
     assert value(db, "SELECT count(*) FROM public.job_dead_letters") == 0
+
+
+@pytest.mark.parametrize("function", [b"cancel_job", b"retry_job"])
+def test_an_unknown_id_is_an_error_that_says_where_to_look(db: psycopg.Connection, function: bytes) -> None:
+    with pytest.raises(psycopg.errors.NoDataFound, match="no execution has the id 70") as refusal:
+        db.execute(b"SELECT public." + function + b"(70)")
+    assert "FROM job_executions ORDER BY id DESC" in str(refusal.value.diag.message_hint)
+    with pytest.raises(psycopg.errors.NoDataFound, match="no execution has the id NULL"):
+        db.execute(b"SELECT public." + function + b"(NULL)")
+
+
+def keyed(db: psycopg.Connection, unique_until: str, attempt: int = 1) -> int:
+    """A dead letter that held the key `k` once."""
+    return int(
+        value(
+            db,
+            """INSERT INTO public.job_executions (handler_name, unique_key, unique_until, status, finished_at, attempt)
+               VALUES ('email', 'k', %s, 'FAILED', now(), %s) RETURNING id""",
+            unique_until,
+            attempt,
+        )
+    )
+
+
+def test_a_set_is_retried_as_far_as_its_unique_keys_let_it(db: psycopg.Connection) -> None:
+    warnings: list[tuple[str | None, str | None]] = []
+    db.add_notice_handler(lambda said: warnings.append((said.message_primary, said.sqlstate)))
+    first, second, third = (keyed(db, "finished") for _ in range(3))
+    answers = db.execute("SELECT id, public.retry_job(id) FROM public.job_executions ORDER BY id").fetchall()
+    assert answers == [(first, "PENDING"), (second, "FAILED"), (third, "FAILED")]
+    told = [
+        f'execution {stays} stays FAILED: execution {first} (PENDING) holds its unique_key "k"'
+        for stays in (second, third)
+    ]
+    assert warnings == [(text, "23505") for text in told]
+    assert row(db, second)["finished_at"]
+
+
+@pytest.mark.parametrize(
+    ("unique_until", "attempt", "holder", "answer"),
+    [
+        ("finished", 1, "forever", "FAILED"),
+        ("started", 0, "finished", "FAILED"),
+        ("started", 1, "finished", "PENDING"),  # once claimed, it holds its key no more
+    ],
+)
+def test_whether_a_holder_is_in_the_way(
+    db: psycopg.Connection, unique_until: str, attempt: int, holder: str, answer: str
+) -> None:
+    stays = keyed(db, unique_until, attempt)
+    db.execute(
+        "INSERT INTO public.job_executions (handler_name, unique_key, unique_until) VALUES ('a', 'k', %s)", [holder]
+    )
+    assert value(db, "SELECT public.retry_job(%s)", stays) == answer
+
+
+def test_a_row_that_kept_its_key_for_ever_goes_back_to_it(db: psycopg.Connection) -> None:
+    assert value(db, "SELECT public.retry_job(%s)", keyed(db, "forever")) == "PENDING"
 
 
 def test_run_cron_job(db: psycopg.Connection) -> None:
@@ -196,7 +252,7 @@ def test_pause_and_resume_of_a_cron_job_make_up_for_nothing(db: psycopg.Connecti
     assert value(db, "SELECT enabled AND next_run_at IS NULL AND planned_until >= created_at FROM public.cron_jobs")
 
 
-@pytest.mark.parametrize("function", [b"run_cron_job", b"pause_cron_job", b"resume_cron_job"])
+@pytest.mark.parametrize("function", [b"run_cron_job", b"pause_cron_job", b"resume_cron_job", b"cron_job_tick_at"])
 def test_an_unknown_cron_job_is_named(db: psycopg.Connection, function: bytes) -> None:
     with pytest.raises(psycopg.errors.NoDataFound, match='no cron job is named "nope"') as refusal:
         db.execute(b"SELECT public." + function + b"('nope')")
@@ -214,6 +270,37 @@ def test_a_paused_queue_gives_nothing(db: psycopg.Connection) -> None:
     assert value(db, take, worker) == []
     db.execute("SELECT public.resume_queue('default')")
     assert value(db, take, worker) == [found]
+
+
+def test_a_queue_that_nothing_names(db: psycopg.Connection) -> None:
+    warnings: list[str | None] = []
+    db.add_notice_handler(lambda said: warnings.append(said.message_primary))
+    db.execute("SELECT public.enqueue_job('email', queue => 'mail', concurrency_key => 'k')")
+    db.execute("SELECT public.pause_queue('mail')")
+    assert warnings == []
+    with pytest.raises(psycopg.errors.NoDataFound, match='nothing names a queue "mial"') as refusal:
+        db.execute("SELECT public.resume_queue('mial')")
+    assert refusal.value.diag.message_hint == "SELECT queue FROM job_queue_status lists those in use."
+    db.execute("SELECT public.pause_queue('mial')")
+    assert warnings == ['nothing names a queue "mial" so far; it is paused for whoever comes']
+    db.execute("SELECT public.resume_queue('mial')")
+    assert value(db, "SELECT bool_and(paused = (name = 'mail')) FROM public.job_queues")
+
+
+@pytest.mark.parametrize(
+    "naming",
+    [
+        b"SELECT public.enqueue_job('a', queue => 'q')",
+        b"SELECT public.enqueue_job('a', queue => 'q', concurrency_key => 'k')",
+        b"SELECT public.register_worker('w', '{q}')",
+        b"INSERT INTO public.cron_jobs (name, cron_expression, handler_name, queue) VALUES ('a', '@daily', 'b', 'q')",
+        b"INSERT INTO public.job_queues (name) VALUES ('q')",
+    ],
+)
+def test_a_queue_exists_by_being_named(db: psycopg.Connection, naming: bytes) -> None:
+    assert value(db, "SELECT public.job_queue_is_known('q')") is False
+    db.execute(naming)
+    assert value(db, "SELECT public.job_queue_is_known('q')") is True
 
 
 def test_a_pause_ends_by_itself(db: psycopg.Connection) -> None:

@@ -15,9 +15,11 @@ from tests.store.plans import FILL, explain, statement, usual_values
 
 ROWS = int(os.environ.get("SCHEDULER_TEST_ROWS", "20000"))
 BIG = {"job_executions", "cron_jobs"}
+KEYED = {"job_executions_claim_keyed", "job_executions_claim", "job_executions_of_key", "job_executions_pkey"}
 INDEXES = {
     "claim": {"job_executions_claim", "job_executions_pkey"},
-    "lock_keyed": {"job_executions_claim_keyed", "job_executions_claim", "job_executions_of_key"},
+    "lock_keyed": KEYED,
+    "lock_keyed_behind": KEYED,
     "claim_keyed": {"job_executions_of_key", "job_executions_pkey"},
     "find_claimed": {"job_executions_of_worker"},
     "next_available": {"job_executions_claim", "job_executions_claim_keyed"},
@@ -31,10 +33,18 @@ INDEXES = {
     "cancels_asked": {"job_executions_of_worker"},
     "held": {"job_executions_of_worker"},
     "rescue": {"job_executions_of_worker", "job_executions_pkey"},
-    "lock_due": {"cron_jobs_plan"},
+    "lock_due": {"cron_jobs_plan", "job_executions_skipped"},
     "next_tick": {"cron_jobs_plan"},
     "unfinished": {"job_executions_of_key"},
 }
+RUNNING_KEY = """
+    INSERT INTO job_executions (handler_name, concurrency_key, status, claimed_by, claim_token, started_at, attempt)
+    VALUES ('work', 'busy', 'RUNNING', gen_random_uuid(), gen_random_uuid(), job_now(), 1)
+"""
+LONG_LINE = """
+    INSERT INTO job_executions (handler_name, concurrency_key, priority)
+    SELECT 'work', 'busy', 5 FROM generate_series(1, 20000)
+"""
 SMALL = {"job_workers_pkey", "job_queues_pkey"}
 FREE = {"find_claimed", "cancels_asked", "held", "unfinished"}
 """One index each, of which some rows or many may come: the server may go through it either way."""
@@ -100,7 +110,7 @@ def test_running_rows_are_not_read_once_for_each_of_a_batch(filled: psycopg.Conn
         assert many < 3 * few
 
 
-@pytest.mark.parametrize("name", ["claim", "lock_keyed", "next_available", "lock_due"])
+@pytest.mark.parametrize("name", ["claim", "lock_keyed", "lock_keyed_behind", "next_available", "lock_due"])
 def test_the_cost_does_not_grow_with_what_is_not_taken(name: str, filled: psycopg.Connection, values: Values) -> None:
     before, after = growth(filled, statement(name), values)
     assert after < before * 1.5 + 100
@@ -113,6 +123,20 @@ def test_a_volatile_bound_would_read_all_that_is_delayed(filled: psycopg.Connect
     few = values | {"n": 20}
     cost, worse = (explain(filled, text, few, run=True).buffers for text in (sound, sound.replace(bound, none)))
     assert worse > 3 * cost
+
+
+@pytest.mark.parametrize("name", ["lock_keyed", "lock_keyed_behind"])
+def test_the_cost_does_not_grow_with_the_line_behind_a_full_key(
+    name: str, filled: psycopg.Connection, values: Values
+) -> None:
+    costs = []
+    with filled.transaction(force_rollback=True):
+        filled.execute(RUNNING_KEY)
+        for _ in range(2):
+            filled.execute(LONG_LINE)
+            filled.execute("ANALYZE job_executions")
+            costs.append(explain(filled, statement(name), values | {"n": 20}, run=True).buffers)
+    assert costs[1] < costs[0] * 1.2 + 100
 
 
 def growth(connection: psycopg.Connection, text: str, values: Values) -> tuple[int, int]:

@@ -1,0 +1,1 @@
+CREATE TABLE IF NOT EXISTS inbox (id bigint PRIMARY KEY, body text)

@@ -1,0 +1,73 @@
+"""Names that the shell completes: of the project in the current folder, asked in silence, none if anything is wrong."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from typing import TYPE_CHECKING
+
+from scheduler.model import Status
+
+if TYPE_CHECKING:
+    from scheduler.app import Project
+    from scheduler.store.session import SyncSession
+
+_CONNECT_SECONDS = "2"
+"""Who presses TAB waits for no server that is away."""
+
+
+def cron_jobs(incomplete: str) -> list[str]:
+    def names(_: "Project", session: "SyncSession") -> Iterable[str]:
+        from scheduler.operations.cron_jobs import names
+
+        return names(session)
+
+    return _asked(names, incomplete)
+
+
+def queues(incomplete: str) -> list[str]:
+    def names(project: "Project", session: "SyncSession") -> Iterable[str]:
+        from scheduler.operations.queues import names
+
+        return {*names(session), *project.settings.worker.queues}
+
+    return _asked(names, incomplete)
+
+
+def handlers(incomplete: str) -> list[str]:
+    """Those of the project; no database is needed to know them."""
+    found: list[str] = []
+    with _in_silence():
+        from pathlib import Path
+
+        from scheduler.config import load_settings
+        from scheduler.handlers import discover
+
+        project = Path.cwd()
+        found = discover(load_settings(project).handlers, project).names
+    return _fitting(found, incomplete)
+
+
+def statuses(incomplete: str) -> list[str]:
+    return _fitting([*(status.lower() for status in Status), "dead", "final"], incomplete)
+
+
+def _asked(names: "Callable[[Project, SyncSession], Iterable[str]]", incomplete: str) -> list[str]:
+    found: Iterable[str] = ()
+    with _in_silence():
+        from scheduler.cli.project import connected
+
+        with connected() as (project, session):
+            found = names(project, session)
+    return _fitting(found, incomplete)
+
+
+def _fitting(names: Iterable[str], incomplete: str) -> list[str]:
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+@contextmanager
+def _in_silence() -> Iterator[None]:
+    """Nothing but names may reach a shell that completes a word, whatever a handler's module prints or raises."""
+    os.environ.setdefault("PGCONNECT_TIMEOUT", _CONNECT_SECONDS)
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere), suppress(Exception):
+        yield

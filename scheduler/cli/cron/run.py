@@ -1,0 +1,44 @@
+"""`scheduler cron run`."""
+
+from typing import Annotated
+
+import typer
+
+from scheduler.cli import completion
+from scheduler.cli.options import AsJson
+from scheduler.cli.project import connected, warn_of_unknown_handler
+
+
+def run(
+    name: Annotated[str, typer.Argument(help="As `cron list` prints it.", autocompletion=completion.cron_jobs)],
+    wait: Annotated[bool, typer.Option("--wait", help="Until it is final, and tell how it ended.")] = False,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0, help="With --wait: no longer than that.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Enqueue an execution of a cron job now, apart from its schedule, and print its id.
+
+    Also of one that is paused. It waits for the execution before it where they may not overlap. With --wait, it exits
+    1 unless it succeeded.
+
+    Example: scheduler cron run nightly --wait
+    """
+    from scheduler.cli.tables import print_json
+    from scheduler.cli.waiting import tell, wait_for
+    from scheduler.operations.cron_job_changes import run as run_it
+    from scheduler.operations.cron_job_page import find
+
+    if timeout is not None and not wait:
+        raise typer.BadParameter("it goes with --wait.", param_hint="--timeout")
+    with connected() as (project, session):
+        enqueued = run_it(session, name)
+        warn_of_unknown_handler(project, find(session, name).handler_name)
+        if wait:
+            ended = wait_for(session, [enqueued], timeout)
+    if wait:
+        tell(ended, as_json=as_json)
+    elif as_json:
+        print_json({"id": enqueued})
+    else:
+        typer.echo(enqueued)

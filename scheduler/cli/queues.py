@@ -1,0 +1,129 @@
+"""`scheduler queues …`."""
+
+from datetime import timedelta
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.cli import completion
+from scheduler.cli.moments import absolute, parsed, parsed_span, relative, span
+from scheduler.cli.options import AsJson
+from scheduler.cli.project import connected
+from scheduler.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from scheduler.operations.queues import QueueStatus
+    from scheduler.store.session import SyncSession
+
+group = typer.Typer(no_args_is_help=True, help="Queues: list, pause, resume.")
+
+_HEADERS = ("queue", "state", "waiting", "oldest", "delayed", "running", "workers", "per minute", "until", "reason")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The queue.", autocompletion=completion.queues)]
+
+
+@group.command("list")
+def list_queues(as_json: AsJson = False) -> None:
+    """Show each queue: what waits and for how long, what runs, who serves it, and whether it is paused.
+
+    `waiting` could start now, `delayed` waits for a later time; `per minute` is what its workers finish, over all of
+    their queues.
+
+    Example: scheduler queues list
+    """
+    from scheduler.cli.tables import print_json, print_table
+    from scheduler.operations.overview import database_time
+    from scheduler.operations.queues import statuses
+
+    with connected() as (_, session):
+        found, now = statuses(session), database_time(session)
+    if as_json:
+        print_json(found)
+    elif found:
+        print_table(_HEADERS, (_cells(queue, now) for queue in found), long="reason", spare=("per minute",))
+    else:
+        typer.echo("No queue is in use yet: a worker or an execution that names one makes it.", err=True)
+
+
+@group.command()
+def pause(
+    name: Name,
+    reason: Annotated[str | None, typer.Option(help="Shown to who wonders why nothing runs.")] = None,
+    for_: Annotated[
+        str | None, typer.Option("--for", metavar="DURATION", help="The pause ends by itself after this, such as 2h.")
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="The pause ends by itself then; ISO 8601, in UTC where it names no offset."),
+    ] = None,
+    new: Annotated[bool, typer.Option("--new", help="Also a queue that nothing names so far.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Claim nothing more from a queue, until it is resumed or the pause ends; what runs goes on.
+
+    Example: scheduler queues pause mail --reason "the provider is down" --for 2h
+    """
+    from scheduler.cli.tables import print_json
+    from scheduler.operations import queues
+    from scheduler.operations.overview import database_time
+
+    if for_ is not None and until is not None:
+        raise typer.BadParameter("give either --for or --until.", param_hint="--until")
+    lasting = None if for_ is None else parsed_span(for_, "--for")
+    end = None if until is None else parsed(until, "--until")
+    with connected() as (project, session):
+        now = database_time(session)
+        if lasting is not None:
+            end = now + lasting
+        elif end is not None and end <= now:
+            raise typer.BadParameter(f"{until} is past: write a later time.", param_hint="--until")
+        if not new:
+            _require(session, name, project.settings.worker.queues)
+        queues.pause(session, name, reason=reason, resume_at=end)
+    if as_json:
+        print_json({"name": name, "paused": True, "paused_reason": reason, "resume_at": end})
+    elif end is not None:
+        typer.echo(f"Queue {name!r} is paused until {absolute(end)} ({relative(end, now)}). What runs goes on.")
+    else:
+        again = f"`scheduler queues resume {quote(name)}`"
+        typer.echo(f"Queue {name!r} is paused, until {again}. What runs goes on.")
+
+
+@group.command()
+def resume(name: Name, as_json: AsJson = False) -> None:
+    """End the pause of a queue.
+
+    Example: scheduler queues resume mail
+    """
+    from scheduler.cli.tables import print_json
+    from scheduler.operations import queues
+
+    with connected() as (_, session):
+        was_paused = queues.resume(session, name)
+    if as_json:
+        print_json({"name": name, "paused": False, "was_paused": was_paused})
+    else:
+        typer.echo(f"Queue {name!r} is resumed." if was_paused else f"Queue {name!r} was not paused.")
+
+
+def _require(session: "SyncSession", name: str, configured: "Sequence[str]") -> None:
+    """A mistyped pause must not look like one that worked. Raises NotFoundError."""
+    from scheduler.operations.queues import require
+
+    try:
+        require(session, name, configured)
+    except NotFoundError as error:
+        raise NotFoundError(f"{error} --new pauses it all the same.") from None
+
+
+def _cells(queue: "QueueStatus", now: "datetime") -> "Sequence[object]":
+    q = queue
+    oldest = None if q.oldest_waiting_seconds is None else span(timedelta(seconds=q.oldest_waiting_seconds))
+    until = relative(q.resume_at, now) if q.paused else None
+    pace = None if q.per_minute is None else round(q.per_minute)
+    counts = q.waiting, oldest, q.delayed, q.running, q.workers
+    return q.name, "paused" if q.paused else "open", *counts, pace, until, q.paused_reason if q.paused else None

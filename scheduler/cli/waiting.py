@@ -1,0 +1,95 @@
+"""`scheduler jobs wait`, and what else waits for executions to end."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.cli.failures import FAILED
+from scheduler.cli.moments import duration
+from scheduler.cli.options import AsJson
+from scheduler.cli.printable import one_line
+from scheduler.cli.project import connected
+from scheduler.model import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scheduler.operations.waiting import ExecutionState
+    from scheduler.store.session import SyncSession
+
+
+def wait(
+    ids: Annotated[list[int], typer.Argument(metavar="ID", help="As `jobs enqueue` and `jobs list` print them.")],
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0, help="Wait no longer than that.  [default: for ever]")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Wait until executions are final, and tell how each of them ended.
+
+    Exits 0 if all of them succeeded; 1 if one did not, or is not final when the time is over.
+
+    Example: scheduler jobs wait 42 43 --timeout 60
+
+    Example: scheduler jobs wait $(scheduler jobs enqueue email '{"to": "a@example.com"}')
+    """
+    with connected() as (_, session):
+        found = wait_for(session, ids, timeout)
+    tell(found, as_json=as_json)
+
+
+def wait_for(session: "SyncSession", ids: "Sequence[int]", timeout: float | None = None) -> "list[ExecutionState]":
+    """With a live line on a terminal."""
+    from scheduler.cli.progress import live_line
+    from scheduler.operations import waiting
+
+    with live_line() as show:
+        return waiting.wait(session, ids, timeout=timeout, watch=lambda states: show(_so_far(states)))
+
+
+def tell(states: "Sequence[ExecutionState]", *, as_json: bool) -> None:
+    """How they ended; exits 1 unless all of them succeeded."""
+    if as_json:
+        from scheduler.cli.tables import print_json
+
+        print_json(states)
+    else:
+        for state in states:
+            typer.echo(_ended(state))
+    failed = [state for state in states if state.status in {Status.FAILED, Status.TIMEOUT}]
+    if failed and not as_json:
+        typer.echo(f"note: `scheduler jobs show {failed[0].id}` shows its attempts, with their tracebacks.", err=True)
+    if any(state.status != Status.SUCCESS for state in states):
+        raise typer.Exit(FAILED)
+
+
+def _so_far(states: "Sequence[ExecutionState]") -> str:
+    left = [state for state in states if not state.final]
+    if not left:
+        return ""
+    now = left[0]
+    progress = "" if now.progress is None else f" {now.progress:.0%} {now.progress_message or ''}".rstrip()
+    count = f"; {len(states) - len(left)} of {len(states)} are final" if len(states) > 1 else ""
+    return f"{now.id} ({now.handler_name}) {now.status}{progress}{_unserved(now)}{count}"
+
+
+def _ended(state: "ExecutionState") -> str:
+    from scheduler.cli.tables import compact_json
+
+    said = f"{state.id} ({state.handler_name}) {state.status}"
+    error = (state.error or "").partition("\n")[0]
+    match state.status:
+        case Status.SUCCESS:
+            took = duration(state.started_at, state.finished_at)
+            said += f" in {took}" if took else ""
+            said += "" if state.result is None else f": {compact_json(state.result)}"
+        case Status.PENDING | Status.RUNNING:
+            said += f" still{_unserved(state)}" + (f", after {error}" if error else "")
+        case _:
+            said += f": {error}" if error else ""
+    return one_line(said)
+
+
+def _unserved(state: "ExecutionState") -> str:
+    """The reason for which people wait in vain."""
+    return "" if state.served or state.status != Status.PENDING else ", and no worker serves its queue"

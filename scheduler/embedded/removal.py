@@ -1,0 +1,23 @@
+"""Taking a server away again, with its data."""
+
+import shutil
+from pathlib import Path
+
+from scheduler.clock import monotonic
+from scheduler.embedded.data import discard_home
+from scheduler.embedded.locks import FileLock
+from scheduler.embedded.protocol import START_LOCK, SUPERVISOR_LOCK
+
+
+def remove(folder: Path, timeout: float = 30) -> None:
+    """Delete the server's folder as soon as its last user is gone, or after `timeout` seconds. For good: no backup."""
+    if not folder.is_dir():
+        return
+    deadline = monotonic() + timeout
+    for name in (START_LOCK, SUPERVISOR_LOCK):  # one after the other: a supervisor that ends needs both
+        with FileLock(folder / name) as lock:
+            lock.wait(deadline)
+    for entry in folder.glob("pg*"):
+        if entry.is_symlink():
+            discard_home(folder / entry.readlink())
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,83 @@
+"""Cron jobs: edit, pause, resume, remove, run. The same functions that people call in psql do it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from scheduler.errors import ConflictError, NotFoundError
+from scheduler.operations.cron_job_page import CronJob, find
+from scheduler.operations.cron_jobs import (
+    CronJobDefinition,
+    Difference,
+    differences,
+    id_of,
+    names,
+    require_window,
+    taken,
+    unknown,
+)
+from scheduler.rules.schedule import parse
+from scheduler.store.asking import ask
+from scheduler.store.session import SyncSession
+
+
+def edit(session: SyncSession, seen: CronJob, wanted: CronJobDefinition) -> list[Difference]:
+    """Make the row that somebody has seen what is wanted of it; what has changed, from one to other.
+
+    Nothing is written unless all of it can be. Raises ScheduleError, RefusedError, NotFoundError if it is gone, and
+    ConflictError if a new name is taken or somebody else has edited it since it was seen.
+    """
+    changes = differences(seen.definition, wanted)
+    changed = {change.column for change in changes}
+    if changed & {"cron_expression", "timezone"}:
+        parse(wanted.cron_expression, wanted.timezone, anchor=seen.created_at)
+    if changed & {"starts_at", "ends_at"}:
+        require_window(wanted)
+    if "name" in changed and wanted.name in names(session):
+        raise ConflictError(taken(wanted.name))
+    if changes and not ask(session, "edit_cron_job", id=seen.id, version=seen.version, **asdict(wanted)):
+        raise ConflictError(_overtaken(seen, find(session, seen.name)))
+    return changes
+
+
+def pause(session: SyncSession, chosen: Sequence[str]) -> list[str]:
+    """Stop planning them; what is planned still runs. Those that were not paused before. Raises NotFoundError."""
+    enabled = _require(session, chosen)
+    ask(session, "pause_cron_jobs", names=list(chosen))
+    return [name for name in chosen if enabled[name]]
+
+
+def resume(session: SyncSession, chosen: Sequence[str]) -> list[str]:
+    """Plan them again from now on; the pause isn't made up for. Those that were paused before. Raises NotFoundError."""
+    enabled = _require(session, chosen)
+    ask(session, "resume_cron_jobs", names=list(chosen))
+    return [name for name in chosen if not enabled[name]]
+
+
+def remove(session: SyncSession, chosen: Sequence[str]) -> list[CronJob]:
+    """Delete them all, or none: Raises NotFoundError. Their executions stay, and those that wait still run."""
+    _require(session, chosen)
+    jobs = [find(session, name) for name in dict.fromkeys(chosen)]
+    ask(session, "remove_cron_jobs", ids=[job.id for job in jobs])
+    return jobs
+
+
+def run(session: SyncSession, name: str) -> int:
+    """Enqueue an execution now, also of a paused one; its id. Raises NotFoundError."""
+    id_of(session, name)
+    (row,) = ask(session, "run_cron_job", name=name)
+    return int(row["id"])
+
+
+def _require(session: SyncSession, chosen: Sequence[str]) -> dict[str, bool]:
+    """Which of them are enabled."""
+    known = names(session)
+    for name in chosen:
+        if name not in known:
+            raise NotFoundError(unknown(name, known))
+    return {name: known[name] for name in chosen}
+
+
+def _overtaken(seen: CronJob, now: CronJob) -> str:
+    changed = [f"{it.column}: {it.one!s} → {it.other!s}" for it in differences(seen.definition, now.definition)]
+    what = f" ({', '.join(changed)})" if changed else ""
+    return f"Somebody else has edited cron job {seen.name!r} meanwhile{what}, so nothing was written: edit it again."

@@ -1,0 +1,130 @@
+"""Everything about one cron job."""
+
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from itertools import islice
+
+from scheduler.errors import NotFoundError, ScheduleError
+from scheduler.model import Backoff, CatchUp, OverlapPolicy
+from scheduler.operations.cron_jobs import CronJobDefinition, names, next_tick, unknown
+from scheduler.operations.preview import Tick
+from scheduler.rules.schedule import Schedule, parse
+from scheduler.rules.words import in_words
+from scheduler.store.asking import ask, database_time
+from scheduler.store.session import SyncSession
+
+_TICKS = 3
+_EXECUTIONS = 5
+_FOR_EVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CronJob(CronJobDefinition):
+    """A row as it is stored, and how it does. Times in UTC."""
+
+    id: int
+    invalid_reason: str | None
+    """Why it isn't planned; None: nothing is wrong with it."""
+    next_run_at: datetime | None
+    """None: never again, or not while it is paused or invalid."""
+    last_run_at: datetime | None
+    planned_until: datetime
+    managed_by: str | None
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    version: str
+    """Changes with each edit."""
+    last_status: str | None
+    last_finished_at: datetime | None
+    last_error: str | None
+    failures_in_a_row: int
+    running: int
+    waiting: int
+
+    @property
+    def definition(self) -> CronJobDefinition:
+        return CronJobDefinition(**{field.name: getattr(self, field.name) for field in fields(CronJobDefinition)})
+
+    @property
+    def anchor(self) -> datetime:
+        """Where `@every` counts from."""
+        return self.starts_at or self.created_at
+
+
+@dataclass(frozen=True, slots=True)
+class NewestExecution:
+    """An execution of a cron job, or a span of skipped ticks. Times in UTC."""
+
+    id: int
+    source: str
+    status: str
+    scheduled_at: datetime
+    skipped_count: int | None
+    skipped_until: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    attempt: int
+    error: str | None
+    """Its first line."""
+
+
+@dataclass(frozen=True, slots=True)
+class CronJobPage:
+    cron_job: CronJob
+    words: str | None
+    """The expression in English; None where it is refused."""
+    refusal: str | None
+    """Why it is refused: what the planner said, or would say."""
+    ticks: tuple[Tick, ...]
+    """The next ones; none while it is paused or invalid."""
+    executions: tuple[NewestExecution, ...]
+    """The newest first."""
+
+
+def find(session: SyncSession, name: str) -> CronJob:
+    """Raises NotFoundError."""
+    rows = ask(session, "one_cron_job", name=name)
+    if not rows:
+        raise NotFoundError(unknown(name, names(session)))
+    row = rows[0]
+    planned = row["enabled"] and row["invalid_reason"] is None
+    row["next_run_at"] = next_tick(row, database_time(session)) if planned else None
+    del row["uncomputed"]
+    return CronJob(
+        **{
+            **row,
+            "retry_backoff": None if row["retry_backoff"] is None else Backoff(row["retry_backoff"]),
+            "overlap_policy": OverlapPolicy(row["overlap_policy"]),
+            "catch_up": CatchUp(row["catch_up"]),
+        }
+    )
+
+
+def show(session: SyncSession, name: str) -> CronJobPage:
+    """Raises NotFoundError."""
+    job = find(session, name)
+    executions = ask(session, "newest_of_cron_job", cron_job_id=job.id, limit=_EXECUTIONS)
+    schedule, refusal = _schedule(job)
+    return CronJobPage(
+        cron_job=job,
+        words=None if schedule is None else in_words(schedule),
+        refusal=job.invalid_reason or refusal,
+        ticks=() if schedule is None else next_ticks(schedule, job),
+        executions=tuple(NewestExecution(**row) for row in executions),
+    )
+
+
+def next_ticks(schedule: Schedule, job: CronJob, count: int = _TICKS) -> tuple[Tick, ...]:
+    """From `next_run_at` on, within its window; none where there is no next one."""
+    if job.next_run_at is None:
+        return ()
+    found = islice(schedule.between(job.next_run_at, job.ends_at or _FOR_EVER), count)
+    return tuple(Tick(tick, tick.astimezone(schedule.zone)) for tick in found)
+
+
+def _schedule(job: CronJob) -> tuple[Schedule | None, str | None]:
+    try:
+        return parse(job.cron_expression, job.timezone, anchor=job.anchor), None
+    except ScheduleError as error:
+        return None, str(error)

@@ -1,0 +1,101 @@
+"""Cron jobs that nobody plans, that can't be planned, that will never fire, that only fail."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from scheduler.operations.doctor.bench import Bench
+from scheduler.operations.doctor.finding import Code, Finding, count_of, for_, literal
+
+_LATE_SECONDS = 60
+_DATES = {
+    "infinite": "it is {value}; NULL means that there is no bound",
+    "before starts_at": "it is {value}, which is not after starts_at, so that it never fires",
+    "long ago": "it is {value}, which is long ago; NULL means that there is no bound",
+    "far": "it is {value}, more than ten years from now",
+}
+
+
+def planned(bench: Bench) -> Iterator[Finding]:
+    """Somebody plans what is due."""
+    found = bench.one("doctor_planned", seconds=_LATE_SECONDS)
+    if not found["late"]:
+        yield Finding.fine(Code.CRON_LATE, f"{count_of(found['enabled'], 'cron job')} enabled, none of them late.")
+        return
+    are = "is" if found["late"] == 1 else "are"
+    who = "None of the live workers plans" if bench.alive else "Nobody is alive to plan"
+    yield Finding.error(
+        Code.CRON_LATE,
+        f"{found['late']:,} of {count_of(found['enabled'], 'enabled cron job')} {are} late, {found['latest']!r} by "
+        f"{for_(found['late_by'])}. {who}.",
+        "Start `scheduler run`, without --only or with --only planner, and look at its log.",
+    )
+
+
+def invalid(bench: Bench) -> Iterator[Finding]:
+    """Every row can be planned."""
+    rows = bench.ask("doctor_invalid")
+    for row in rows:
+        reason = row["reason"].rstrip(". ")
+        yield Finding.error(
+            Code.CRON_INVALID,
+            f"Cron job {row['name']!r} ({row['cron_expression']}, {row['timezone']}) is not planned: {reason}.",
+            "Correct what is wrong in it; it is planned again at once.",
+            [_update(bench, row["name"], _schedule(row))],
+        )
+    if not rows:
+        yield Finding.fine(Code.CRON_INVALID, "No row is refused by the planner.")
+
+
+def never(bench: Bench) -> Iterator[Finding]:
+    """Every row that is on will fire again, within the years that somebody thinks of."""
+    rows = bench.ask("doctor_never")
+    for row in rows:
+        why = "its ends_at is past" if row["over"] else f"{row['cron_expression']} has no tick left"
+        yield Finding.warning(
+            Code.CRON_NEVER,
+            f"Cron job {row['name']!r} is on and will never fire again: {why}.",
+            "Disable it if it is done, or give it a later end or another expression.",
+            [_update(bench, row["name"], "enabled = false")],
+        )
+    dates = bench.ask("doctor_dates")
+    yield from (_date(bench, row) for row in dates)
+    if not rows and not dates:
+        yield Finding.fine(Code.CRON_NEVER, "Every cron job that is on will fire again.")
+
+
+def failing(bench: Bench) -> Iterator[Finding]:
+    """None fails time after time."""
+    rows = bench.ask("doctor_streaks")
+    for row in rows:
+        error = (row["error"] or "no error was recorded").rstrip(". ")
+        yield Finding.warning(
+            Code.CRON_FAILING,
+            f"The last three executions of cron job {row['name']!r} failed: {error}.",
+            f"Read the traceback: `scheduler jobs show {row['id']}`.",
+        )
+    if not rows:
+        yield Finding.fine(Code.CRON_FAILING, "No cron job failed three times in a row.")
+
+
+def _date(bench: Bench, row: Mapping[str, Any]) -> Finding:
+    name, field, value = row["name"], row["field"], row["value"]
+    if field == "next_run_at":
+        return Finding.warning(
+            Code.CRON_DATES,
+            f"Cron job {name!r} fires next at {value} UTC.",
+            "Correct its expression or starts_at, if that should be sooner.",
+        )
+    return Finding.warning(
+        Code.CRON_DATES,
+        f"Cron job {name!r} has a {field} that nobody means: {_DATES[row['why']].format(value=value)}.",
+        "Write another date, or NULL.",
+        [_update(bench, name, f"{field} = NULL")],
+    )
+
+
+def _schedule(row: Mapping[str, Any]) -> str:
+    return f"cron_expression = {literal(row['cron_expression'])}, timezone = {literal(row['timezone'])}"
+
+
+def _update(bench: Bench, name: str, change: str) -> str:
+    return f"UPDATE {bench.table('cron_jobs')} SET {change} WHERE name = {literal(name)};"

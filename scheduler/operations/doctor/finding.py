@@ -1,0 +1,140 @@
+"""What a check says: a finding, its level, and the code that leads to its section of docs/doctor.md."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
+_TWICE = 2
+_SHOWN = 5
+
+
+class Level(StrEnum):
+    """How bad it is. Errors, and with `--strict` warnings, make `scheduler doctor` exit with 1."""
+
+    FINE = "fine"
+    WARNING = "warning"
+    ERROR = "error"
+    UNCHECKED = "unchecked"
+    """Not looked at, with the reason: the role may not see it, or it needs what is missing."""
+
+
+class Code(StrEnum):
+    """Each is a section of docs/doctor.md."""
+
+    SETTINGS = "settings"
+    SETTINGS_IGNORED = "settings-ignored"
+    SETTINGS_NOT_YET = "settings-not-yet"
+    HANDLERS = "handlers"
+    EMBEDDED_SERVER = "embedded-server"
+    DATABASE_NONE = "database-none"
+    DATABASE_REACHABLE = "database-reachable"
+    DATABASE_URL = "database-url"
+    DATABASE_HOST = "database-host"
+    DATABASE_REFUSED = "database-refused"
+    DATABASE_TIMEOUT = "database-timeout"
+    DATABASE_NOT_POSTGRES = "database-not-postgres"
+    DATABASE_PASSWORD = "database-password"
+    DATABASE_ROLE = "database-role"
+    DATABASE_ACCESS = "database-access"
+    DATABASE_MISSING = "database-missing"
+    DATABASE_TLS = "database-tls"
+    DATABASE_FULL = "database-full"
+    DATABASE_STARTING = "database-starting"
+    DATABASE_UNREACHABLE = "database-unreachable"
+    DATABASE_READ_ONLY = "database-read-only"
+    SERVER_VERSION = "server-version"
+    SCHEMA_REVISION = "schema-revision"
+    SCHEMA_RIGHTS = "schema-rights"
+    POOLER = "pooler"
+    DIRECT_URL = "direct-url"
+    CONNECTIONS = "connections"
+    NOTIFICATIONS = "notifications"
+    CLOCK = "clock"
+    TZDATA = "tzdata"
+    ZONES = "zones"
+    PREPARED_SETTING = "prepared-setting"
+    PREPARED_ORPHANS = "prepared-orphans"
+    AUTOVACUUM = "autovacuum"
+    DEAD_ROWS = "dead-rows"
+    OLDEST_TRANSACTION = "oldest-transaction"
+    TRANSACTION_IDS = "transaction-ids"
+    WORKERS = "workers"
+    WORKERS_LOST = "workers-lost"
+    WORKERS_SILENT = "workers-silent"
+    WORKERS_DRAINING = "workers-draining"
+    WORKERS_VERSIONS = "workers-versions"
+    RUNNING_ABANDONED = "running-abandoned"
+    RUNNING_OVERDUE = "running-overdue"
+    QUEUES = "queues"
+    QUEUE_UNSERVED = "queue-unserved"
+    QUEUE_BACKLOG = "queue-backlog"
+    QUEUE_PAUSED = "queue-paused"
+    CRON_LATE = "cron-late"
+    CRON_INVALID = "cron-invalid"
+    CRON_NEVER = "cron-never"
+    CRON_DATES = "cron-dates"
+    CRON_FAILING = "cron-failing"
+    UNKNOWN_HANDLERS = "unknown-handlers"
+    CHECK_FAILED = "check-failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the answer. `says` is one sentence or a few, `fix` says what to do, `sql` is what to type in psql."""
+
+    code: Code
+    level: Level
+    says: str
+    fix: str | None = None
+    sql: Sequence[str] = ()
+
+    @property
+    def page(self) -> str:
+        return f"docs/doctor.md#{self.code}"
+
+    @classmethod
+    def fine(cls, code: Code, says: str) -> Self:
+        return cls(code, Level.FINE, says)
+
+    @classmethod
+    def warning(cls, code: Code, says: str, fix: str, sql: Sequence[str] = ()) -> Self:
+        return cls(code, Level.WARNING, says, fix, sql)
+
+    @classmethod
+    def error(cls, code: Code, says: str, fix: str | None, sql: Sequence[str] = ()) -> Self:
+        """`fix` may be None only where `says` ends with what to do, as the product's own errors do."""
+        return cls(code, Level.ERROR, says, fix, sql)
+
+    @classmethod
+    def unchecked(cls, code: Code, says: str, fix: str | None = None, sql: Sequence[str] = ()) -> Self:
+        return cls(code, Level.UNCHECKED, says, fix, sql)
+
+
+def for_(seconds: float) -> str:
+    """A duration, rounded, in one unit: `40 s`, `90 min`, `3 h`, `12 d`."""
+    if math.isinf(seconds):
+        return "ever"
+    for name, unit in _UNITS:
+        if seconds >= _TWICE * unit:
+            return f"{round(seconds / unit):,} {name}"
+    return f"{max(0, round(seconds))} s"
+
+
+def listed(names: Iterable[object]) -> str:
+    """The first few, and how many more."""
+    every = [str(name) for name in names]
+    shown = ", ".join(every[:_SHOWN])
+    return shown if len(every) <= _SHOWN else f"{shown} and {len(every) - _SHOWN} more"
+
+
+def count_of(count: int, one: str, many: str | None = None) -> str:
+    """`1 cron job`, `2 cron jobs`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def literal(text: str) -> str:
+    """As SQL, quoted."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,123 @@
+"""A new project: which files it has, and putting them into a folder, all or none."""
+
+import keyword
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from urllib.parse import quote
+
+from scheduler.errors import ConflictError
+from scheduler.handlers import declare
+
+SETTINGS, HANDLERS, IGNORED, SECRETS = "scheduler.yaml", "handlers", ".gitignore", ".env"
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_UNQUOTED = "%/:?#[]@!&()*+,;=~-._"
+"""What may stand in a url and means nothing to the reader of .env, within single quotes."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    path: str
+    """Relative to the project."""
+    about: str
+    text: str
+    mode: int = 0o666
+    """Less the umask."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewProject:
+    """What is chosen. Raises ConfigurationError for a name that no handler can have."""
+
+    handler_name: str
+    database_url: str | None = None
+    """For .env, which is only written where there is one."""
+
+    def __post_init__(self) -> None:
+        declare(self.handler_name, lambda: None, "the new one", {})
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        module = re.sub(r"\W", "_", self.handler_name)
+        function = f"{module}_" if keyword.iskeyword(module) else module
+        text = _template("handler.py.txt").substitute(name=self.handler_name, function=function)
+        files = (
+            File(SETTINGS, "the settings", _template(SETTINGS).template),
+            File(f"{HANDLERS}/{module}.py", f"the handler {self.handler_name}", text),
+            File(IGNORED, "what git leaves alone", _template("gitignore.txt").template),
+        )
+        if self.database_url is None:
+            return files
+        line = f"SCHEDULER_DATABASE_URL='{quote(self.database_url, safe=_UNQUOTED)}'\n"
+        return *files, File(SECRETS, "the url of the database, for your eyes only", line, 0o600)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What was done to a folder."""
+
+    files: tuple[File, ...]
+    kept: tuple[str, ...]
+    """Files of somebody else's that were left as they are: a .gitignore."""
+
+
+def require_room(folder: Path, new: NewProject) -> None:
+    """Raises ConflictError where one of the files, or a handler of somebody else's, is there already."""
+    if folder.exists() and not folder.is_dir():
+        raise ConflictError(f"{folder.absolute()} is a file: name a folder, which may be a new one.")
+    taken = {file.path for file in new.files if file.path != IGNORED and os.path.lexists(folder / file.path)}
+    others = {path.relative_to(folder).as_posix() for path in (folder / HANDLERS).rglob("*.py")}
+    if taken or others:
+        raise ConflictError(
+            f"{folder.absolute()} has {', '.join(sorted(taken | others))} already: nothing was written. "
+            "Choose another folder, or move them away."
+        )
+
+
+@contextmanager
+def placed(folder: Path, new: NewProject) -> Iterator[Placed]:
+    """The files in `folder`, which is made if missing; if the block raises, everything is as it was before.
+
+    Raises ConflictError as `require_room()` does.
+    """
+    require_room(folder, new)
+    kept = tuple(file.path for file in new.files if file.path == IGNORED and (folder / IGNORED).exists())
+    files = tuple(file for file in new.files if file.path not in kept)
+    with ExitStack() as undo:
+        for file in files:
+            _make_folders((folder / file.path).parent, undo)
+            _write(folder / file.path, file, undo)
+        yield Placed(files, kept)
+        undo.pop_all()
+
+
+def _make_folders(folder: Path, undo: ExitStack) -> None:
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir()
+        undo.callback(_quietly, path.rmdir)
+
+
+def _write(path: Path, file: File, undo: ExitStack) -> None:
+    """Never over another file, and never readable by more people than it may be, not even for a moment."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file.mode)
+    undo.callback(_quietly, path.unlink)
+    with open(descriptor, "w", encoding="utf-8") as opened:
+        opened.write(file.text)
+
+
+def _quietly(remove: Callable[[], None]) -> None:
+    """A folder into which somebody else has put something meanwhile stays."""
+    try:
+        remove()
+    except OSError:
+        return
+
+
+def _template(name: str) -> Template:
+    return Template((_TEMPLATES / name).read_text(encoding="utf-8"))

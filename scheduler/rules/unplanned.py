@@ -1,0 +1,67 @@
+"""Ticks that a pause or an edit took from the planner: which they were, by the schedule of then, and why."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from scheduler.errors import ScheduleError
+from scheduler.model import Span
+from scheduler.rules.catch_up import span
+from scheduler.rules.schedule import parse
+
+_INSTANT = timedelta(microseconds=1)
+_WHY = {
+    "paused": "fell due while the cron job was paused",
+    "pause": "nobody had planned before the pause",
+    "edit": "nobody had planned before the schedule was edited",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unplanned:
+    """Ticks that share one SKIPPED row, and what became of them."""
+
+    span: Span
+    why: str
+    """To be read after "ticks that"."""
+
+
+def unplanned(stretches: str | None, created_at: datetime) -> list[Unplanned]:
+    """What the JSON in `cron_jobs.unplanned` stands for; stretches without a tick, or without sense, are left out.
+
+    `created_at` (aware) is where `@every` counts from if its window has no start.
+    """
+    return [] if stretches is None else list(_read(stretches, created_at))
+
+
+def _read(stretches: str, created_at: datetime) -> Iterator[Unplanned]:
+    for stretch in json.loads(stretches):
+        try:
+            ticks = _span(stretch, created_at)
+            if ticks is not None:
+                yield Unplanned(ticks, _WHY[stretch["because"]])
+        except (ScheduleError, ValueError, TypeError, KeyError):
+            continue  # by hand, or a schedule that had no ticks
+
+
+def _span(stretch: Mapping[str, Any], created_at: datetime) -> Span | None:
+    starts_at, ends_at = _instant(stretch["starts_at"]), _instant(stretch["ends_at"])
+    since, until = _instant(stretch["since"]), _instant(stretch["until"])
+    if since is None or until is None:
+        return None
+    schedule = parse(stretch["cron_expression"], stretch["timezone"], anchor=starts_at or created_at)
+    opens, closes = max(since, created_at) + _INSTANT, until + _INSTANT
+    return span(schedule, max(opens, starts_at or opens), min(closes, ends_at or closes))
+
+
+def _instant(text: str | None) -> datetime | None:
+    """A time as JSON has it; one that no datetime can hold is as far away as one can be."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        past = text == "-infinity" or text.endswith("BC")
+        return datetime(1970, 1, 1, tzinfo=UTC) if past else datetime(9000, 1, 1, tzinfo=UTC)

@@ -1,0 +1,133 @@
+-- Four roles for the tables of the scheduler in schema {schema}, each with no more rights than its task needs:
+--
+--   {viewer}    sees what goes on, but neither params nor results nor tracebacks, which may hold secrets
+--   {enqueuer}  enqueues, by enqueue_job() or a plain INSERT, and does nothing else
+--   {worker}    runs `scheduler run`; can neither change a schedule nor make or drop anything
+--   {admin}     does all that a person does by rows, functions and commands; `scheduler migrate` is for the owner
+--
+-- None can log in: GRANT {worker} TO your_login. This takes the owner of the tables, and CREATEROLE where a role is missing.
+-- It may run again at any time, and should after an upgrade. What else the roles were granted elsewhere, they keep.
+
+BEGIN;
+SET LOCAL search_path = {s}, pg_temp;
+
+DO $$
+DECLARE
+    wanted record;
+    login boolean;
+BEGIN
+    -- To somebody who has the rights and may not pass them on, GRANT says no more than a warning.
+    IF NOT pg_has_role(current_user, (SELECT relowner FROM pg_class WHERE oid = 'job_executions'::regclass), 'USAGE') THEN
+        RAISE EXCEPTION 'role "%" does not own the tables', current_user USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    FOR wanted IN VALUES ('{viewer}', 'The scheduler in schema {schema}: sees what goes on, but no params, results or tracebacks.'),
+                         ('{enqueuer}', 'The scheduler in schema {schema}: enqueues executions.'),
+                         ('{worker}', 'The scheduler in schema {schema}: runs workers and planners.'),
+                         ('{admin}', 'The scheduler in schema {schema}: changes cron jobs, executions and queues.')
+    LOOP
+        SELECT rolcanlogin OR rolsuper INTO login FROM pg_roles WHERE rolname = wanted.column1;
+        IF NOT FOUND THEN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', wanted.column1);
+            EXECUTE format('COMMENT ON ROLE %I IS %L', wanted.column1, wanted.column2);
+        ELSIF login THEN
+            RAISE EXCEPTION 'role "%" is there already and can log in', wanted.column1
+                USING ERRCODE = 'duplicate_object', HINT = 'Choose another --prefix.';
+        END IF;
+    END LOOP;
+END $$;
+
+
+-- Begin anew: what an older version granted, and this one would not, is gone at the end of this transaction.
+
+REVOKE ALL ON cron_jobs, job_executions, job_workers, job_queues, job_transactions, job_messages, scheduler_version,
+    cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history
+    FROM {admin}, {enqueuer}, {worker}, {viewer};
+
+REVOKE ALL ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue, resume_queue,
+    register_worker, heartbeat_worker, claim_jobs, complete_job, fail_job, job_queue_is_known, job_now, job_channel, job_retry_delay, job_errors_with
+    FROM {admin}, {enqueuer}, {worker}, {viewer};
+
+
+-- Everybody. A function runs with its caller's rights, so that to call it is never enough to do what it does: these grants
+-- only matter where somebody has taken away the right to call functions that PostgreSQL gives to all.
+
+GRANT USAGE ON SCHEMA {s} TO {admin}, {enqueuer}, {worker}, {viewer};
+GRANT SELECT ON scheduler_version TO {admin}, {enqueuer}, {worker}, {viewer};
+GRANT EXECUTE ON FUNCTION job_now, job_channel, job_retry_delay, job_errors_with TO {admin}, {enqueuer}, {worker}, {viewer};
+
+
+-- The viewer: every column but handler_params, declared (which repeats them), result, errors and traceback.
+
+GRANT SELECT ON job_workers, job_queues, job_transactions, job_messages,
+    cron_job_status, cron_job_ticks, job_queue_status, job_running, job_worker_status TO {viewer};
+
+GRANT SELECT (id, name, description, cron_expression, timezone, handler_name, queue, priority, timeout_seconds, max_retry, retry_backoff,
+        retry_delay_seconds, overlap_policy, catch_up, catch_up_limit, jitter_seconds, starts_at, ends_at, enabled, next_run_at, planned_until,
+        last_run_at, invalid_reason, managed_by, tzdata_version, unplanned, created_by, created_at, updated_at)
+    ON cron_jobs TO {viewer};
+
+GRANT SELECT (id, source, cron_job_id, handler_name, queue, priority, status, scheduled_at, available_at, timeout_seconds, retry_count, max_retry,
+        retry_backoff, retry_delay_seconds, attempt, claim_token, claimed_by, started_at, finished_at, suspect, cancel_requested_at, cancel_reason,
+        progress, progress_message, error, unique_key, unique_until, concurrency_key, concurrency_limit, skipped_count, skipped_until, notify_done,
+        created_at)
+    ON job_executions TO {viewer};
+
+GRANT SELECT (id, source, cron_job_id, handler_name, queue, priority, status, scheduled_at, available_at, timeout_seconds, retry_count, max_retry,
+        retry_backoff, retry_delay_seconds, attempt, claim_token, claimed_by, started_at, finished_at, suspect, cancel_requested_at, cancel_reason,
+        progress, progress_message, error, unique_key, unique_until, concurrency_key, concurrency_limit, skipped_count, skipped_until, notify_done,
+        created_at, took)
+    ON job_history TO {viewer};
+
+GRANT SELECT (id, handler_name, queue, status, finished_at, attempt, retry_count, error, cron_job_id, scheduled_at)
+    ON job_dead_letters TO {viewer};
+
+GRANT SELECT (execution_id, handler_name, cron_job_id, attempt, outcome, at, worker, error)
+    ON job_attempts TO {viewer};
+
+GRANT EXECUTE ON FUNCTION cron_job_tick_at, job_queue_is_known TO {viewer};
+
+
+-- The enqueuer. It reads what RETURNING id and ON CONFLICT (unique_key) need, and the trigger whether some worker sleeps.
+
+GRANT INSERT (handler_name, handler_params, queue, priority, scheduled_at, available_at, timeout_seconds, max_retry, retry_backoff,
+        retry_delay_seconds, unique_key, unique_until, concurrency_key, concurrency_limit, notify_done),
+    SELECT (id, status, attempt, unique_key, unique_until)
+    ON job_executions TO {enqueuer};
+
+GRANT SELECT (wake_until) ON job_workers TO {enqueuer};
+
+GRANT EXECUTE ON FUNCTION enqueue_job TO {enqueuer};
+
+
+-- The worker: planner, claims, outcomes, rescue, heartbeat; and its handlers may enqueue. Of a cron job it writes how far it
+-- is planned, of an execution never what it is: handler, params, queue, priority, keys and tick stay as they were inserted.
+
+GRANT SELECT ON cron_jobs, job_executions, job_workers, job_queues,
+    cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history TO {worker};
+
+GRANT UPDATE (next_run_at, planned_until, last_run_at, invalid_reason, tzdata_version, unplanned) ON cron_jobs TO {worker};
+
+GRANT INSERT (source, cron_job_id, handler_name, handler_params, queue, priority, status, scheduled_at, available_at, finished_at, timeout_seconds,
+        max_retry, retry_backoff, retry_delay_seconds, unique_key, unique_until, concurrency_key, concurrency_limit, skipped_count, skipped_until,
+        error, notify_done),
+    UPDATE (status, available_at, timeout_seconds, retry_count, max_retry, retry_backoff, retry_delay_seconds, attempt, claim_token, claimed_by,
+        started_at, finished_at, suspect, cancel_requested_at, cancel_reason, progress, progress_message, result, error, errors)
+    ON job_executions TO {worker};
+
+GRANT INSERT (id, name, hostname, pid, queues, pool_size, lease_until, version),
+    UPDATE (status, heartbeat_at, lease_until, wake_until, running_count, succeeded_count, failed_count)
+    ON job_workers TO {worker};
+
+GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, cron_job_tick_at, job_queue_is_known,
+    register_worker, heartbeat_worker, claim_jobs, complete_job, fail_job TO {worker};
+
+
+-- The admin. The decisions of transactions over several databases are nobody's to edit.
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON cron_jobs, job_executions, job_workers, job_queues, job_messages TO {admin};
+GRANT SELECT ON job_transactions,
+    cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history TO {admin};
+GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue,
+    resume_queue, register_worker, heartbeat_worker, claim_jobs, complete_job, fail_job, job_queue_is_known TO {admin};
+
+COMMIT;

@@ -1,0 +1,62 @@
+"""What the shell gets to complete a word with."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command, Sql
+
+Words = list[str]
+
+
+def completed(command: Command, monkeypatch: pytest.MonkeyPatch, *words: str) -> Words:
+    """What bash is told at the end of `words`, of which the last may be half a word."""
+    monkeypatch.setenv("_SCHEDULER_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", " ".join(["scheduler", *words]))
+    monkeypatch.setenv("COMP_CWORD", str(len(words)))
+    return command().out.split()
+
+
+@pytest.fixture
+def named(online: Command, sql: Sql) -> Command:
+    for name, queue in (("nightly", "mail"), ("nudge", "mail"), ("hourly", "q")):
+        sql(
+            "INSERT INTO cron_jobs (name, cron_expression, handler_name, queue) "
+            f"VALUES ('{name}', '@daily', 'email', '{queue}')"
+        )
+    return online
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["cr"], ["cron"]),
+        (["cron", "pau"], ["pause"]),
+        (["jobs", "list", "--ha"], ["--handler"]),
+        (["cron", "pause", "n"], ["nightly", "nudge"]),
+        (["cron", "show", "h"], ["hourly"]),
+        (["jobs", "list", "--cron", "ho"], ["hourly"]),
+        (["jobs", "enqueue", "e"], ["email"]),
+        (["jobs", "list", "--handler", "s"], ["shout"]),
+        (["jobs", "list", "--status", "fa"], ["failed"]),
+        (["queues", "pause", "m"], ["mail"]),
+        (["cron", "pause", "x"], []),
+    ],
+    ids=" ".join,
+)
+def test_names_are_completed(named: Command, monkeypatch: pytest.MonkeyPatch, words: Words, found: Words) -> None:
+    assert completed(named, monkeypatch, *words) == found
+
+
+def test_a_project_in_trouble_completes_nothing_and_says_nothing(
+    scheduler: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "handlers" / "broken.py").write_text("print('noise'); raise RuntimeError")
+    monkeypatch.setenv("SCHEDULER_DATABASE_URL", "postgresql://127.0.0.1:1/nobody")
+    monkeypatch.setenv("_SCHEDULER_COMPLETE", "complete_bash")
+    for words in (["cron", "pause", "n"], ["jobs", "enqueue", "e"]):
+        monkeypatch.setenv("COMP_WORDS", " ".join(["scheduler", *words]))
+        monkeypatch.setenv("COMP_CWORD", str(len(words)))
+        ran = scheduler()
+        assert (ran.out.strip(), ran.err) == ("", ""), os.environ["COMP_WORDS"]
