@@ -188,5 +188,5 @@ ORDER BY id DESC;
 -- A piece at a time, so that it holds back nobody; again until it says `DELETE 0`.
 DELETE FROM job_executions
 WHERE id IN (SELECT id FROM job_executions
-             WHERE status IN ('SUCCESS', 'SKIPPED') AND finished_at < now() - interval '30 days'
+             WHERE status IN ('SUCCESS', 'SKIPPED') AND greatest(finished_at, skipped_until) < now() - interval '30 days'
              ORDER BY id LIMIT 10000);

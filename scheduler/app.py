@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from scheduler.isolation.thread import ThreadIsolation
 from scheduler.messages import configure, log
 from scheduler.model import DeclaredCronJob
 from scheduler.operations.declared import Declarations, gather
+from scheduler.operations.readiness import require_complete, require_rights
 from scheduler.services.heartbeat import Heartbeat
 from scheduler.services.listener import Listener
 from scheduler.services.loop import Loop
@@ -60,11 +61,20 @@ class Project:
     server: EmbeddedPostgres | None = None
 
     @classmethod
-    def open(cls, folder: Path, *, embedded: bool = False, may_embed: bool = False, quiet: bool = False) -> Self:
+    def open(
+        cls,
+        folder: Path,
+        *,
+        embedded: bool = False,
+        may_embed: bool = False,
+        quiet: bool = False,
+        as_it_is: bool = False,
+    ) -> Self:
         """Read the settings; start or join the embedded server if no database is configured, and migrate it.
 
         `embedded` demands it, `may_embed` allows a first one to be made. `quiet` is for a command that only passes by:
-        unless the settings ask for more, its log begins with warnings.
+        unless the settings ask for more, its log begins with warnings. With `as_it_is` no server is made, no database
+        in it, and no table.
         Raises ConfigurationError and EmbeddedPostgresError.
         """
         settings = load_settings(folder)
@@ -80,9 +90,9 @@ class Project:
             return cls(folder, _reachable(settings))
         if not (embedded or may_embed or (folder / FOLDER).is_dir()):
             raise ConfigurationError(_NO_DATABASE)
-        server = EmbeddedPostgres(folder / FOLDER).start()
+        server = EmbeddedPostgres(folder / FOLDER).start(may_make=not as_it_is)
         try:
-            return cls(folder, _at_server(settings, server), server)
+            return cls(folder, _at_server(settings, server, as_it_is=as_it_is), server)
         except BaseException:
             server.stop()
             raise
@@ -124,13 +134,16 @@ class Project:
     def require_schema(self, *, writable: bool = False) -> None:
         """Raises ConfigurationError if the database can't be reached, SchemaError if its tables don't fit.
 
-        With `writable`, also where nothing can be written.
+        With `writable`, also where tables are missing, or where nothing can be written, or not by this role.
         """
         from scheduler.store.revision import check, require_writable
 
         check(self.database.conninfo, self.schema).require_current()
         if writable:
             require_writable(self.database.conninfo)
+            with closing(self.session("scheduler command")) as session:
+                require_complete(session)
+                require_rights(session)
 
     def close(self) -> None:
         if self.server is not None:
@@ -143,19 +156,18 @@ def _reachable(settings: Settings) -> Settings:
     return settings.model_copy(update={"databases": found})
 
 
-def _at_server(settings: Settings, server: EmbeddedPostgres) -> Settings:
-    """The settings with each database at the embedded server, the job database migrated."""
+def _at_server(settings: Settings, server: EmbeddedPostgres, *, as_it_is: bool) -> Settings:
+    """The settings with each database at the embedded server, made and migrated unless it is to stay as it is."""
     from scheduler.store.revision import check
 
     job = settings.worker.database
     names = {job, *settings.worker.databases, *settings.databases}
+    place = server.url if as_it_is else server.ensure_database
     found = {
-        name: settings.databases.get(name, DatabaseSettings()).at(
-            server.ensure_database(_EMBEDDED_DATABASE if name == job else name)
-        )
+        name: settings.databases.get(name, DatabaseSettings()).at(place(_EMBEDDED_DATABASE if name == job else name))
         for name in sorted(names)
     }
-    if not check(found[job].conninfo, found[job].schema_).current:
+    if not as_it_is and not check(found[job].conninfo, found[job].schema_).current:
         from scheduler.store.migration import migrate
 
         migrate(found[job].conninfo, found[job].schema_)

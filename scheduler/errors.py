@@ -24,6 +24,7 @@ ControlFlow                      raised by a handler to say how its attempt ends
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
+from typing import Final
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
@@ -58,11 +59,14 @@ class HandlerNotFoundError(NotFoundError):
     The attempt fails and the next one waits at least 30 s, so that a rolling deploy heals itself.
     """
 
+    BEGINNING: Final = "No handler is registered as "
+    """Of its message, and so of the error of an execution that failed for it."""
+
     def __init__(self, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
         self.name = name
         listed = ", ".join(names[:10]) + (", …" if len(names) > 10 else "") if names else "none"
-        super().__init__(f"No handler is registered as {name!r}.{did_you_mean(name, names)} This worker has: {listed}.")
+        super().__init__(f"{self.BEGINNING}{name!r}.{did_you_mean(name, names)} This worker has: {listed}.")
 
 
 class ConflictError(SchedulerError):

@@ -31,22 +31,22 @@ def report(params: ReportParams) -> dict[str, Any]:
     if params.query not in QUERIES:
         raise FailPermanently(f"No query is named {params.query!r}: known are {', '.join(sorted(QUERIES))}.")
     rows = fetched(QUERIES[params.query], params.largest)
-    name = f"{params.query}-{current_execution().scheduled_at:%Y%m%dT%H%M%SZ}.csv"
-    return {"path": str(written(rows, Path(params.folder), name)), "rows": len(rows)}
+    execution = current_execution()
+    name = f"{params.query}-{execution.scheduled_at:%Y%m%dT%H%M%SZ}.csv"
+    return {"path": str(written(rows, Path(params.folder), name, draft=f".{execution.id}.draft")), "rows": len(rows)}
 
 
 @transactional("default")
 def fetched(query: str, largest: int) -> list[dict[str, Any]]:
-    return get_connection("default").execute(query, {"largest": largest}).all()  # type: ignore[no-any-return]
+    return [dict(row) for row in get_connection("default").execute(query, {"largest": largest})]
 
 
-def written(rows: Sequence[dict[str, Any]], folder: Path, name: str) -> Path:
+def written(rows: Sequence[dict[str, Any]], folder: Path, name: str, draft: str) -> Path:
     """Under another name first, so that nobody ever reads half a report; a second attempt replaces the first's."""
     folder.mkdir(exist_ok=True)
-    draft = folder / f".{name}.draft"
-    with draft.open("w", encoding="utf-8", newline="") as file:
+    with (folder / draft).open("w", encoding="utf-8", newline="") as file:
         sheet = csv.writer(file)
         if rows:
             sheet.writerow(rows[0])
         sheet.writerows(row.values() for row in rows)
-    return draft.replace(folder / name)
+    return (folder / draft).replace(folder / name)

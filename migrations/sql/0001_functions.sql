@@ -49,10 +49,9 @@ BEGIN
         NEW.planned_until := job_now();
         NEW.invalid_reason := NULL;
         NEW.updated_at := job_now();
-    ELSIF NEW.next_run_at IS DISTINCT FROM OLD.next_run_at AND NEW.planned_until IS NOT DISTINCT FROM OLD.planned_until THEN
-        NEW.next_run_at := NULL;    -- set by hand: the planner computes it anew
-        NEW.updated_at := job_now();
-    ELSIF NEW.planned_until IS NOT DISTINCT FROM OLD.planned_until THEN
+    ELSIF (NEW.planned_until, NEW.invalid_reason, NEW.tzdata_version) IS NOT DISTINCT FROM (OLD.planned_until, OLD.invalid_reason, OLD.tzdata_version) THEN
+        -- By hand, for each write of the planner's changes one of these.
+        NEW.next_run_at := CASE WHEN NEW.next_run_at IS NOT DISTINCT FROM OLD.next_run_at THEN OLD.next_run_at END;
         NEW.updated_at := job_now();
     END IF;
     RETURN NEW;

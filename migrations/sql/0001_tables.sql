@@ -143,6 +143,7 @@ CREATE TABLE job_executions (
     CONSTRAINT job_executions_unique_key_check CHECK (octet_length(unique_key) <= 1024),
     CONSTRAINT job_executions_unique_until_check CHECK (unique_until IN ('started', 'finished', 'forever')),
     CONSTRAINT job_executions_concurrency_key_check CHECK (concurrency_key <> '' AND octet_length(concurrency_key) <= 1024),
+    CONSTRAINT job_executions_cron_key_check CHECK (cron_job_id IS NOT NULL OR concurrency_key !~ '^(cron|backfill):'),
     CONSTRAINT job_executions_concurrency_limit_check CHECK (concurrency_limit IS NULL OR (concurrency_limit >= 1 AND concurrency_key IS NOT NULL)),
     CONSTRAINT job_executions_skipped_check CHECK (skipped_count IS NULL OR (status = 'SKIPPED' AND skipped_count >= 1))
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_analyze_threshold = 500);
@@ -188,7 +189,7 @@ COMMENT ON COLUMN job_executions.unique_key IS 'At most one row with this key fo
 COMMENT ON COLUMN job_executions.unique_until IS 'started: until its first claim; finished: until final; forever: as long as the row exists.';
 COMMENT ON COLUMN job_executions.concurrency_key IS 'At most concurrency_limit rows with this key run at once, over all workers; cron:ID for ticks that may not overlap.';
 COMMENT ON COLUMN job_executions.concurrency_limit IS 'How many rows with this concurrency_key may run at once, 1 or more. NULL: 1.';
-COMMENT ON COLUMN job_executions.skipped_count IS 'Ticks that a SKIPPED row stands for, from scheduled_at to skipped_until; 10000: at least so many. NULL: not SKIPPED.';
+COMMENT ON COLUMN job_executions.skipped_count IS 'Ticks that a SKIPPED row stands for, up to skipped_until; 10000: at least so many. NULL: not SKIPPED, or not counted.';
 COMMENT ON COLUMN job_executions.skipped_until IS 'The last tick a SKIPPED row stands for. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_executions.notify_done IS 'Somebody waits for its end, which is notified.';
 COMMENT ON COLUMN job_executions.created_at IS 'When the row was inserted.';

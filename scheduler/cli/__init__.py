@@ -8,25 +8,48 @@
 Modules here import nothing heavy before a command runs, so that `scheduler --help` answers at once.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import NoReturn
+
+import typer
 
 from scheduler.errors import SchedulerError
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit: 0 fine, 1 the thing asked for failed, 2 wrong usage or configuration."""
-    from scheduler.cli.failures import exit_code, report
+    from scheduler.cli.failures import FAILED, exit_code, report
     from scheduler.cli.root import root
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without a sign for something gets "?", not a traceback
     try:
-        root(args=arguments, prog_name="scheduler")
+        sys.exit(_code_of(root, arguments))
     except SchedulerError as error:
         report(error)
         sys.exit(exit_code(error))
-    sys.exit(0)
+    except OSError as error:  # a folder that is gone or closed to us, a disk that is full
+        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+        typer.echo(f"error: {what} (in {_current_folder()}).", err=True)
+        sys.exit(FAILED)
+
+
+def _code_of(root: typer.Typer, arguments: Sequence[str] | None) -> str | int | None:
+    """Its exit code; what it has said is written by then, or OSError tells why it isn't."""
+    try:
+        root(args=arguments, prog_name="scheduler")
+    except SystemExit as end:
+        sys.stdout.flush()
+        return end.code
+    return 0
+
+
+def _current_folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "a folder that is not there any more: change into another one"

@@ -1,13 +1,12 @@
 """`scheduler jobs cancel` and `scheduler jobs retry`: those named by id, or all that filters match."""
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scheduler.cli.agreement import agree
 from scheduler.cli.answers import Found, tell_answers, tell_dry_run
-from scheduler.cli.failures import MISUSED
 from scheduler.cli.filters import (
     CronOption,
     ErrorOption,
@@ -150,7 +149,9 @@ def _carry_out(order: _Order) -> None:
             tell_unknown_names(project, session, order.filters)
         elif order.dry_run:
             tell_dry_run(found, as_json=order.as_json)
-        elif order.ids or order.yes or _agreed(order.action, found):
+        else:
+            if not (order.ids or order.yes):
+                _agree(order.action, found)
             answers = _act(session, order, found.ids, statuses)
             tell_answers(order.action, answers, one_by_one=bool(order.ids), as_json=order.as_json)
 
@@ -180,13 +181,11 @@ def _matching(session: "SyncSession", order: _Order, statuses: frozenset[Status]
     return found
 
 
-def _agreed(action: "Action", found: Found) -> bool:
-    """Whether the person wants it, having seen what they are; exits where nobody can be asked."""
+def _agree(action: "Action", found: Found) -> None:
+    """Go on only if the person wants it, having seen what they are."""
     typer.echo(found.summary, err=True)
-    if sys.stdin.isatty() and sys.stderr.isatty():
-        return typer.confirm(f"{action.capitalize()} {'it' if len(found.ids) == 1 else 'all of them'}?", err=True)
-    typer.echo(f"error: Nobody is there to be asked: add --yes to {action} them, or --dry-run to see them.", err=True)
-    raise typer.Exit(MISUSED)
+    which = "it" if len(found.ids) == 1 else "all of them"
+    agree(f"{action.capitalize()} {which}?", f"add --yes to {action} them, or --dry-run to see them.")
 
 
 def _act(

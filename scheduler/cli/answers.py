@@ -10,6 +10,7 @@ import typer
 from scheduler.cli.failures import FAILED
 from scheduler.cli.printable import one_line
 from scheduler.model import Status
+from scheduler.operations.words import count_of
 
 if TYPE_CHECKING:
     from scheduler.operations.bulk import Action, Answer
@@ -29,11 +30,11 @@ class Found:
     def summary(self) -> str:
         kinds = [(count, f"{status} of {handler}") for (status, handler), count in self.kinds.most_common()]
         if len(kinds) == 1:
-            return one_line(f"{_executions(len(self.ids))}, {kinds[0][1]}.")
+            return one_line(f"{count_of(len(self.ids), 'execution')}, {kinds[0][1]}.")
         shown = [f"{count:,} {kind}" for count, kind in kinds[:_KINDS_SHOWN]]
         rest = sum(count for count, _ in kinds[_KINDS_SHOWN:])
         return one_line(
-            f"{_executions(len(self.ids))}: {', '.join(shown)}{f', {rest:,} of other kinds' if rest else ''}."
+            f"{count_of(len(self.ids), 'execution')}: {', '.join(shown)}{f', {rest:,} of other kinds' if rest else ''}."
         )
 
 
@@ -60,7 +61,9 @@ def tell_answers(action: "Action", answers: "Sequence[Answer]", *, one_by_one: b
         for line in _each(action, done) if one_by_one else _all(action, done):
             typer.echo(line)
         if changed:
-            typer.echo(f"{_executions(len(changed))} had become something else meanwhile and stayed as they are.")
+            typer.echo(
+                f"{count_of(len(changed), 'execution')} had become something else meanwhile and stayed as they are."
+            )
     for answer in refused[:_REFUSALS_SHOWN]:
         typer.echo(one_line(f"error: {answer.why}"), err=True)
     if len(refused) > _REFUSALS_SHOWN:
@@ -81,15 +84,11 @@ def _each(action: "Action", done: "Sequence[Answer]") -> Iterator[str]:
 
 def _all(action: "Action", done: "Sequence[Answer]") -> Iterator[str]:
     if action == "retry":
-        yield f"{_executions(len(done))} {'waits' if len(done) == 1 else 'wait'} again, with all tries."
+        yield f"{count_of(len(done), 'execution')} {'waits' if len(done) == 1 else 'wait'} again, with all tries."
         return
     asked = sum(answer.status == Status.RUNNING for answer in done)
     cancelled = len(done) - asked
     if cancelled or not asked:
-        yield f"{_executions(cancelled)} cancelled."
+        yield f"{count_of(cancelled, 'execution')} cancelled."
     if asked:
-        yield f"{_executions(asked)} asked to stop."
-
-
-def _executions(count: int) -> str:
-    return f"{count:,} execution{'' if count == 1 else 's'}"
+        yield f"{count_of(asked, 'execution')} asked to stop."

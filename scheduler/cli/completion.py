@@ -1,6 +1,7 @@
 """Names that the shell completes: of the project in the current folder, asked in silence, none if anything is wrong."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = "2"
 """Who presses TAB waits for no server that is away."""
+_PLAIN = re.compile(r"[\w/.@+][\w/.@+:,%=-]*")
+"""What every shell takes as it is: of a name that anybody has stored, `$(…)` would be carried out at the next Enter."""
 
 
 def cron_jobs(incomplete: str) -> list[str]:
@@ -62,7 +65,8 @@ def _asked(names: "Callable[[Project, SyncSession], Iterable[str]]", incomplete:
 
 
 def _fitting(names: Iterable[str], incomplete: str) -> list[str]:
-    return sorted(name for name in names if name.startswith(incomplete))
+    """Never one that would have to be quoted: shells differ in how."""
+    return sorted(name for name in names if name.startswith(incomplete) and _PLAIN.fullmatch(name))
 
 
 @contextmanager

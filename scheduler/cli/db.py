@@ -45,7 +45,8 @@ def psql(
 ) -> None:
     r"""Open psql on the job database, or run it with arguments of its own; its exit code is passed on.
 
-    Tables have their bare names there, whichever schema they are in. A first look: \d+ job_executions, \dv+, \df+.
+    Tables have their bare names there, whichever schema they are in. A first look: \d+ job_executions, \dv+, and with
+    psql 16 or newer \df+.
 
     Example: scheduler db psql
     Example: scheduler db psql -c 'SELECT * FROM cron_job_status'

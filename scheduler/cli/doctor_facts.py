@@ -2,12 +2,12 @@
 
 import logging
 import os
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 
 from scheduler.app import FOLDER, Project
+from scheduler.cli.project import handlers_of
 from scheduler.config import DatabaseSettings, Settings, load_settings
 from scheduler.config.notices import unused
 from scheduler.config.settings import SECTIONS
@@ -45,8 +45,7 @@ class Patient:
             return
         yield from settings(self._facts(self._settings))
         try:
-            with redirect_stdout(sys.stderr):  # what a handler's module prints is no answer of ours
-                self._handlers = Project(self.folder, self._settings).handlers().names
+            self._handlers = handlers_of(Project(self.folder, self._settings)).names
         except ConfigurationError as error:
             yield refused(Code.HANDLERS, error)
         else:
@@ -67,7 +66,7 @@ class Patient:
             return None
         try:
             with _silence():
-                return Project.open(self.folder, quiet=True)
+                return Project.open(self.folder, quiet=True, as_it_is=True)
         except SchedulerError as error:
             self.refusals.append(refused(self._code(error, self._settings), error))
             return None

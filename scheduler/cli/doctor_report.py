@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from scheduler.cli.printable import printable
 from scheduler.cli.tables import console
 from scheduler.operations.doctor import Finding, Level
+from scheduler.operations.words import count_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,9 +83,9 @@ def _summary(found: Found) -> str:
     """`2 errors, 1 warning, 14 fine.`"""
     counts = {level: sum(finding.level is level for _, finding in found) for level in _ORDER}
     words = {
-        Level.ERROR: "error" if counts[Level.ERROR] == 1 else "errors",
-        Level.WARNING: "warning" if counts[Level.WARNING] == 1 else "warnings",
-        Level.UNCHECKED: "not examined",
-        Level.FINE: "fine",
+        Level.ERROR: count_of(counts[Level.ERROR], "error"),
+        Level.WARNING: count_of(counts[Level.WARNING], "warning"),
+        Level.UNCHECKED: f"{counts[Level.UNCHECKED]} not examined",
+        Level.FINE: f"{counts[Level.FINE]} fine",
     }
-    return ", ".join(f"{counts[level]} {words[level]}" for level in _ORDER if counts[level]) + "."
+    return ", ".join(words[level] for level in _ORDER if counts[level]) + "."

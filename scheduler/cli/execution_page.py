@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from scheduler.cli.moments import absolute, duration, parsed_or_none, relative
+from scheduler.cli.moments import duration, parsed_or_none, when
 from scheduler.cli.next_step import what_comes_next
 from scheduler.cli.tables import pretty_json, print_fields
 from scheduler.model import Status
@@ -28,7 +28,7 @@ def print_execution(execution: Execution, now: datetime) -> None:
             "attempt": _attempts_said(e) if e.attempt else None,
             "worker": e.worker or e.claimed_by,
             "progress": None if e.progress is None else f"{e.progress:.0%} {e.progress_message or ''}".rstrip(),
-            **{name: _when(moment, now) for name, moment in _moments(e)},
+            **{name: when(moment, now) for name, moment in _moments(e)},
             "took": duration(e.started_at, e.finished_at),
             "timeout": None if e.timeout_seconds is None else f"{e.timeout_seconds:g} s",
             "backoff": None if e.retry_backoff is None else f"{e.retry_backoff}, from {e.retry_delay_seconds:g} s",
@@ -54,7 +54,7 @@ def _print_attempt(attempt: Attempt, now: datetime) -> None:
         {
             "attempt": attempt.attempt,
             "outcome": attempt.outcome,
-            "at": attempt.at if at is None else _when(at, now),
+            "at": attempt.at if at is None else when(at, now),
             "worker": attempt.worker,
             "error": attempt.error,
             "traceback": attempt.traceback and attempt.traceback.rstrip(),
@@ -84,7 +84,3 @@ def _moments(e: Execution) -> Iterator[tuple[str, datetime | None]]:
     yield "started", e.started_at
     yield "finished", e.finished_at
     yield "cancel asked", e.cancel_requested_at
-
-
-def _when(moment: datetime | None, now: datetime) -> str | None:
-    return None if moment is None else f"{absolute(moment)} ({relative(moment, now)})"

@@ -1,7 +1,5 @@
 """Which executions: the options that `jobs list`, `jobs cancel` and `jobs retry` share."""
 
-import sys
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +8,7 @@ import typer
 
 from scheduler.cli import completion, values
 from scheduler.cli.moments import before_now, parsed_ago
+from scheduler.cli.project import handlers_of
 from scheduler.errors import ConfigurationError, did_you_mean
 from scheduler.model import Status
 
@@ -126,8 +125,7 @@ def _tell(what: str, name: str, known: set[str]) -> None:
 
 def _handlers_of(project: "Project") -> set[str]:
     """Empty where they can't be found: that is told by `scheduler run`."""
-    with redirect_stdout(sys.stderr):  # what a handler's module prints is no answer of ours
-        try:
-            return set(project.handlers().names)
-        except ConfigurationError:
-            return set()
+    try:
+        return set(handlers_of(project).names)
+    except ConfigurationError:
+        return set()

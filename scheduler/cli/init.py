@@ -1,27 +1,33 @@
 """`scheduler init`: what is wanted, from options and, on a terminal, from answers."""
 
 import os
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scheduler.cli.agreement import somebody_is_there
 from scheduler.cli.options import AsJson
-from scheduler.errors import ConfigurationError, SchedulerError
+from scheduler.errors import ConfigurationError, ConflictError, SchedulerError
 
 if TYPE_CHECKING:
     from scheduler.operations.migration import SchemaState
+    from scheduler.operations.new_project import NewProject
 
-_VARIABLE = "SCHEDULER_DATABASE_URL"
-_EMBEDDED, _HANDLER, _EXPRESSION = "embedded", "hello", "@every 5s"
+_EMBEDDED = "embedded"
 
 
 def init(
     folder: Annotated[Path, typer.Argument(help="A new or an existing one.")] = Path(),
     database_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Use this database; the url goes into .env.")
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Use this database; the url goes into .env. One with a password is better typed when it is asked for: "
+            "others see the arguments of a command.",
+        ),
     ] = None,
     embedded: Annotated[
         bool, typer.Option("--embedded", help="Use a PostgreSQL of the project's own, in .scheduler/.  [default]")
@@ -31,7 +37,7 @@ def init(
     ] = False,
     handler: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help=f"The name of the handler and of its cron job.  [default: {_HANDLER}]"),
+        typer.Option(metavar="NAME", help="The name of the handler and of its cron job.  [default: hello]"),
     ] = None,
     every: Annotated[
         str | None, typer.Option(metavar="INTERVAL", help="How often it runs, such as 90s, 5m or 1h.  [default: 5s]")
@@ -48,32 +54,68 @@ def init(
 
     Example: scheduler init shop
 
-    Example: scheduler init shop --database-url postgresql://app:secret@localhost/shop --migrate --every 1m
+    Example: scheduler init shop --database-url postgresql://localhost/shop --migrate --every 1m
     """
-    from scheduler.cli import new_project
+    from scheduler.cli.new_project import Report, tell
+    from scheduler.cli.project import begun
+    from scheduler.operations.new_project import EXPRESSION, HANDLER, NewProject, make
 
     _refuse_both("--database-url", database_url, "--embedded", embedded)
     _refuse_both("--every", every, "--cron", cron)
     url = _url(database_url, embedded)
     expression = f"@every {every}" if every is not None else cron
-    new_project.require_possible(folder, url, handler or _HANDLER, expression or _EXPRESSION)
-    if not (yes or as_json) and _someone_answers():
+    _require_room(folder, _chosen(handler, expression, url), url)
+    if not (yes or as_json) and somebody_is_there():
         if url is None and not embedded:
             url = _asked_for_database(folder)
         if url is not None and not migrate:
-            migrate = _asked_for_tables(new_project.state(folder, url))
-        handler = handler or _asked("The name of the first handler", _HANDLER, new_project.require_name)
-        expression = expression or _asked("When it runs", _EXPRESSION, new_project.require_expression)
-    made = new_project.make(
-        new_project.Choice(
-            folder=folder,
-            url=url,
-            migrate=migrate,
-            handler=handler or _HANDLER,
-            expression=expression or _EXPRESSION,
+            migrate = _asked_for_tables(_state(folder, url))
+        handler = handler or _asked(
+            "The name of the first handler", HANDLER, lambda name: NewProject(handler_name=name)
         )
-    )
-    new_project.tell(made, as_json=as_json)
+        expression = expression or _asked("When it runs", EXPRESSION, lambda text: NewProject(cron_expression=text))
+    new = _chosen(handler, expression, url)
+    opened = partial(begun, folder.absolute(), embedded=url is None)
+    made = make(folder, new, opened, may_migrate=migrate)
+    tell(Report(folder, new, made, embedded=url is None), as_json=as_json)
+
+
+def _chosen(handler: str | None, expression: str | None, url: str | None) -> "NewProject":
+    """With its defaults; a url that the environment has needs no file."""
+    from scheduler.config.variables import JOB_URL
+    from scheduler.operations.new_project import EXPRESSION, HANDLER, NewProject
+
+    urls = {} if url is None or url == os.environ.get(JOB_URL) else {JOB_URL: url}
+    return NewProject(handler_name=handler or HANDLER, cron_expression=expression or EXPRESSION, urls=urls)
+
+
+def _require_room(folder: Path, new: "NewProject", url: str | None) -> None:
+    """Raises ConflictError where there is a project."""
+    from scheduler.config import load_settings
+    from scheduler.operations.new_project import require_room
+
+    require_room(folder, new)
+    if sources := load_settings(folder, _environment_with(url)).sources:
+        names = ", ".join(source.relative_to(folder).as_posix() for source in sources)
+        raise ConflictError(
+            f"{folder.absolute()} is a project already, with its settings in {names}: choose another folder."
+        )
+
+
+def _state(folder: Path, url: str) -> "SchemaState":
+    """Of the scheduler's tables there. Raises ConfigurationError if the url is none or leads nowhere."""
+    from scheduler.config import load_settings
+    from scheduler.operations.migration import state
+
+    database = load_settings(folder, _environment_with(url)).job_database
+    assert database is not None  # the url is its address
+    return state(database.conninfo, database.schema_)
+
+
+def _environment_with(url: str | None) -> dict[str, str]:
+    from scheduler.config.variables import JOB_URL
+
+    return {**os.environ, **({} if url is None else {JOB_URL: url})}
 
 
 def _refuse_both(one: str, given: object, other: str, also_given: object) -> None:
@@ -83,23 +125,19 @@ def _refuse_both(one: str, given: object, other: str, also_given: object) -> Non
 
 def _url(given: str | None, embedded: bool) -> str | None:
     """The one in the environment comes first, as it will when the project runs."""
-    named = os.environ.get(_VARIABLE)
+    from scheduler.config.variables import JOB_URL
+
+    named = os.environ.get(JOB_URL)
     if named is not None and (embedded or given not in (None, named)):
         option = "--embedded" if embedded else "--database-url"
-        raise ConfigurationError(f"{_VARIABLE} is set and comes before {option}: unset it, or leave out {option}.")
+        raise ConfigurationError(f"{JOB_URL} is set and comes before {option}: unset it, or leave out {option}.")
     return named if named is not None else given
 
 
-def _someone_answers() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
 def _asked_for_database(folder: Path) -> str | None:
-    from scheduler.cli.new_project import state
-
     def require_reachable(text: str) -> None:
         if text != _EMBEDDED:
-            state(folder, text)
+            _state(folder, text)
 
     answer = _asked("The database: a url, or embedded for one of the project's own", _EMBEDDED, require_reachable)
     return None if answer == _EMBEDDED else answer

@@ -24,9 +24,7 @@ def migrate(
 
     with opened() as project:
         conninfo, schema = project.database.conninfo, project.schema
-        if not check:
-            migration.migrate(conninfo, schema)
-        state = migration.check(conninfo, schema)
+        state = migration.state(conninfo, schema) if check else migration.migrated(conninfo, schema)
     try:
         state.require_current()
     except SchemaError as error:

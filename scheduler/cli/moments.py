@@ -2,30 +2,33 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
 import typer
+
+from scheduler.operations.words import span
 
 _WORD = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)", re.IGNORECASE)
 _SECONDS = {"s": 1, "min": 60, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _AT_MOST = timedelta(days=3650)
 
-_UNITS = (("s", 1), ("min", 60), ("h", 3_600), ("d", 86_400))
-_TWICE = 2
-"""A unit is used up to two of the next, unless it makes exactly one of that: 90 min, but 1 h."""
+_EARLIEST, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+"""What a person may write: years away from the ends of the calendar, so that one can count on from any of it."""
 
 _NO_TIME = "0 s"
 
 
 def parsed(text: str, option: str) -> datetime:
-    """ISO 8601; UTC where no offset is written. Raises BadParameter, which names the option."""
-    moment = parsed_or_none(text)
+    """ISO 8601, from 1970 up to the year 9000; UTC where no offset is written.
+
+    Raises BadParameter, which names the option.
+    """
+    moment = _iso_or_none(text)
     if moment is None:
         raise typer.BadParameter(
             f"{text!r} is not a time: write ISO 8601, such as 2026-03-08T02:30 or 2026-03-08T02:30-05:00.",
             param_hint=option,
         )
-    return moment
+    return _bounded(moment, text, option)
 
 
 def parsed_span(text: str, option: str) -> timedelta:
@@ -55,13 +58,21 @@ def after_now(moment: timedelta | datetime, now: datetime) -> datetime:
 
 
 def _parsed_distance(text: str, option: str, example: str) -> timedelta | datetime:
-    found = _span_or_none(text) or parsed_or_none(text)
+    found = _span_or_none(text) or _iso_or_none(text)
     if found is None:
         raise typer.BadParameter(
             f"{text!r} is neither a duration nor a time: write {example}, or ISO 8601 such as 2026-03-08T02:30.",
             param_hint=option,
         )
-    return found
+    return _bounded(found, text, option) if isinstance(found, datetime) else found
+
+
+def _bounded(moment: datetime, text: str, option: str) -> datetime:
+    if _EARLIEST <= moment < _END:
+        return moment
+    raise typer.BadParameter(
+        f"{text!r} is out of range: write a time from {_EARLIEST.year} up to the year {_END.year}.", param_hint=option
+    )
 
 
 def _span_or_none(text: str) -> timedelta | None:
@@ -75,8 +86,13 @@ def _span_or_none(text: str) -> timedelta | None:
 
 def parsed_or_none(text: str | None) -> datetime | None:
     """The same of a stored text, which may be anything."""
+    moment = _iso_or_none(text or "")
+    return moment if moment is not None and _EARLIEST <= moment < _END else None
+
+
+def _iso_or_none(text: str) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(text or "")
+        moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
@@ -98,17 +114,6 @@ def until_due(tick: datetime, now: datetime) -> str:
     return relative(tick, now) if tick > now or late == _NO_TIME else f"due since {late}, catching up"
 
 
-def span(duration: timedelta) -> str:
-    """Rounded, in one unit: `4 min`, `3 h`, `12 d`."""
-    seconds = duration.total_seconds()
-    for (name, unit), (_, larger) in pairwise(_UNITS):
-        count = round(seconds / unit)
-        if count * unit < _TWICE * larger and count * unit != larger:
-            return f"{count} {name}"
-    name, unit = _UNITS[-1]
-    return f"{round(seconds / unit)} {name}"
-
-
 def duration(started_at: datetime | None, finished_at: datetime | None) -> str | None:
     """How long it took: `12 ms`, `1.24 s`, then as `span`; None unless it began and ended."""
     if started_at is None or finished_at is None:
@@ -127,3 +132,8 @@ def absolute(moment: datetime) -> str:
 def in_zone(moment: datetime) -> str:
     """In the zone that the moment is in, with its weekday and offset."""
     return f"{moment:%a} {moment.isoformat(sep=' ', timespec='seconds')}"
+
+
+def when(moment: datetime | None, now: datetime) -> str | None:
+    """`2026-03-07 03:00:00+00:00 (9 h ago)`; None for None."""
+    return None if moment is None else f"{absolute(moment)} ({relative(moment, now)})"

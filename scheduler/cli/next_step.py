@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 from shlex import quote
 
-from scheduler.cli.moments import relative, span
+from scheduler.cli.moments import relative
 from scheduler.model import Status
 from scheduler.operations.executions import Execution
+from scheduler.operations.words import span
 
 
 def what_comes_next(execution: Execution, now: datetime) -> str | None:

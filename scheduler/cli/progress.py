@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import monotonic
+
+from scheduler.clock import monotonic
 
 Show = Callable[[str], None]
 Advance = Callable[[float], None]

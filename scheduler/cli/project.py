@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from scheduler.errors import ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
     from scheduler.app import Project
+    from scheduler.handlers import HandlerRegistry
     from scheduler.store.session import SyncSession
 
 
@@ -39,13 +40,32 @@ def connected() -> "Iterator[tuple[Project, SyncSession]]":
             session.close()
 
 
+@contextmanager
+def begun(folder: Path, *, embedded: bool) -> "Iterator[SyncSession]":
+    """A session in the job database of a project that is being made; if the block raises, no new server is left."""
+    from scheduler.app import FOLDER, Project
+    from scheduler.embedded.removal import removed_on_failure
+
+    with (
+        removed_on_failure(folder / FOLDER),
+        closing(Project.open(folder, embedded=embedded)) as project,
+        closing(project.session("scheduler command")) as session,
+    ):
+        yield session
+
+
+def handlers_of(project: "Project") -> "HandlerRegistry":
+    """All of them, while stdout stays for answers. Raises ConfigurationError naming a module that can't be imported."""
+    with redirect_stdout(sys.stderr):  # what a handler's module prints is no answer of ours
+        return project.handlers()
+
+
 def warn_of_unknown_handler(project: "Project", name: str) -> None:
     """Say so where the project's handlers can be found and `name` isn't one of them; another worker may have it."""
-    with redirect_stdout(sys.stderr):  # what a handler's module prints is no answer of ours
-        try:
-            known = project.handlers().names
-        except ConfigurationError:
-            return
+    try:
+        known = handlers_of(project).names
+    except ConfigurationError:
+        return
     if known and name not in known:
         typer.echo(
             f"warning: No handler of this project is named {name!r}.{did_you_mean(name, known)} "

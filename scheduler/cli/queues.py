@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scheduler.cli import completion
-from scheduler.cli.moments import absolute, parsed, parsed_span, relative, span
+from scheduler.cli.moments import absolute, parsed, parsed_span, relative
 from scheduler.cli.options import AsJson
+from scheduler.cli.printable import one_line
 from scheduler.cli.project import connected
 from scheduler.errors import NotFoundError
+from scheduler.operations.words import span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +92,7 @@ def pause(
         typer.echo(f"Queue {name!r} is paused until {absolute(end)} ({relative(end, now)}). What runs goes on.")
     else:
         again = f"`scheduler queues resume {quote(name)}`"
-        typer.echo(f"Queue {name!r} is paused, until {again}. What runs goes on.")
+        typer.echo(one_line(f"Queue {name!r} is paused, until {again}. What runs goes on."))
 
 
 @group.command()

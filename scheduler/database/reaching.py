@@ -105,8 +105,13 @@ _CAUSES: Final = (
     ),
     _cause(
         "database-full",
-        r"too many clients already|remaining connection slots|too many connections for (role|database)"
-        r"|no more connections allowed",
+        r"too many connections for (?P<what>role|database)",
+        "all connections that its {what} may have are in use",
+        "Close some, or have its limit raised: ALTER ROLE … CONNECTION LIMIT, ALTER DATABASE … CONNECTION LIMIT.",
+    ),
+    _cause(
+        "database-full",
+        r"too many clients already|remaining connection slots|no more connections allowed",
         "all its connections are in use",
         "Close some, raise max_connections, or put a pooler in front; pg_stat_activity shows who holds them.",
     ),

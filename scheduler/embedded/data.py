@@ -38,6 +38,11 @@ def locate(folder: Path, major: int, identity: Identity, *, ephemeral: bool) -> 
     return _target(entry)
 
 
+def has_data(folder: Path) -> bool:
+    """Whether the folder holds that of some version."""
+    return any(entry.exists() for entry in _data_in(folder))
+
+
 def remove_ephemeral(folder: Path) -> None:
     entry = folder / _EPHEMERAL
     if entry.is_symlink():
@@ -85,12 +90,16 @@ def initialise(
     draft.rename(data)
 
 
+def _data_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("pg*") if re.fullmatch(r"pg\d+", path.name))
+
+
 def _refuse_other_major(folder: Path, entry: Path, major: int) -> None:
     if os.path.lexists(entry):
         return
-    others = sorted(path.name for path in folder.glob("pg*") if re.fullmatch(r"pg\d+", path.name))
+    others = _data_in(folder)
     if others:
-        found = others[-1]
+        found = others[-1].name
         raise EmbeddedPostgresError(
             f"{folder} holds the data of PostgreSQL {found[2:]} ({found}), but the server found here is {major}: "
             f"set SCHEDULER_PG_BIN to the folder of PostgreSQL {found[2:]}'s programs to go on with that data, "

@@ -1,6 +1,8 @@
 """Taking a server away again, with its data."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from scheduler.clock import monotonic
@@ -21,3 +23,15 @@ def remove(folder: Path, timeout: float = 30) -> None:
         if entry.is_symlink():
             discard_home(folder / entry.readlink())
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def removed_on_failure(folder: Path) -> Iterator[None]:
+    """If the block raises, the server's folder is removed, unless it was there before."""
+    was_there = folder.exists()
+    try:
+        yield
+    except BaseException:
+        if not was_there:
+            remove(folder)
+        raise

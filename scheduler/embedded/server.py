@@ -51,14 +51,15 @@ class EmbeddedPostgres:
         self._users: FileLock | None = None
         self._endpoint: Endpoint | None = None
 
-    def start(self, timeout: float = 60) -> Self:
+    def start(self, timeout: float = 60, *, may_make: bool = True) -> Self:
         """Join the server or launch it, within `timeout` seconds. Again after a start: check, and launch if need be.
 
-        Raises EmbeddedPostgresError if it can't run here, didn't come up, or other data is in its place.
+        Without `may_make`, only on data that is there already. Raises EmbeddedPostgresError if it can't run here,
+        didn't come up, or other data is in its place.
         """
         _require_platform()
         try:
-            self._endpoint = self._join_or_launch(monotonic() + timeout)
+            self._endpoint = self._join_or_launch(monotonic() + timeout, may_make)
         except OSError as error:
             self.stop()
             raise EmbeddedPostgresError(
@@ -118,7 +119,7 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresError("The embedded PostgreSQL isn't in use here: call start() first.")
         return self._endpoint
 
-    def _join_or_launch(self, deadline: float) -> Endpoint:
+    def _join_or_launch(self, deadline: float, may_make: bool) -> Endpoint:
         _refuse_data_of_others(self.folder)
         self._make_folder()
         if self._users is None or not self._users.is_in_place():
@@ -131,7 +132,10 @@ class EmbeddedPostgres:
                     f"try again, and see {self.folder / SUPERVISOR_LOG}."
                 )
             self._users.acquire(shared=True)
-            return self._join(deadline) or self._launch(starting, deadline)
+            joined = self._join(deadline)
+            if joined is None and not may_make:
+                _require_data(self.folder)
+            return joined or self._launch(starting, deadline)
 
     def _make_folder(self) -> None:
         if not self.folder.exists():
@@ -219,6 +223,13 @@ def _require_platform() -> None:
             f"The embedded PostgreSQL runs on Linux and macOS, not on {sys.platform}: "
             "start a PostgreSQL server of your own and set SCHEDULER_DATABASE_URL."
         )
+
+
+def _require_data(folder: Path) -> None:
+    from scheduler.embedded.data import has_data  # not on Windows
+
+    if not has_data(folder):
+        raise EmbeddedPostgresError(f"No PostgreSQL was made in {folder} yet: `scheduler run` makes it.")
 
 
 def _refuse_data_of_others(folder: Path) -> None:

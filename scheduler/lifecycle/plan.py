@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from scheduler import failpoints
-from scheduler.errors import ScheduleError
 from scheduler.messages import log
 from scheduler.model import CatchUp, CronJob, OverlapPolicy, Plan, Span
 from scheduler.rules import catch_up, overlap
 from scheduler.rules.overlap import Decision
-from scheduler.rules.schedule import Schedule, parse, tzdata_version
+from scheduler.rules.schedule import Schedule, anchor, parse, tzdata_version
 from scheduler.rules.unplanned import Unplanned, unplanned
 from scheduler.store import cron_jobs as store
 from scheduler.store.cron_jobs import Cursor, SkippedTicks, Tick, Unfinished
@@ -24,6 +23,8 @@ from scheduler.store.session import RowRefused, Session, Transaction
 BATCH = 500
 TICKS = 20_000
 """A look takes no further cron job once it has found so many ticks; one alone may have 10,000 to catch up on."""
+_EARLIEST = datetime(2, 1, 1, tzinfo=UTC).timestamp()
+"""As far back as `@every` may count from: what asking.py reads is no earlier."""
 _CLOCK_TOLERANCE = timedelta(days=1)
 _NOTHING = Unfinished()
 
@@ -130,15 +131,15 @@ async def _look(transaction: Transaction, rows: Sequence[CronJob], now: datetime
 async def _look_at(transaction: Transaction, row: CronJob, now: datetime) -> _Due | None:
     try:
         return _due(row, now)
-    except (ScheduleError, ValueError, OverflowError) as error:
+    except Exception as error:  # whatever a hand has written there, it is this row's alone
         await _refuse(transaction, row, str(error))
         return None
 
 
 def _due(row: CronJob, now: datetime) -> _Due:
-    starts_at, ends_at = _instant(row.starts_at), _instant(row.ends_at)
+    starts_at, ends_at = _instant(row.starts_at, _EARLIEST), _instant(row.ends_at)
     created_at = _instant(row.created_at) or now
-    schedule = parse(row.cron_expression, row.timezone, anchor=starts_at or min(created_at, now))
+    schedule = parse(row.cron_expression, row.timezone, anchor=anchor(starts_at, created_at, now))
     planned = catch_up.plan(
         schedule,
         planned_until=_planned_until(row, created_at, now),
@@ -153,11 +154,11 @@ def _due(row: CronJob, now: datetime) -> _Due:
     return _Due(row, policy, schedule, planned, taken, overlap.concurrency_key(policy, row.id))
 
 
-def _instant(seconds: float | None) -> datetime | None:
+def _instant(seconds: float | None, least: float = 0.0) -> datetime | None:
     """Unix seconds as a datetime; what no datetime can hold is as far away as one can be."""
     if seconds is None or math.isnan(seconds):
         return None
-    return datetime.fromtimestamp(min(max(seconds, 0.0), 253_000_000_000.0), UTC)
+    return datetime.fromtimestamp(min(max(seconds, least), 253_000_000_000.0), UTC)
 
 
 def _planned_until(row: CronJob, created_at: datetime, now: datetime) -> datetime:

@@ -22,7 +22,7 @@ from scheduler.model import OverlapPolicy
 from scheduler.operations.cron_jobs import names, unknown
 from scheduler.operations.preview import Tick
 from scheduler.rules.overlap import KEY_LIMIT, concurrency_key
-from scheduler.rules.schedule import IntervalSchedule, Schedule, parse
+from scheduler.rules.schedule import IntervalSchedule, Schedule, anchor, parse
 from scheduler.store.asking import ask
 from scheduler.store.session import SyncSession
 
@@ -187,11 +187,11 @@ def _window(wanted: Wanted, row: Mapping[str, Any]) -> tuple[datetime, datetime]
 def _schedule(row: Mapping[str, Any], start: datetime) -> Schedule:
     """As the planner has it; and `@every` goes on in both directions, in its own phase."""
     expression, timezone = row["cron_expression"], row["timezone"]
-    anchor: datetime = row["starts_at"] or min(row["created_at"], row["now"])
-    schedule = parse(expression, timezone, anchor=anchor)
-    if isinstance(schedule, IntervalSchedule) and start < anchor:
+    counted_from = anchor(row["starts_at"], row["created_at"], row["now"])
+    schedule = parse(expression, timezone, anchor=counted_from)
+    if isinstance(schedule, IntervalSchedule) and start < counted_from:
         interval: timedelta = schedule.trigger.interval
-        return parse(expression, timezone, anchor=anchor + (start - anchor) // interval * interval)
+        return parse(expression, timezone, anchor=counted_from + (start - counted_from) // interval * interval)
     return schedule
 
 

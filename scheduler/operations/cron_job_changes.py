@@ -1,7 +1,10 @@
 """Cron jobs: edit, pause, resume, remove, run. The same functions that people call in psql do it."""
 
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 
 from scheduler.errors import ConflictError, NotFoundError
 from scheduler.operations.cron_job_page import CronJob, find
@@ -29,14 +32,40 @@ def edit(session: SyncSession, seen: CronJob, wanted: CronJobDefinition) -> list
     changes = differences(seen.definition, wanted)
     changed = {change.column for change in changes}
     if changed & {"cron_expression", "timezone"}:
-        parse(wanted.cron_expression, wanted.timezone, anchor=seen.created_at)
+        parse(wanted.cron_expression, wanted.timezone, anchor=seen.anchor)
     if changed & {"starts_at", "ends_at"}:
         require_window(wanted)
     if "name" in changed and wanted.name in names(session):
         raise ConflictError(taken(wanted.name))
-    if changes and not ask(session, "edit_cron_job", id=seen.id, version=seen.version, **asdict(wanted)):
+    if changes and not _write(session, seen, wanted, changed):
         raise ConflictError(_overtaken(seen, find(session, seen.name)))
     return changes
+
+
+def _write(session: SyncSession, seen: CronJob, wanted: CronJobDefinition, changed: set[str]) -> bool:
+    """Only what has changed; False if the row isn't the one that was seen any more."""
+    values = {column: _plain(value) for column, value in asdict(wanted).items() if column in changed}
+    params = values.pop("handler_params", None)  # as its text: Python would round its numbers
+    written = ask(
+        session,
+        "edit_cron_job",
+        id=seen.id,
+        version=seen.version,
+        changes=json.dumps(values),
+        handler_params=params,
+    )
+    return bool(written)
+
+
+def _plain(value: object) -> object:
+    """As JSON has it, and a number that it doesn't have as the text that the table's rules refuse."""
+    match value:
+        case datetime():
+            return value.isoformat()
+        case float() if not math.isfinite(value):
+            return str(value)
+        case _:
+            return value
 
 
 def pause(session: SyncSession, chosen: Sequence[str]) -> list[str]:
@@ -70,11 +99,13 @@ def run(session: SyncSession, name: str) -> int:
 
 def _require(session: SyncSession, chosen: Sequence[str]) -> dict[str, bool]:
     """Which of them are enabled."""
-    known = names(session)
+    found: dict[str, bool] = {
+        row["name"]: row["enabled"] for row in ask(session, "cron_jobs_named", names=list(chosen))
+    }
     for name in chosen:
-        if name not in known:
-            raise NotFoundError(unknown(name, known))
-    return {name: known[name] for name in chosen}
+        if name not in found:
+            raise NotFoundError(unknown(name, names(session)))
+    return found
 
 
 def _overtaken(seen: CronJob, now: CronJob) -> str:

@@ -8,7 +8,7 @@ from scheduler.errors import NotFoundError, ScheduleError
 from scheduler.model import Backoff, CatchUp, OverlapPolicy
 from scheduler.operations.cron_jobs import CronJobDefinition, names, next_tick, unknown
 from scheduler.operations.preview import Tick
-from scheduler.rules.schedule import Schedule, parse
+from scheduler.rules.schedule import Schedule, anchor, parse
 from scheduler.rules.words import in_words
 from scheduler.store.asking import ask, database_time
 from scheduler.store.session import SyncSession
@@ -49,7 +49,7 @@ class CronJob(CronJobDefinition):
     @property
     def anchor(self) -> datetime:
         """Where `@every` counts from."""
-        return self.starts_at or self.created_at
+        return anchor(self.starts_at, self.created_at, self.created_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,14 @@
 """Cron jobs: what one is made of, add one, and see how all of them do."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 from scheduler.errors import ConflictError, NotFoundError, RefusedError, ScheduleError, did_you_mean
 from scheduler.model import Backoff, CatchUp, OverlapPolicy
-from scheduler.rules.schedule import parse
+from scheduler.operations.json_values import same_json
+from scheduler.rules.schedule import anchor, parse
 from scheduler.store.asking import ask, database_time
 from scheduler.store.schema import metadata
 from scheduler.store.session import SyncSession
@@ -129,10 +128,10 @@ def names(session: SyncSession) -> Mapping[str, bool]:
 
 def id_of(session: SyncSession, name: str) -> int:
     """Raises NotFoundError."""
-    ids: dict[str, int] = {row["name"]: row["id"] for row in ask(session, "cron_job_names")}
-    if name not in ids:
-        raise NotFoundError(unknown(name, ids))
-    return ids[name]
+    found = ask(session, "cron_jobs_named", names=[name])
+    if not found:
+        raise NotFoundError(unknown(name, names(session)))
+    return int(found[0]["id"])
 
 
 def unknown(name: str, known: Mapping[str, Any]) -> str:
@@ -170,7 +169,7 @@ def next_tick(row: Mapping[str, Any], now: datetime) -> datetime | None:
         return computed
     starts_at, ends_at = row["starts_at"], row["ends_at"]
     try:
-        schedule = parse(row["cron_expression"], row["timezone"], anchor=starts_at or min(row["created_at"], now))
+        schedule = parse(row["cron_expression"], row["timezone"], anchor=anchor(starts_at, row["created_at"], now))
         return next(schedule.between(max(now, starts_at or now), ends_at or _FOR_EVER), None)
     except (ScheduleError, ValueError, OverflowError):
         return None  # the planner will say why in `invalid_reason`
@@ -186,6 +185,6 @@ def _same(column: str, one: Any, other: Any) -> bool:
     if column != "handler_params" or one == other:
         return bool(one == other)
     try:
-        return bool(json.loads(one, parse_float=Decimal) == json.loads(other, parse_float=Decimal))
+        return same_json(one, other)
     except (ValueError, RecursionError):
         return False

@@ -14,7 +14,8 @@ from typing import Any
 from scheduler.errors import ConfigurationError, ConflictError, HandlerNotFoundError, ParamsError
 from scheduler.handlers import HandlerRegistry
 from scheduler.model import DeclaredCronJob
-from scheduler.operations.differences import Columns, DeclaredRow, Difference, next_ticks, said, same
+from scheduler.operations.differences import Columns, DeclaredRow, Difference, next_ticks, said, window_of
+from scheduler.operations.json_values import same
 from scheduler.store.asking import ask, database_time, one_transaction
 from scheduler.store.session import SyncSession
 
@@ -195,6 +196,11 @@ def _unfit(cron_jobs: Iterable[DeclaredCronJob], handlers: HandlerRegistry) -> I
             handlers.get(job.columns["handler_name"]).decode(json.dumps(job.columns["handler_params"]))
         except (HandlerNotFoundError, ParamsError) as error:
             yield f"The cron job {job.name!r} ({job.where}) can't run. {error}"
+        if (window := window_of(job.columns)) is not None and window[1] <= window[0]:
+            yield (
+                f"The cron job {job.name!r} ({job.where}) ends before it starts: "
+                "write an ends_at that is later than its starts_at."
+            )
 
 
 def _selection(declarations: Declarations) -> Mapping[str, Any]:

@@ -14,14 +14,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from itertools import islice
 from typing import Any, Self
 
 from scheduler.errors import ScheduleError
 from scheduler.handlers.cron import DEFAULTS
 from scheduler.model import DeclaredCronJob
-from scheduler.rules.schedule import parse
+from scheduler.operations.json_values import same
+from scheduler.rules.schedule import anchor, parse
 
 _SCHEDULE = frozenset({"cron_expression", "timezone", "starts_at", "ends_at", "enabled"})
 _ALWAYS_SAID = frozenset({"cron_expression", "timezone", "handler_name"})
@@ -120,11 +120,6 @@ def said(job: DeclaredCronJob) -> tuple[Difference, ...]:
     )
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether two values are the same to JSON: 1 is 1.0, and not true."""
-    return bool(_comparable(one) == _comparable(other))
-
-
 def next_ticks(
     columns: Columns, differences: tuple[Difference, ...], created_at: datetime, now: datetime
 ) -> tuple[datetime, ...]:
@@ -135,11 +130,17 @@ def next_ticks(
         return ()
     starts_at, ends_at = _moment(after["starts_at"]), _moment(after["ends_at"])
     try:
-        schedule = parse(after["cron_expression"], after["timezone"], anchor=starts_at or created_at)
+        schedule = parse(after["cron_expression"], after["timezone"], anchor=anchor(starts_at, created_at, now))
     except ScheduleError:
         return ()  # of a row whose own edit is left: `invalid_reason` tells
     ticks = schedule.between(max(now + _INSTANT, starts_at or now), ends_at or _FOR_EVER)
     return tuple(tick.astimezone(schedule.zone) for tick in islice(ticks, _TICKS))
+
+
+def window_of(columns: Columns) -> tuple[datetime, datetime] | None:
+    """Where a cron job starts and ends; None unless it says both."""
+    starts_at, ends_at = _moment(columns.get("starts_at")), _moment(columns.get("ends_at"))
+    return None if starts_at is None or ends_at is None else (starts_at, ends_at)
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -156,12 +157,3 @@ def _decoded(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
-
-
-def _comparable(value: Any) -> Any:
-    return json.loads(json.dumps(value), parse_int=_number, parse_float=_number)
-
-
-def _number(digits: str) -> tuple[Decimal]:
-    """In a tuple, which nothing else in JSON becomes: Python takes true for 1."""
-    return (Decimal(digits),)

@@ -1,19 +1,25 @@
-"""A new project: which files it has, and putting them into a folder, all or none."""
+"""A new project: its files and its first cron job, all or none of them."""
 
 import keyword
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
 from urllib.parse import quote
 
 from scheduler.errors import ConflictError
 from scheduler.handlers import declare
+from scheduler.operations import cron_jobs, migration
+from scheduler.operations.preview import preview
+from scheduler.store.session import SyncSession
 
 SETTINGS, HANDLERS, IGNORED, SECRETS = "scheduler.yaml", "handlers", ".gitignore", ".env"
+HANDLER, EXPRESSION = "hello", "@every 5s"
+"""What the first handler is called, and when it runs, where nobody says otherwise."""
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _UNQUOTED = "%/:?#[]@!&()*+,;=~-._"
@@ -32,14 +38,18 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewProject:
-    """What is chosen. Raises ConfigurationError for a name that no handler can have."""
+    """What is chosen. Raises ConfigurationError for a name that no handler can have, and ScheduleError."""
 
-    handler_name: str
-    database_url: str | None = None
-    """For .env, which is only written where there is one."""
+    handler_name: str = HANDLER
+    """Of its cron job, too."""
+    cron_expression: str = EXPRESSION
+    """In UTC."""
+    urls: Mapping[str, str] = field(default_factory=dict)
+    """Variables for .env, which is only written where there are some."""
 
     def __post_init__(self) -> None:
         declare(self.handler_name, lambda: None, "the new one", {})
+        preview(self.cron_expression, "UTC", after=datetime.now(UTC), count=1)
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -51,10 +61,10 @@ class NewProject:
             File(f"{HANDLERS}/{module}.py", f"the handler {self.handler_name}", text),
             File(IGNORED, "what git leaves alone", _template("gitignore.txt").template),
         )
-        if self.database_url is None:
+        if not self.urls:
             return files
-        line = f"SCHEDULER_DATABASE_URL='{quote(self.database_url, safe=_UNQUOTED)}'\n"
-        return *files, File(SECRETS, "the url of the database, for your eyes only", line, 0o600)
+        lines = "".join(f"{name}='{quote(url, safe=_UNQUOTED)}'\n" for name, url in self.urls.items())
+        return *files, File(SECRETS, "the url of the database, for your eyes only", lines, 0o600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,47 @@ class Placed:
     files: tuple[File, ...]
     kept: tuple[str, ...]
     """Files of somebody else's that were left as they are: a .gitignore."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstTick:
+    """Of the cron job. Times in UTC."""
+
+    name: str
+    expression: str
+    at: datetime
+    added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What has come to be."""
+
+    placed: Placed
+    first_tick: FirstTick | None
+    """None: the database has no tables of ours, and so no cron job."""
+
+
+def make(
+    folder: Path, new: NewProject, opened: Callable[[], AbstractContextManager[SyncSession]], *, may_migrate: bool
+) -> Made:
+    """All of it or nothing; `opened` leads from the files to the job database, and undoes what it made on the way.
+
+    Raises ConflictError as `require_room()` does or for the cron job's name, and what `migration.ready()` raises.
+    """
+    with placed(folder, new) as put, opened() as session:
+        return Made(put, _first_tick(session, new, may_migrate))
+
+
+def _first_tick(session: SyncSession, new: NewProject, may_migrate: bool) -> FirstTick | None:
+    """The cron job, once there are tables for it."""
+    if not migration.ready(session.conninfo, session.schema, may_migrate=may_migrate):
+        return None
+    name, expression = new.handler_name, new.cron_expression
+    definition = cron_jobs.CronJobDefinition(name=name, cron_expression=expression, handler_name=name)
+    added = cron_jobs.add(session, definition)
+    (tick,) = preview(expression, "UTC", after=added.created_at, count=1).ticks
+    return FirstTick(name, expression, tick.utc, added.created_at)
 
 
 def require_room(folder: Path, new: NewProject) -> None:

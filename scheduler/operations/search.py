@@ -7,9 +7,9 @@ window to the oldest; who calls it may stop at any look, and knows up to where e
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from time import monotonic
 from typing import Any
 
+from scheduler.clock import monotonic
 from scheduler.model import Status
 from scheduler.operations.cron_jobs import id_of
 from scheduler.store.asking import ask

@@ -17,7 +17,7 @@ from scheduler.model import Span
 from scheduler.operations.cron_jobs import names, unknown
 from scheduler.operations.preview import Tick
 from scheduler.rules.catch_up import span
-from scheduler.rules.schedule import Schedule, parse, tzdata_version
+from scheduler.rules.schedule import Schedule, anchor, parse, tzdata_version
 from scheduler.store.asking import ask, one_transaction
 from scheduler.store.session import SyncSession
 
@@ -64,8 +64,9 @@ def end_skip(session: SyncSession, name: str) -> Skip:
     """Let the ticks to come run again; without a skip, nothing happens. Raises NotFoundError and ScheduleError."""
     with one_transaction(session):
         row = _locked(session, name)
-        in_force = _in_force(session, row)
-        return _skip_until(session, row, row["now"], in_force) if in_force is not None else _told(row, row["now"])
+        if row["planned_until"] <= row["now"]:
+            return _told(row, row["now"])
+        return _skip_until(session, row, row["now"], _in_force(session, row))
 
 
 def _locked(session: SyncSession, name: str) -> Row:
@@ -96,7 +97,7 @@ def _skip_until(session: SyncSession, row: Row, until: datetime, old: Row | None
     start = min(row["planned_until"], row["now"]) + _INSTANT if old is None else old["first"]
     skipped = span(schedule, *_window(row, start, until))
     execution_id = _record(session, row, skipped, until, old)
-    if skipped is not None or old is not None:
+    if skipped is not None or old is not None or row["planned_until"] > row["now"]:
         ask(
             session,
             "plan_from",
@@ -110,8 +111,8 @@ def _skip_until(session: SyncSession, row: Row, until: datetime, old: Row | None
 
 
 def _schedule(row: Row) -> Schedule:
-    anchor = row["starts_at"] or min(row["created_at"], row["now"])
-    return parse(row["cron_expression"], row["timezone"], anchor=anchor)
+    counted_from = anchor(row["starts_at"], row["created_at"], row["now"])
+    return parse(row["cron_expression"], row["timezone"], anchor=counted_from)
 
 
 def _window(row: Row, start: datetime, end: datetime) -> tuple[datetime, datetime]:

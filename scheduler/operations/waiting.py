@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from time import monotonic, sleep
+from time import sleep
 from typing import Any
 
+from scheduler.clock import monotonic
 from scheduler.errors import NotFoundError
 from scheduler.model import FINAL
 from scheduler.operations.executions import decoded, unknown

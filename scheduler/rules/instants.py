@@ -1,22 +1,30 @@
-"""Instants as whole Unix seconds, exactly: no float ever stands between a datetime and a tick."""
+"""Instants as whole Unix seconds, exactly: no float ever stands between a datetime and a tick. And the last of them."""
 
 from datetime import UTC, datetime, timedelta
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""No tick is earlier."""
+INSTANT = timedelta(microseconds=1)
+"""The least that a datetime can tell apart."""
+EVER = datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
+"""What stands for -infinity and infinity, and for whatever no datetime can hold; any zone can tell both."""
+FOR_EVER = EVER[1]
+"""Later than any tick."""
+
 _SECOND = timedelta(seconds=1)
 
 
 def from_unix(seconds: int) -> datetime:
-    return _EPOCH + timedelta(seconds=seconds)
+    return EPOCH + timedelta(seconds=seconds)
 
 
 def floor_unix(instant: datetime) -> int:
     """The last whole second at or before `instant`, which must be aware."""
-    return (instant - _EPOCH) // _SECOND
+    return (instant - EPOCH) // _SECOND
 
 
 def ceil_unix(instant: datetime) -> int:
     """The first whole second at or after `instant`, which must be aware."""
-    return -((_EPOCH - instant) // _SECOND)
+    return -((EPOCH - instant) // _SECOND)

@@ -135,6 +135,11 @@ class IntervalSchedule(Schedule):
         return iter(range(floor_unix(first), _HORIZON, int(self.trigger.interval_length)))
 
 
+def anchor(starts_at: datetime | None, created_at: datetime, now: datetime) -> datetime:
+    """Where `@every` counts from, so that a restart never shifts it; a row can't be younger than now."""
+    return starts_at or min(created_at, now)
+
+
 def parse(expression: str, timezone: str, *, anchor: datetime) -> Schedule:
     """What an expression means in a zone.
 

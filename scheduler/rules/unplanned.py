@@ -9,7 +9,7 @@ from typing import Any
 from scheduler.errors import ScheduleError
 from scheduler.model import Span
 from scheduler.rules.catch_up import span
-from scheduler.rules.schedule import parse
+from scheduler.rules.schedule import anchor, parse
 
 _INSTANT = timedelta(microseconds=1)
 _WHY = {
@@ -37,13 +37,22 @@ def unplanned(stretches: str | None, created_at: datetime) -> list[Unplanned]:
 
 
 def _read(stretches: str, created_at: datetime) -> Iterator[Unplanned]:
-    for stretch in json.loads(stretches):
+    for stretch in _decoded(stretches):
         try:
             ticks = _span(stretch, created_at)
             if ticks is not None:
                 yield Unplanned(ticks, _WHY[stretch["because"]])
-        except (ScheduleError, ValueError, TypeError, KeyError):
+        except (ScheduleError, ValueError, TypeError, KeyError, OverflowError):
             continue  # by hand, or a schedule that had no ticks
+
+
+def _decoded(stretches: str) -> list[Mapping[str, Any]]:
+    """Those that are made as they should be: a mapping of texts."""
+    try:
+        found = json.loads(stretches)
+    except (ValueError, RecursionError):
+        return []
+    return [each for each in found if isinstance(each, dict) and all(isinstance(v, str | None) for v in each.values())]
 
 
 def _span(stretch: Mapping[str, Any], created_at: datetime) -> Span | None:
@@ -51,7 +60,7 @@ def _span(stretch: Mapping[str, Any], created_at: datetime) -> Span | None:
     since, until = _instant(stretch["since"]), _instant(stretch["until"])
     if since is None or until is None:
         return None
-    schedule = parse(stretch["cron_expression"], stretch["timezone"], anchor=starts_at or created_at)
+    schedule = parse(stretch["cron_expression"], stretch["timezone"], anchor=anchor(starts_at, created_at, created_at))
     opens, closes = max(since, created_at) + _INSTANT, until + _INSTANT
     return span(schedule, max(opens, starts_at or opens), min(closes, ends_at or closes))
 

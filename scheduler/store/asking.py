@@ -76,7 +76,8 @@ def _sentence(error: psycopg.Error, schema: str) -> SchedulerError:
             errors.UndefinedTable() | errors.UndefinedColumn() | errors.UndefinedFunction() | errors.InvalidSchemaName()
         ):
             return SchemaError(
-                f'The tables in schema "{schema}" are not those of this version ({said}): run `scheduler migrate`.'
+                f'The tables in schema "{schema}" are not those of this version ({said}): '
+                "`scheduler doctor` says what is wrong with them."
             )
         case errors.InsufficientPrivilege():
             return ConfigurationError(

@@ -20,6 +20,15 @@ SELECT pg_backend_pid() AS pid;
 SELECT system_identifier::text AS server, current_database()::text AS database, pg_is_in_recovery() AS standby FROM pg_control_system();
 
 
+-- name: doctor_missing
+-- Tables and views that somebody has dropped, though the schema is at its revision.
+SELECT needed.name
+FROM unnest(%(names)s::text[]) AS needed (name)
+WHERE NOT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+                  WHERE c.relname = needed.name AND n.nspname = %(schema)s)
+ORDER BY needed.name;
+
+
 -- name: doctor_rights
 -- What the role lacks of that which `scheduler run` does with its tables.
 SELECT c.relname::text AS name, needed.privilege
@@ -214,7 +223,12 @@ LIMIT 20;
 
 
 -- name: doctor_never
-SELECT c.name, c.cron_expression, coalesce(c.ends_at <= {s}.job_now(), false) AS over
+-- The ticks of a skip on request count as planned up to its end. Index: job_executions_skipped.
+SELECT c.name, c.cron_expression, coalesce(c.ends_at <= {s}.job_now(), false) AS over,
+       CASE WHEN c.planned_until > {s}.job_now() THEN (
+           SELECT e.skipped_until FROM {s}.job_executions AS e
+           WHERE e.cron_job_id = c.id AND e.status = 'SKIPPED' AND e.source = 'manual' AND e.skipped_until > {s}.job_now()
+           ORDER BY e.scheduled_at DESC LIMIT 1) END AS skipped_until
 FROM {s}.cron_jobs AS c
 WHERE c.enabled AND c.invalid_reason IS NULL AND c.next_run_at = 'infinity'
 ORDER BY c.name
@@ -222,8 +236,9 @@ LIMIT 20;
 
 
 -- name: doctor_dates
--- Dates that nobody means. The next tick counts as well: a schedule may be valid and years away.
-SELECT c.name, d.field, (d.value AT TIME ZONE 'UTC')::text AS value,
+-- Dates that nobody means. The next tick counts as well: a schedule may be valid and years away. JSON writes them in the same way
+-- whatever the session's DateStyle is.
+SELECT c.name, d.field, replace(to_json(d.value AT TIME ZONE 'UTC') #>> '{}', 'T', ' ') AS value,
        CASE WHEN NOT isfinite(d.value) THEN 'infinite' WHEN d.field = 'ends_at' AND d.value <= c.starts_at THEN 'before starts_at'
             WHEN d.value < '2000-01-01' THEN 'long ago' ELSE 'far' END AS why
 FROM {s}.cron_jobs AS c
@@ -281,7 +296,7 @@ SELECT f.handler_name AS handler, max(f.id) AS example, count(*) AS count
 FROM (SELECT e.handler_name, e.id, e.error FROM {s}.job_executions AS e
       WHERE e.status IN ('FAILED', 'TIMEOUT') AND e.finished_at > (SELECT {s}.job_now() - interval '1 day')
       ORDER BY e.finished_at DESC LIMIT 1000) AS f
-WHERE f.error LIKE 'No handler is registered as %%'
+WHERE starts_with(f.error, %(beginning)s)
 GROUP BY f.handler_name
 ORDER BY f.handler_name
 LIMIT 20;

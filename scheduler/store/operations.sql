@@ -19,15 +19,16 @@ RETURNING id, created_at;
 
 
 -- name: edit_cron_job
--- No row: somebody else has edited it since, or removed it.
+-- Only what `changes` names is written: a value that no Python type holds stays as it is. No row: somebody else has edited it
+-- since, or removed it.
 UPDATE {s}.cron_jobs AS c
-SET name = %(name)s, description = %(description)s, cron_expression = %(cron_expression)s, timezone = %(timezone)s,
-    handler_name = %(handler_name)s, handler_params = %(handler_params)s::jsonb, queue = %(queue)s, priority = %(priority)s,
-    timeout_seconds = %(timeout_seconds)s, max_retry = %(max_retry)s, retry_backoff = %(retry_backoff)s,
-    retry_delay_seconds = %(retry_delay_seconds)s, overlap_policy = %(overlap_policy)s, catch_up = %(catch_up)s,
-    catch_up_limit = %(catch_up_limit)s, jitter_seconds = %(jitter_seconds)s, starts_at = %(starts_at)s, ends_at = %(ends_at)s,
-    enabled = %(enabled)s
-WHERE c.id = %(id)s AND c.updated_at = %(version)s::timestamptz
+SET (name, description, cron_expression, timezone, handler_name, handler_params, queue, priority, timeout_seconds, max_retry, retry_backoff,
+     retry_delay_seconds, overlap_policy, catch_up, catch_up_limit, jitter_seconds, starts_at, ends_at, enabled)
+    = (SELECT n.name, n.description, n.cron_expression, n.timezone, n.handler_name, n.handler_params, n.queue, n.priority, n.timeout_seconds,
+              n.max_retry, n.retry_backoff, n.retry_delay_seconds, n.overlap_policy, n.catch_up, n.catch_up_limit, n.jitter_seconds,
+              n.starts_at, n.ends_at, n.enabled
+       FROM jsonb_populate_record(c, %(changes)s::jsonb || CASE WHEN %(handler_params)s::text IS NULL THEN '{}' ELSE jsonb_build_object('handler_params', %(handler_params)s::jsonb) END) AS n)
+WHERE c.id = %(id)s AND extract(epoch FROM c.updated_at)::text = %(version)s
 RETURNING c.id;
 
 
@@ -36,11 +37,12 @@ DELETE FROM {s}.cron_jobs AS c WHERE c.id = ANY (%(ids)s::bigint[]) RETURNING c.
 
 
 -- name: pause_cron_jobs
-SELECT {s}.pause_cron_job(name) FROM unnest(%(names)s::text[]) AS name;
+-- In one order whoever does it, so that two at once don't wait for each other.
+SELECT {s}.pause_cron_job(name) FROM (SELECT n.name FROM unnest(%(names)s::text[]) AS n (name) ORDER BY n.name OFFSET 0) AS sorted;
 
 
 -- name: resume_cron_jobs
-SELECT {s}.resume_cron_job(name) FROM unnest(%(names)s::text[]) AS name;
+SELECT {s}.resume_cron_job(name) FROM (SELECT n.name FROM unnest(%(names)s::text[]) AS n (name) ORDER BY n.name OFFSET 0) AS sorted;
 
 
 -- name: run_cron_job
@@ -130,6 +132,10 @@ RETURNING id;
 SELECT c.name, c.id, c.enabled FROM {s}.cron_jobs AS c ORDER BY c.name;
 
 
+-- name: cron_jobs_named
+SELECT c.name, c.id, c.enabled FROM {s}.cron_jobs AS c WHERE c.name = ANY(%(names)s::text[]);
+
+
 -- name: cron_job_statuses
 -- `uncomputed`: no planner has looked at the row yet, so that its next tick is still to be computed.
 SELECT s.cron_job_id AS id, s.name, c.description, s.cron_expression, s.timezone, s.handler_name, c.queue, s.enabled, s.invalid_reason,
@@ -149,10 +155,10 @@ ORDER BY s.name;
 SELECT c.id, c.name, c.description, c.cron_expression, c.timezone, c.handler_name, c.handler_params::text, c.queue, c.priority,
        c.timeout_seconds, c.max_retry, c.retry_backoff, c.retry_delay_seconds, c.overlap_policy, c.catch_up, c.catch_up_limit,
        c.jitter_seconds, c.starts_at, c.ends_at, c.enabled, c.invalid_reason, s.next_run_at, c.next_run_at IS NULL AS uncomputed,
-       c.last_run_at, c.planned_until, c.managed_by, c.created_by, c.created_at, c.updated_at, c.updated_at::text AS version,
+       c.last_run_at, c.planned_until, c.managed_by, c.created_by, c.created_at, c.updated_at, extract(epoch FROM c.updated_at)::text AS version,
        s.last_status, s.last_finished_at, s.last_error, s.failures_in_a_row, s.running, s.waiting
-FROM {s}.cron_jobs AS c JOIN {s}.cron_job_status AS s ON s.cron_job_id = c.id
-WHERE c.name = %(name)s;
+FROM {s}.cron_jobs AS c JOIN {s}.cron_job_status AS s ON s.name = c.name
+WHERE c.name = %(name)s AND s.name = %(name)s;  -- twice, so that the view looks at no other
 
 
 -- name: newest_of_cron_job

@@ -400,7 +400,7 @@ WHERE c.id = p.id;
 
 
 -- name: refuse
-UPDATE {s}.cron_jobs SET invalid_reason = %(reason)s, next_run_at = NULL WHERE id = %(id)s;
+UPDATE {s}.cron_jobs SET invalid_reason = %(reason)s, next_run_at = NULL, unplanned = NULL WHERE id = %(id)s;
 
 
 -- name: replace_unfinished
@@ -421,7 +421,7 @@ SELECT extract(epoch FROM min(c.next_run_at) - {s}.job_now())::double precision 
 
 -- name: recompute_zones
 -- Ticks computed with other time zone data are computed anew.
-UPDATE {s}.cron_jobs SET next_run_at = NULL
+UPDATE {s}.cron_jobs SET next_run_at = NULL, tzdata_version = NULL
 WHERE enabled AND invalid_reason IS NULL AND next_run_at IS NOT NULL AND tzdata_version IS DISTINCT FROM %(tzdata_version)s;
 
 

@@ -1,12 +1,11 @@
 """The four roles of roles.sql: the script for a schema, and what running it changed."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from psycopg import errors
@@ -24,19 +23,24 @@ _PREFIX: Final = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,53}")
 
 _TRANSACTION: Final = re.compile(r"^(BEGIN|COMMIT);\n", re.MULTILINE)
 
-Right = tuple[str, str, str | None, str]
-"""A role, an object, its column if the right is about one, and the privilege."""
+
+class Right(NamedTuple):
+    """What a role may do with an object, or with one column of it."""
+
+    role: str
+    object: str
+    column: str | None
+    privilege: str
 
 
 @dataclass(frozen=True, slots=True)
-class RoleChange:
+class RightsChange:
     """What became of one role."""
 
     role: str
     created: bool
-    granted: tuple[str, ...]
-    """Such as `UPDATE (status, error) on job_executions`."""
-    revoked: tuple[str, ...]
+    granted: frozenset[Right]
+    revoked: frozenset[Right]
 
 
 def names(prefix: str) -> Mapping[str, str]:
@@ -57,7 +61,7 @@ def script(schema: str, prefix: str = DEFAULT_PREFIX) -> str:
     return text
 
 
-def apply(session: SyncSession, prefix: str = DEFAULT_PREFIX) -> list[RoleChange]:
+def apply(session: SyncSession, prefix: str = DEFAULT_PREFIX) -> list[RightsChange]:
     """Run the script in one transaction; what it changed, role by role.
 
     Raises ConflictError where a name is that of a login, ConfigurationError where the session's role may not do this,
@@ -72,8 +76,7 @@ def apply(session: SyncSession, prefix: str = DEFAULT_PREFIX) -> list[RoleChange
         connection.execute(body)
         _, after = _found(connection, session, roles)
     return [
-        RoleChange(role, role not in there, tuple(_words(after - before, role)), tuple(_words(before - after, role)))
-        for role in roles
+        RightsChange(role, role not in there, _of(role, after - before), _of(role, before - after)) for role in roles
     ]
 
 
@@ -81,15 +84,11 @@ def _found(connection: psycopg.Connection[Row], session: SyncSession, roles: lis
     """Which of the roles exist, and the rights that they hold in the schema."""
     values: Mapping[str, Any] = {"roles": roles, "schema": session.schema}
     rows = connection.execute(session.sql["role_rights"], values).fetchall()
-    return {row[0] for row in rows}, {(row[0], row[1], row[2], row[3]) for row in rows if row[1] is not None}
+    return {row[0] for row in rows}, {Right(*row) for row in rows if row[1] is not None}
 
 
-def _words(rights: Iterable[Right], role: str) -> Iterator[str]:
-    """Rights as GRANT would name them, columns of the same privilege together."""
-    own = sorted((thing, privilege, column or "") for owner, thing, column, privilege in rights if owner == role)
-    for (thing, privilege), same in groupby(own, key=lambda right: right[:2]):
-        columns = ", ".join(column for *_, column in same if column)
-        yield f"{privilege} ({columns}) on {thing}" if columns else f"{privilege} on {thing}"
+def _of(role: str, rights: set[Right]) -> frozenset[Right]:
+    return frozenset(right for right in rights if right.role == role)
 
 
 @contextmanager

@@ -327,8 +327,8 @@ job_executions = Table(
     optional(
         "skipped_count",
         Integer,
-        "Ticks that a SKIPPED row stands for, from scheduled_at to skipped_until; 10000: at least so many. "
-        "NULL: not SKIPPED.",
+        "Ticks that a SKIPPED row stands for, up to skipped_until; 10000: at least so many. "
+        "NULL: not SKIPPED, or not counted.",
     ),
     optional("skipped_until", Time, "The last tick a SKIPPED row stands for. NULL: not SKIPPED."),
     required("notify_done", Boolean, "Somebody waits for its end, which is notified.", default=False),
@@ -360,6 +360,7 @@ job_executions = Table(
     check("unique_key", "octet_length(unique_key) <= 1024"),
     check("unique_until", "unique_until IN ('started', 'finished', 'forever')"),
     check("concurrency_key", "concurrency_key <> '' AND octet_length(concurrency_key) <= 1024"),
+    check("cron_key", "cron_job_id IS NOT NULL OR concurrency_key !~ '^(cron|backfill):'"),
     check("concurrency_limit", "concurrency_limit IS NULL OR (concurrency_limit >= 1 AND concurrency_key IS NOT NULL)"),
     check("skipped", "skipped_count IS NULL OR (status = 'SKIPPED' AND skipped_count >= 1)"),
     comment="One row per piece of work: PENDING -> RUNNING -> SUCCESS | FAILED | TIMEOUT | CANCELLED. SKIPPED rows say "

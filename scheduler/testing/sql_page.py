@@ -21,8 +21,9 @@ _TITLE: Final = """\
 # SQL
 
 Everything is a row, and everything can be seen and done with SQL; the commands, too, act through these tables, views
-and functions. `scheduler db psql` opens psql on them, and `\\d+ job_executions`, `\\dv+` and `\\df+` say there what
-this page says (`\\pset format wrapped` makes room for the words). Who may do what is in [roles](roles.md).
+and functions. `scheduler db psql` opens psql on them, and `\\d+ job_executions`, `\\dv+` and `\\df+` (psql 16 or newer)
+say there what this page says (`\\pset format wrapped` makes room for the words). Who may do what is in
+[roles](roles.md).
 
 Written by `./dev schema` from `docs/recipes.sql` and from the comments in the database: change those, not this.
 """

@@ -49,6 +49,35 @@ def test_names_are_completed(named: Command, monkeypatch: pytest.MonkeyPatch, wo
     assert completed(named, monkeypatch, *words) == found
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_no_name_can_do_more_than_be_typed(
+    online: Command, sql: Sql, monkeypatch: pytest.MonkeyPatch, shell: str
+) -> None:
+    hostile = [
+        "n$(touch x)",
+        "n`touch x`",
+        "n;touch x",
+        "n two words",
+        "n'quoted",
+        'n"quoted',
+        "n\x1b[31m",
+        "n\\",
+        "n*",
+    ]
+    for name in (*hostile, "-n", "=n", "nächtlich", "n.a-1"):
+        quoted = name.replace("'", "''")
+        sql(f"INSERT INTO cron_jobs (name, cron_expression, handler_name) VALUES ('{quoted}', '@daily', 'email')")
+    monkeypatch.setenv("_SCHEDULER_COMPLETE", f"complete_{shell}")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "scheduler cron pause ")
+    monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
+    monkeypatch.setenv("COMP_WORDS", "scheduler cron pause ")
+    monkeypatch.setenv("COMP_CWORD", "3")
+    said = online().out
+    assert "n.a-1" in said
+    assert "nächtlich" in said
+    assert not [name for name in (*hostile, "-n", "=n") if name in said]
+
+
 def test_a_project_in_trouble_completes_nothing_and_says_nothing(
     scheduler: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,9 +85,9 @@ def test_many_need_a_yes(online: Command, sql: Sql, monkeypatch: pytest.MonkeyPa
     assert sql(COUNT) == [(300,)]
 
 
-@pytest.mark.parametrize(("answer", "count"), [(True, 300), (False, 0)])
+@pytest.mark.parametrize(("answer", "code", "count"), [(True, 0, 300), (False, 1, 0)])
 def test_on_a_terminal_they_are_asked_for(
-    online: Command, sql: Sql, monkeypatch: pytest.MonkeyPatch, answer: bool, count: int
+    online: Command, sql: Sql, monkeypatch: pytest.MonkeyPatch, answer: bool, code: int, count: int
 ) -> None:
     asked: list[str] = []
 
@@ -96,8 +96,8 @@ def test_on_a_terminal_they_are_asked_for(
         return answer
 
     monkeypatch.setattr(command, "ASKED", 300)
-    monkeypatch.setattr(command, "_somebody_is_there", lambda: True)
+    monkeypatch.setattr("scheduler.cli.agreement.somebody_is_there", lambda: True)
     monkeypatch.setattr("typer.confirm", confirm)
-    assert online(*HOURS).code == 0
+    assert online(*HOURS).code == code
     assert asked == ["Enqueue an execution for each?"]
     assert sql(COUNT) == [(count,)]

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from scheduler.config import Settings, load_settings
+from scheduler.config.variables import JOB_URL
 from scheduler.handlers import discover
 from scheduler.isolation.task import TaskIsolation
 from scheduler.operations import cron_jobs
@@ -30,7 +31,7 @@ UNREACHABLE = "postgresql://app:secret@127.0.0.1:1/jobs"
 def answers(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What a person types, a line each."""
     typed = io.StringIO()
-    monkeypatch.setattr("scheduler.cli.init._someone_answers", lambda: True)
+    monkeypatch.setattr("scheduler.cli.init.somebody_is_there", lambda: True)
     monkeypatch.setattr(sys, "stdin", typed)
     return typed
 
@@ -47,16 +48,16 @@ def rows(url: str, query: str) -> list[tuple[object, ...]]:
 
 class TestFiles:
     def test_the_settings_are_the_defaults(self, tmp_path: Path) -> None:
-        with placed(tmp_path, NewProject(handler_name="hello")):
+        with placed(tmp_path, NewProject()):
             assert load_settings(tmp_path, {}).model_dump() == Settings().model_dump()
 
     def test_what_is_commented_out_is_right_too(self, tmp_path: Path) -> None:
-        with placed(tmp_path, NewProject(handler_name="hello")):
+        with placed(tmp_path, NewProject()):
             file = tmp_path / "scheduler.yaml"
             text = re.sub(r"^( *)# ( *\w+:)", r"\1\2", file.read_text(), flags=re.MULTILINE)
             text = re.sub(r"^(?=postgresql|SCHEDULER_)", "# ", text, flags=re.MULTILINE)
             file.write_text(text)
-            settings = load_settings(tmp_path, {"SCHEDULER_DATABASE_URL": "postgresql://db/jobs"})
+            settings = load_settings(tmp_path, {JOB_URL: "postgresql://db/jobs"})
         assert yaml.safe_load(text).keys() == {"databases", "worker", "handlers", "log"}
         kept = {"worker", "handlers", "log"}
         assert settings.model_dump(include=kept) == Settings().model_dump(include=kept)
@@ -74,14 +75,14 @@ class TestFiles:
     )
     def test_the_url_comes_back_as_it_was_given(self, tmp_path: Path, password: str) -> None:
         given = f"postgresql://app:{password}@db.example.com:5432/shop?sslmode=require"
-        with placed(tmp_path, NewProject(handler_name="hello", database_url=given)):
+        with placed(tmp_path, NewProject(urls={JOB_URL: given})):
             assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
             database = load_settings(tmp_path, {}).job_database
         assert database is not None
-        assert database.conninfo == load_settings(tmp_path, {"SCHEDULER_DATABASE_URL": given}).job_database.conninfo  # type: ignore[union-attr]
+        assert database.conninfo == load_settings(tmp_path, {JOB_URL: given}).job_database.conninfo  # type: ignore[union-attr]
 
     def test_no_password_is_in_a_file_that_is_committed(self, tmp_path: Path) -> None:
-        with placed(tmp_path, NewProject(handler_name="hello", database_url="postgresql://a:s3cret@h/d")) as put:
+        with placed(tmp_path, NewProject(urls={JOB_URL: "postgresql://a:s3cret@h/d"})) as put:
             assert [file.path for file in put.files if "s3cret" in (tmp_path / file.path).read_text()] == [".env"]
             assert ".env" in (tmp_path / ".gitignore").read_text().splitlines()
 

@@ -19,7 +19,7 @@ FATAL = 'connection failed: connection to server at "10.0.0.7", port 5432 failed
         (f"{FATAL}sorry, too many clients already", "full", "all its connections are in use"),
         (f'{FATAL}remaining connection slots are reserved for roles with the "pg_use_reserved_connections" attribute',
          "full", "all its connections"),
-        (f'{FATAL}too many connections for database "jobs"', "full", "all its connections are in use"),
+        (f'{FATAL}too many connections for database "jobs"', "full", "that its database may have are in use"),
         (f"{FATAL}the database system is starting up", "starting", "the database system is starting up"),
         (f"{FATAL}the database system is in recovery mode", "starting", "is in recovery mode"),
         (f'{FATAL}no pg_hba.conf entry for host "10.0.0.9", user "app", database "jobs", no encryption',

@@ -14,6 +14,7 @@ from psycopg import sql as psql
 from psycopg.conninfo import conninfo_to_dict
 
 from scheduler.database import reaching
+from scheduler.embedded import EmbeddedPostgres
 from scheduler.operations.doctor import Code
 from scheduler.testing.postgres import ThrowawayPostgres
 from tests.cli.conftest import Command, Ran, folder, scheduler
@@ -134,7 +135,7 @@ class TestTheWayToTheServer:
     ) -> None:
         connection.execute(psql.SQL("ALTER ROLE {} CONNECTION LIMIT 0").format(psql.Identifier(role)))
         url(as_role(migrated_url, role))
-        both().say(Code.DATABASE_FULL, "all its connections are in use", "raise max_connections")
+        both().say(Code.DATABASE_FULL, "all connections that its role may have are in use", "ALTER ROLE")
 
 
 class TestTheDatabase:
@@ -177,6 +178,26 @@ class TestTheDatabase:
         sql("REVOKE ALL ON SCHEMA public FROM public")
         url(as_role(migrated_url, role))
         both().say(Code.SCHEMA_RIGHTS, f'Role "{role}" may not read the tables', "grant it USAGE on the schema")
+
+    def test_tables_that_somebody_has_dropped(
+        self, both: Callable[[], Both], url: Url, migrated_url: str, sql: Sql
+    ) -> None:
+        sql("DROP TABLE job_queues CASCADE")
+        url(migrated_url)
+        both().say(
+            Code.SCHEMA_REVISION, "somebody has dropped job_queue_status, job_queues", "restore it from a backup"
+        )
+
+    def test_tables_that_the_role_may_only_read(
+        self, scheduler: Command, url: Url, migrated_url: str, role: str, sql: Sql
+    ) -> None:
+        sql(f'GRANT SELECT ON ALL TABLES IN SCHEMA public TO "{role}"')
+        url(as_role(migrated_url, role))
+        for ran in (scheduler("doctor"), scheduler("run", "--until-idle")):
+            said = _plain(ran.out + ran.err)
+            assert f'Role "{role}" may not do all that `scheduler run` does: it lacks UPDATE on cron_jobs' in said
+            assert "scheduler db roles" in said
+        assert ran.code == 2
 
 
 class TestTheProject:
@@ -239,6 +260,22 @@ class TestTheProject:
 
 
 class TestTheEmbeddedServer:
+    def test_one_that_was_never_made_is_not_made_by_looking(self, scheduler: Command, folder: Path) -> None:
+        (folder / ".scheduler").mkdir(mode=0o700)
+        answer = scheduler("doctor", "--quiet")
+        assert answer.code == 1
+        assert f"No PostgreSQL was made in {folder}/.scheduler yet: `scheduler run` makes it." in _plain(answer.out)
+        assert not list(folder.glob(".scheduler/pg*"))
+
+    def test_looking_migrates_nothing(self, scheduler: Command, folder: Path) -> None:
+        with EmbeddedPostgres(folder / ".scheduler") as server:
+            answer = scheduler("doctor", "--quiet")
+            assert answer.code == 1
+            assert 'the server has no database "scheduler"' in answer.out
+            with psycopg.connect(server.ensure_database("scheduler")) as connection:
+                assert "The tables of the scheduler are not in schema" in scheduler("doctor", "--quiet").out
+                assert connection.execute("SELECT to_regclass('cron_jobs')").fetchone() == (None,)
+
     def test_data_of_another_version(self, both: Callable[[], Both], folder: Path) -> None:
         (folder / ".scheduler" / "pg14").mkdir(parents=True, mode=0o700)
         cause = f"{folder}/.scheduler holds the data of PostgreSQL 14"

@@ -19,10 +19,11 @@ INDEXES = {
     "doctor_waiting": {"job_executions_claim", "job_executions_claim_keyed"},
     "doctor_waiting_handlers": {"job_executions_claim", "job_executions_claim_keyed"},
     "doctor_failed_handlers": {"job_executions_dead_letters"},
+    "doctor_never": {"job_executions_skipped"},
     "doctor_streaks": {"job_executions_tick", "job_executions_pkey"},
 }
 SMALL = {"job_workers_pkey", "cron_jobs_plan", "cron_jobs_pkey"}
-VALUES: dict[str, Any] = {"seconds": 60.0, "known": ["email"]}
+VALUES: dict[str, Any] = {"seconds": 60.0, "known": ["email"], "beginning": "No handler"}
 PAGES = 3_000
 """What a statement may touch, with each level of each queue probed and a thousand rows read at random."""
 

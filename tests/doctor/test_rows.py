@@ -1,8 +1,11 @@
 """Workers, work and cron jobs that are ill: each finding names its row, and the SQL that it shows is the cure."""
 
+import shlex
+
 import pytest
 
-from scheduler.operations.doctor import Code, Level
+from scheduler.errors import HandlerNotFoundError
+from scheduler.operations.doctor import Code, Finding, Level
 from tests.doctor.conftest import Doctor, Sql
 
 WORKER = "SELECT register_worker('host:1', '{default,mail}', 4, lease_seconds => 60)"
@@ -106,6 +109,19 @@ class TestWork:
         sql("UPDATE job_executions SET concurrency_key = 'k'")
         assert not doctor.bad(Code.QUEUE_BACKLOG)
 
+    @pytest.mark.parametrize("queue", ["$(touch x)", "two words", "it's;"])
+    def test_a_command_line_that_it_shows_is_safe_to_type(self, doctor: Doctor, sql: Sql, queue: str) -> None:
+        sql(WAITING, queue, "2 h")
+        assert self.words(doctor.only(Code.QUEUE_UNSERVED)) == [f"SCHEDULER_WORKER__QUEUES={queue}", "scheduler", "run"]
+        sql("SELECT pause_queue(%s)", queue)
+        assert self.words(doctor.only(Code.QUEUE_PAUSED)) == ["scheduler", "queues", "resume", queue]
+
+    @staticmethod
+    def words(finding: Finding) -> list[str]:
+        """As a shell reads them: the first command line of the cure."""
+        _, line, _ = (finding.fix or "").split("`")
+        return shlex.split(line)
+
     def test_what_is_delayed_does_not_wait(self, doctor: Doctor, sql: Sql) -> None:
         sql(WAITING, "later", "-1 h")
         assert not doctor.bad(Code.QUEUE_UNSERVED)
@@ -154,6 +170,19 @@ class TestCronJobs:
             sql(statement)
         assert not doctor.bad(Code.CRON_NEVER)
 
+    def test_a_skip_is_no_end(self, doctor: Doctor, sql: Sql) -> None:
+        sql(CRON_JOB, "it's", "@daily")
+        sql(
+            "INSERT INTO job_executions (source, cron_job_id, handler_name, status, scheduled_at, finished_at,"
+            " skipped_count, skipped_until)"
+            " SELECT 'manual', id, 'email', 'SKIPPED', job_now(), job_now(), 9, '8000-01-01Z' FROM cron_jobs"
+        )
+        sql("UPDATE cron_jobs SET next_run_at = 'infinity', planned_until = '8000-01-01Z'")
+        finding = doctor.only(Code.CRON_NEVER)
+        assert "its ticks are skipped until 8000-01-01 00:00 UTC, and none comes after that" in finding.says
+        assert "`scheduler cron skip 'it'\"'\"'s' --until now`" in (finding.fix or "")
+        assert finding.sql == ()
+
     @pytest.mark.parametrize(
         ("field", "value", "said"),
         [
@@ -165,6 +194,8 @@ class TestCronJobs:
         ],
     )
     def test_a_date_that_nobody_means(self, doctor: Doctor, sql: Sql, field: str, value: str, said: str) -> None:
+        ((name,),) = sql("SELECT quote_ident(current_database())")
+        sql(f"ALTER DATABASE {name} SET datestyle = 'SQL, DMY'")
         sql(CRON_JOB, "nightly", "@daily")
         sql(
             f"UPDATE cron_jobs SET {field} = '{value} UTC'"
@@ -223,13 +254,16 @@ class TestHandlers:
 
     def test_executions_that_wait_or_failed_for_it(self, doctor: Doctor, sql: Sql) -> None:
         sql("SELECT enqueue_job('wait'), enqueue_job('wait', concurrency_key => 'k')")
-        sql(
-            "INSERT INTO job_executions (handler_name, status, finished_at, error)"
-            " VALUES ('gone', 'FAILED', job_now(), 'No handler is registered as ''gone''.')"
+        failed = (
+            "INSERT INTO job_executions (handler_name, status, finished_at, error) VALUES (%s, 'FAILED', now(), %s)"
         )
-        waiting, failed = doctor.bad(Code.UNKNOWN_HANDLERS)
+        for name in ("gone", "it's"):
+            sql(failed, name, str(HandlerNotFoundError(name, ["email"])))
+        sql(failed, "other", f"ValueError: {HandlerNotFoundError('other', [])}")
+        waiting, gone, quoted = doctor.bad(Code.UNKNOWN_HANDLERS)
         assert waiting.says.startswith("2 executions wait for the handler 'wait'")
-        assert failed.says.startswith("1 execution failed for want of the handler 'gone'")
+        assert gone.says.startswith("1 execution failed for want of the handler 'gone'")
+        assert quoted.says.startswith('1 execution failed for want of the handler "it\'s"')
 
     def test_nobody_knows_without_the_handlers(self, doctor: Doctor) -> None:
         assert doctor.given(handlers=None).only(Code.UNKNOWN_HANDLERS).level is Level.UNCHECKED

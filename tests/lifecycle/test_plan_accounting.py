@@ -88,7 +88,15 @@ async def test_a_stretch_without_a_tick_leaves_no_row(night: Tables, session: Se
 
 @pytest.mark.parametrize(
     "unplanned",
-    ["[7]", "[{}]", '[{"since": "soon", "until": "infinity", "starts_at": null, "ends_at": null}]'],
+    [
+        "[7]",
+        "[{}]",
+        '[{"since": "soon", "until": "infinity", "starts_at": null, "ends_at": null}]',
+        '[{"since": "2026-01-01", "until": "2026-01-02", "starts_at": null, "ends_at": null, "cron_expression": [],'
+        ' "timezone": "UTC", "because": "edit"}]',
+        "[" * 3000 + "]" * 3000,
+    ],
+    ids=["a number", "empty", "no times", "a list", "deep"],
 )
 async def test_nonsense_by_hand_is_left_out(night: Tables, session: Session, unplanned: str) -> None:
     night.cron_job("* * * * *")

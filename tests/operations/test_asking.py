@@ -21,7 +21,7 @@ def test_times_come_in_utc_whatever_the_session_is_set_to(session: SyncSession, 
 
 def test_tables_of_another_version(session: SyncSession, psql: psycopg.Connection) -> None:
     psql.execute("ALTER VIEW job_worker_status RENAME COLUMN state TO condition")
-    with pytest.raises(SchemaError, match="run `scheduler migrate`"):
+    with pytest.raises(SchemaError, match="`scheduler doctor` says"):
         workers(session)
 
 

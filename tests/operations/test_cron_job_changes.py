@@ -1,5 +1,8 @@
 """Editing, pausing, removing and running cron jobs, with somebody in psql beside it."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +17,7 @@ from scheduler.operations.cron_job_page import find, show
 from scheduler.operations.cron_jobs import CronJobDefinition, Selection, add, names, statuses
 from scheduler.operations.executions import show as show_execution
 from scheduler.store.session import SyncSession
+from scheduler.store.statements import statements
 
 FULL = CronJobDefinition(
     name="a",
@@ -217,3 +221,67 @@ def test_some_of_the_list(
         " SELECT id, 'h', 'FAILED', job_now() FROM cron_jobs WHERE name = 'b'"
     )
     assert [status.name for status in statuses(session, selection)] == found
+
+
+def test_what_python_cannot_hold_stays_as_it_is(session: SyncSession, psql: psycopg.Connection) -> None:
+    psql.execute("UPDATE cron_jobs SET ends_at = 'infinity', starts_at = '-infinity' WHERE name = 'b'")
+    seen = find(session, "b")
+    assert [it.column for it in edit(session, seen, replace(seen.definition, description="x"))] == ["description"]
+    times = psql.execute("SELECT starts_at::text, ends_at::text FROM cron_jobs WHERE name = 'b'").fetchall()
+    assert times == [("-infinity", "infinity")]
+
+
+def test_the_way_a_database_writes_dates_is_no_edit(
+    session: SyncSession, psql: psycopg.Connection, migrated_url: str
+) -> None:
+    name = psql.info.dbname
+    psql.execute(f"ALTER DATABASE \"{name}\" SET datestyle = 'SQL, DMY'".encode())
+    psql.execute(f"ALTER DATABASE \"{name}\" SET timezone = 'Asia/Kolkata'".encode())
+    with closing(SyncSession(migrated_url, "public", "test")) as elsewhere:
+        seen = find(elsewhere, "b")
+        assert edit(elsewhere, seen, replace(seen.definition, description="x"))
+
+
+def test_true_is_not_one(session: SyncSession) -> None:
+    for params in ('{"a": 1}', '{"a": true}'):
+        seen = find(session, "b")
+        assert edit(session, seen, replace(seen.definition, handler_params=params))
+        assert find(session, "b").handler_params == params
+    seen = find(session, "b")
+    edit(session, seen, replace(seen.definition, handler_params='{"a": 1}'))
+    seen = find(session, "b")
+    assert edit(session, seen, replace(seen.definition, handler_params='{"a": 1.0}')) == []
+
+
+def test_what_the_planner_writes_is_no_edit(session: SyncSession, psql: psycopg.Connection) -> None:
+    psql.execute("UPDATE cron_jobs SET tzdata_version = '2019a', next_run_at = job_now() WHERE name = 'b'")
+    seen = find(session, "b")
+    psql.execute("UPDATE cron_jobs SET next_run_at = NULL, tzdata_version = NULL WHERE name = 'b'")
+    psql.execute("UPDATE cron_jobs SET next_run_at = NULL, invalid_reason = 'why' WHERE name = 'b'")
+    assert edit(session, seen, replace(seen.definition, description="x"))
+
+
+def test_many_at_once_from_both_ends_do_not_block_each_other(
+    session: SyncSession, psql: psycopg.Connection, migrated_url: str
+) -> None:
+    psql.execute(
+        "INSERT INTO cron_jobs (name, cron_expression, handler_name) SELECT 'n' || n, '@daily', 'h' "
+        "FROM generate_series(1, 400) AS n"
+    )
+    every = [f"n{n}" for n in range(1, 401)]
+
+    def change(names_: list[str]) -> None:
+        with closing(SyncSession(migrated_url, "public", "test")) as own:
+            for act in (pause, resume, pause):
+                act(own, names_)
+
+    with ThreadPoolExecutor(2) as both:
+        for done in [both.submit(change, every), both.submit(change, every[::-1])]:
+            done.result()
+    assert psql.execute("SELECT count(*) FROM cron_jobs WHERE enabled").fetchone() == (1,)
+
+
+def test_one_cron_job_is_read_without_a_look_at_the_others(session: SyncSession, psql: psycopg.Connection) -> None:
+    statement = statements("public")["one_cron_job"].replace(b"%(name)s", b"'b'")
+    ((plan,),) = psql.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + statement).fetchall()
+    assert '"Actual Loops": 2' not in json.dumps(plan)

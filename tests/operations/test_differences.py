@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from scheduler.operations.differences import Columns, DeclaredRow, Difference, next_ticks, said, same
+from scheduler.operations.differences import Columns, DeclaredRow, Difference, next_ticks, said
+from scheduler.operations.json_values import same
 from tests.operations.declaring import job
 
 NOW = datetime(2026, 3, 7, 12, tzinfo=UTC)

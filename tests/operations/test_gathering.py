@@ -68,6 +68,11 @@ def test_params_that_the_handler_would_refuse_are_refused() -> None:
     )
 
 
+def test_one_that_ends_before_it_starts_is_refused() -> None:
+    late = {"starts_at": "2030-01-01T00:00:00+00:00", "ends_at": "2029-01-01T00:00:00+00:00"}
+    assert "ends before it starts" in refusal(job("a", **late))
+
+
 def test_all_problems_are_told_at_once() -> None:
     header, *lines = refusal(sent("a"), job("b"), job("b"), sent("c", to=1)).splitlines()
     assert header == "The declared cron jobs have 3 problems:"

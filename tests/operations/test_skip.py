@@ -102,3 +102,18 @@ def test_a_skip_for_ever_is_counted_to_ten_thousand(session: SyncSession, psql: 
     assert skipped.last is not None
     assert skipped.last.utc == datetime(8899, 12, 31, 23, 59, tzinfo=UTC)
     assert end_skip(session, "often").given_back == 10_000
+
+
+def test_one_whose_row_is_gone_can_be_ended(session: SyncSession, psql: psycopg.Connection) -> None:
+    skip(session, "often", database_time(session) + 48 * HOUR)
+    psql.execute("DELETE FROM job_executions")
+    ended = end_skip(session, "often")
+    assert ended.next_tick is not None
+    assert psql.execute("SELECT next_run_at < job_now() + interval '2 min' FROM cron_jobs").fetchone() == (True,)
+
+
+def test_the_keys_of_cron_jobs_are_theirs(psql: psycopg.Connection) -> None:
+    for key in ("cron:1", "backfill:1"):
+        with pytest.raises(psycopg.errors.CheckViolation, match="job_executions_cron_key_check"):
+            psql.execute("SELECT enqueue_job('x', concurrency_key => %s)", [key])
+    psql.execute("SELECT enqueue_job('x', concurrency_key => 'crons:1')")

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scheduler.cli import completion
+from scheduler.cli.agreement import agree
 from scheduler.cli.cron.ticks import tick_json
-from scheduler.cli.failures import FAILED, MISUSED
+from scheduler.cli.failures import FAILED
 from scheduler.cli.moments import before_now, in_zone, parsed_ago
 from scheduler.cli.options import AsJson
 from scheduler.cli.printable import one_line
 from scheduler.cli.progress import bar
 from scheduler.cli.project import connected
 from scheduler.clock import monotonic
+from scheduler.operations.words import count_of
 
 if TYPE_CHECKING:
     from scheduler.operations.backfill import Ahead, Done
@@ -75,22 +77,15 @@ def backfill(
             priority=priority,
         )
         ahead = prepare(session, wanted)
-        if not (dry_run or yes or ahead.count < ASKED or _agreed(ahead)):
-            return
+        if not (dry_run or yes or ahead.count < ASKED):
+            _agree(ahead)
         done = _follow(ahead, rehearse(session, ahead) if dry_run else enqueue(session, ahead), quiet=dry_run)
     _tell(ahead, done, dry_run=dry_run, as_json=as_json)
 
 
-def _agreed(ahead: "Ahead") -> bool:
-    typer.echo(one_line(f"{_count(ahead.count)} of cron job {ahead.cron_job!r}{_between(ahead)}."), err=True)
-    if _somebody_is_there():
-        return typer.confirm("Enqueue an execution for each?", err=True)
-    typer.echo("error: Nobody is there to be asked: add --yes to enqueue them, or --dry-run to count them.", err=True)
-    raise typer.Exit(MISUSED)
-
-
-def _somebody_is_there() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
+def _agree(ahead: "Ahead") -> None:
+    typer.echo(one_line(f"{count_of(ahead.count, 'tick')} of cron job {ahead.cron_job!r}{_between(ahead)}."), err=True)
+    agree("Enqueue an execution for each?", "add --yes to enqueue them, or --dry-run to count them.")
 
 
 def _follow(ahead: "Ahead", steps: "Iterable[Done]", *, quiet: bool) -> "Done":
@@ -105,7 +100,9 @@ def _follow(ahead: "Ahead", steps: "Iterable[Done]", *, quiet: bool) -> "Done":
                 advance(done.ticks)
     except BaseException as error:
         if not quiet and done.ticks:
-            typer.echo(f"{done.enqueued:,} enqueued so far, for {done.ticks:,} of {_count(ahead.count)}.", err=True)
+            typer.echo(
+                f"{done.enqueued:,} enqueued so far, for {done.ticks:,} of {count_of(ahead.count, 'tick')}.", err=True
+            )
         if not isinstance(error, KeyboardInterrupt):
             raise
         typer.echo("Interrupted: the same command goes on from there.", err=True)
@@ -122,7 +119,7 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
         nonlocal told
         if monotonic() - told >= LINE_SECONDS:
             told = monotonic()
-            typer.echo(f"{done:,} of {_count(total)}", err=True)
+            typer.echo(f"{done:,} of {count_of(total, 'tick')}", err=True)
 
     with bar("backfill", total) as advance:
         yield advance if sys.stderr.isatty() else tell
@@ -156,7 +153,7 @@ def _tell(ahead: "Ahead", done: "Done", *, dry_run: bool, as_json: bool) -> None
 
 def _words(ahead: "Ahead", done: "Done", *, dry_run: bool) -> Iterator[str]:
     there = f"; {done.there_already:,} {_were(done.there_already)} there already" if done.there_already else ""
-    yield f"{_count(ahead.count)} of cron job {ahead.cron_job!r}{_between(ahead)}."
+    yield f"{count_of(ahead.count, 'tick')} of cron job {ahead.cron_job!r}{_between(ahead)}."
     if dry_run:
         yield f"{done.enqueued:,} would be enqueued{there}. Nothing was done: --dry-run."
     else:
@@ -170,18 +167,14 @@ def _notes(ahead: "Ahead", done: "Done") -> Iterator[str]:
         yield f"No tick of cron job {ahead.cron_job!r} that is planned already falls into that time."
     if ahead.left_to_planner:
         yield (
-            f"{_count(ahead.left_to_planner)} at the end of that time {_were(ahead.left_to_planner)} left to the "
-            "planner, which has not come to them yet."
+            f"{count_of(ahead.left_to_planner, 'tick')} at the end of that time {_were(ahead.left_to_planner)} left "
+            "to the planner, which has not come to them yet."
         )
     if ahead.delays_ticks and done.enqueued:
         yield (
             "The cron job's own ticks wait behind them, having no higher priority: `scheduler cron edit --priority` "
             "gives them one."
         )
-
-
-def _count(ticks: int) -> str:
-    return f"{ticks:,} tick{'' if ticks == 1 else 's'}"
 
 
 def _were(count: int) -> str:

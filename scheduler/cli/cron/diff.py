@@ -10,7 +10,7 @@ from scheduler.cli.cron.options import in_words
 from scheduler.cli.moments import in_zone
 from scheduler.cli.printable import one_line
 from scheduler.operations.declared import Action, whose
-from scheduler.operations.differences import same
+from scheduler.operations.json_values import same
 
 if TYPE_CHECKING:
     from scheduler.operations.declared import Comparison, Options, Others, Step

@@ -1,15 +1,16 @@
 """`scheduler cron plan` and `scheduler cron apply`."""
 
-import sys
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.failures import FAILED, MISUSED
+from scheduler.cli.agreement import agree
+from scheduler.cli.failures import FAILED
 from scheduler.cli.options import AsJson
-from scheduler.cli.project import connected
+from scheduler.cli.project import connected, handlers_of
+from scheduler.operations.words import count_of
 
 if TYPE_CHECKING:
     from scheduler.operations.declared import Declarations
@@ -78,7 +79,8 @@ def apply(
         declared.refuse_taken(comparison)
         removals = [step.name for step in comparison.those(Action.REMOVE)]
         if removals and not yes:
-            _agree(removals)
+            what = count_of(len(removals), "cron job")
+            agree(f"Remove {what}, and apply the rest?", f"add --yes to remove {what}. Nothing was changed.")
         done = declared.apply(session, declarations, options, may_remove=None if yes else removals)
     if as_json:
         print_json(diff.as_json(done))
@@ -89,20 +91,4 @@ def apply(
 @contextmanager
 def _opened() -> "Iterator[tuple[SyncSession, Declarations]]":
     with connected() as (project, session):
-        with redirect_stdout(sys.stderr):  # what a handler's module prints is no answer of ours
-            declarations = project.declarations(project.handlers())
-        yield session, declarations
-
-
-def _agree(removals: Collection[str]) -> None:
-    """Exits unless somebody is there and says yes."""
-    what = f"{len(removals)} cron {'job' if len(removals) == 1 else 'jobs'}"
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        typer.echo(
-            f"error: {what} would be removed, and nobody is there to be asked: add --yes. Nothing was changed.",
-            err=True,
-        )
-        raise typer.Exit(MISUSED)
-    if not typer.confirm(f"Remove {what}, and apply the rest?", err=True):
-        typer.echo("Nothing was changed.", err=True)
-        raise typer.Exit(FAILED)
+        yield session, project.declarations(handlers_of(project))

@@ -12,10 +12,12 @@ import typer
 from scheduler.cli import completion
 from scheduler.cli.cron.listing import state
 from scheduler.cli.cron.ticks import print_ticks
-from scheduler.cli.moments import absolute, duration, relative, span
+from scheduler.cli.moments import duration, relative, when
 from scheduler.cli.options import AsJson
+from scheduler.cli.printable import printable
 from scheduler.cli.project import connected
 from scheduler.model import CatchUp, OverlapPolicy
+from scheduler.operations.words import span
 
 if TYPE_CHECKING:
     from scheduler.operations.cron_job_page import CronJob, CronJobPage, NewestExecution
@@ -79,7 +81,7 @@ def _print_page(page: "CronJobPage", now: datetime) -> None:
         typer.echo("\nNewest executions:")
         print_table(_HEADERS, (_cells(execution, now) for execution in page.executions), long="error")
     for problem in _problems(page, now):
-        typer.echo(f"\n{problem}")
+        typer.echo(printable(f"\n{problem}"))
     if not page.executions and job.enabled:
         typer.echo("\nIt has no execution yet: `scheduler cron run` makes one now.")
 
@@ -102,14 +104,14 @@ def _fields(page: "CronJobPage", now: datetime) -> Iterator[tuple[str, object]]:
     yield "overlap", f"{job.overlap_policy}: {_OVERLAP[job.overlap_policy]}"
     yield "catch-up", f"{job.catch_up}: {_CATCH_UP[job.catch_up].format(limit=job.catch_up_limit)}"
     yield "jitter", f"up to {job.jitter_seconds:g} s" if job.jitter_seconds else None
-    yield "starts", _when(job.starts_at, now)
-    yield "ends", _when(job.ends_at, now)
-    yield "last tick", _when(job.last_run_at, now)
+    yield "starts", when(job.starts_at, now)
+    yield "ends", when(job.ends_at, now)
+    yield "last tick", when(job.last_run_at, now)
     yield "unfinished", _unfinished(job)
     yield "failures", f"{job.failures_in_a_row} in a row" if job.failures_in_a_row else None
     yield "managed by", job.managed_by
-    yield "created", f"{_when(job.created_at, now)} by {job.created_by}"
-    yield "edited", _when(job.updated_at, now) if job.updated_at > job.created_at else None
+    yield "created", f"{when(job.created_at, now)} by {job.created_by}"
+    yield "edited", when(job.updated_at, now) if job.updated_at > job.created_at else None
 
 
 def _problems(page: "CronJobPage", now: datetime) -> Iterator[str]:
@@ -160,7 +162,3 @@ def _cells(execution: "NewestExecution", now: datetime) -> tuple[object, ...]:
     ticks = f" ({e.skipped_count} ticks)" if (e.skipped_count or 0) > 1 else ""
     took = duration(e.started_at, e.finished_at)
     return e.id, e.source, e.status, f"{relative(e.scheduled_at, now)}{ticks}", took, e.attempt, e.error
-
-
-def _when(moment: datetime | None, now: datetime) -> str | None:
-    return None if moment is None else f"{absolute(moment)} ({relative(moment, now)})"

@@ -12,6 +12,7 @@ from scheduler.cli.moments import after_now, in_zone, parsed_ahead, relative
 from scheduler.cli.options import AsJson
 from scheduler.cli.printable import one_line
 from scheduler.cli.project import connected
+from scheduler.operations.words import count_of
 
 if TYPE_CHECKING:
     from scheduler.operations.skip import Skip
@@ -69,7 +70,7 @@ def _json(skipped: "Skip") -> dict[str, object]:
 
 def _words(skipped: "Skip", now: datetime, *, ended: bool) -> list[str]:
     job = f"Cron job {skipped.cron_job!r}"
-    back = f" {_ticks(skipped.given_back)} will run after all." if skipped.given_back else ""
+    back = f" {count_of(skipped.given_back, 'tick')} will run after all." if skipped.given_back else ""
     lines = [f"{job} skips {_skipped(skipped, ended=ended)}.{back}"]
     if skipped.next_tick is None:
         lines.append("It has no tick after that.")
@@ -85,10 +86,6 @@ def _skipped(skipped: "Skip", *, ended: bool) -> str:
         return "no tick any more" if skipped.given_back else "no tick"
     if skipped.first is None or skipped.last is None:
         return "no tick: none falls into that time"
-    ticks = f"more than {_ticks(skipped.count)}" if skipped.more else _ticks(skipped.count)
+    ticks = ("more than " if skipped.more else "") + count_of(skipped.count, "tick")
     first, last = in_zone(skipped.first.local), in_zone(skipped.last.local)
     return f"{ticks}, {first if skipped.count == 1 else f'from {first} to {last}'} (execution {skipped.execution_id})"
-
-
-def _ticks(count: int) -> str:
-    return f"{count:,} tick{'' if count == 1 else 's'}"

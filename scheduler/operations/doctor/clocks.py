@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from scheduler.operations.doctor.bench import Bench
-from scheduler.operations.doctor.finding import Code, Finding, count_of, listed
+from scheduler.operations.doctor.finding import Code, Finding
+from scheduler.operations.words import count_of, listed
 from scheduler.rules.zones import tzdata_version
 from scheduler.store.asking import database_time
 

@@ -1,10 +1,12 @@
 """Cron jobs that nobody plans, that can't be planned, that will never fire, that only fail."""
 
 from collections.abc import Iterator, Mapping
+from shlex import quote
 from typing import Any
 
 from scheduler.operations.doctor.bench import Bench
-from scheduler.operations.doctor.finding import Code, Finding, count_of, for_, literal
+from scheduler.operations.doctor.finding import Code, Finding, literal
+from scheduler.operations.words import count_of, span
 
 _LATE_SECONDS = 60
 _DATES = {
@@ -26,7 +28,7 @@ def planned(bench: Bench) -> Iterator[Finding]:
     yield Finding.error(
         Code.CRON_LATE,
         f"{found['late']:,} of {count_of(found['enabled'], 'enabled cron job')} {are} late, {found['latest']!r} by "
-        f"{for_(found['late_by'])}. {who}.",
+        f"{span(found['late_by'])}. {who}.",
         "Start `scheduler run`, without --only or with --only planner, and look at its log.",
     )
 
@@ -49,14 +51,7 @@ def invalid(bench: Bench) -> Iterator[Finding]:
 def never(bench: Bench) -> Iterator[Finding]:
     """Every row that is on will fire again, within the years that somebody thinks of."""
     rows = bench.ask("doctor_never")
-    for row in rows:
-        why = "its ends_at is past" if row["over"] else f"{row['cron_expression']} has no tick left"
-        yield Finding.warning(
-            Code.CRON_NEVER,
-            f"Cron job {row['name']!r} is on and will never fire again: {why}.",
-            "Disable it if it is done, or give it a later end or another expression.",
-            [_update(bench, row["name"], "enabled = false")],
-        )
+    yield from (_never(bench, row) for row in rows)
     dates = bench.ask("doctor_dates")
     yield from (_date(bench, row) for row in dates)
     if not rows and not dates:
@@ -75,6 +70,24 @@ def failing(bench: Bench) -> Iterator[Finding]:
         )
     if not rows:
         yield Finding.fine(Code.CRON_FAILING, "No cron job failed three times in a row.")
+
+
+def _never(bench: Bench, row: Mapping[str, Any]) -> Finding:
+    name, skipped_until = row["name"], row["skipped_until"]
+    says = f"Cron job {name!r} is on and will never fire again"
+    if skipped_until is not None:
+        return Finding.warning(
+            Code.CRON_NEVER,
+            f"{says}: its ticks are skipped until {skipped_until:%Y-%m-%d %H:%M} UTC, and none comes after that.",
+            f"End the skip, unless it is meant: `scheduler cron skip {quote(name)} --until now`.",
+        )
+    why = "its ends_at is past" if row["over"] else f"{row['cron_expression']} has no tick left"
+    return Finding.warning(
+        Code.CRON_NEVER,
+        f"{says}: {why}.",
+        "Disable it if it is done, or give it a later end or another expression.",
+        [_update(bench, name, "enabled = false")],
+    )
 
 
 def _date(bench: Bench, row: Mapping[str, Any]) -> Finding:

@@ -1,14 +1,9 @@
 """What a check says: a finding, its level, and the code that leads to its section of docs/doctor.md."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
-
-_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
-_TWICE = 2
-_SHOWN = 5
 
 
 class Level(StrEnum):
@@ -111,28 +106,6 @@ class Finding:
     @classmethod
     def unchecked(cls, code: Code, says: str, fix: str | None = None, sql: Sequence[str] = ()) -> Self:
         return cls(code, Level.UNCHECKED, says, fix, sql)
-
-
-def for_(seconds: float) -> str:
-    """A duration, rounded, in one unit: `40 s`, `90 min`, `3 h`, `12 d`."""
-    if math.isinf(seconds):
-        return "ever"
-    for name, unit in _UNITS:
-        if seconds >= _TWICE * unit:
-            return f"{round(seconds / unit):,} {name}"
-    return f"{max(0, round(seconds))} s"
-
-
-def listed(names: Iterable[object]) -> str:
-    """The first few, and how many more."""
-    every = [str(name) for name in names]
-    shown = ", ".join(every[:_SHOWN])
-    return shown if len(every) <= _SHOWN else f"{shown} and {len(every) - _SHOWN} more"
-
-
-def count_of(count: int, one: str, many: str | None = None) -> str:
-    """`1 cron job`, `2 cron jobs`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def literal(text: str) -> str:

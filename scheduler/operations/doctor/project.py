@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from scheduler.errors import SchedulerError
 from scheduler.operations.doctor.facts import SettingsFacts
-from scheduler.operations.doctor.finding import Code, Finding, count_of, listed
+from scheduler.operations.doctor.finding import Code, Finding
+from scheduler.operations.words import count_of, listed
 
 
 def settings(facts: SettingsFacts) -> Iterator[Finding]:

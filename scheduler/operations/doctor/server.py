@@ -7,7 +7,9 @@ from scheduler import __version__
 from scheduler.database.reaching import Obstacle, Reached, reach
 from scheduler.errors import ConfigurationError, QueryExecutionError, SchemaError
 from scheduler.operations.doctor.bench import APPLICATION_NAME, Bench
-from scheduler.operations.doctor.finding import Code, Finding, count_of, listed
+from scheduler.operations.doctor.finding import Code, Finding
+from scheduler.operations.readiness import gone_said, lacking, missing
+from scheduler.operations.words import count_of, listed
 from scheduler.store.asking import ask
 from scheduler.store.guarded import GuardedSession
 
@@ -46,6 +48,9 @@ def revision(bench: Bench) -> Iterator[Finding]:
         state.require_current()
     except SchemaError as error:
         yield Finding.error(Code.SCHEMA_REVISION, str(error), None)
+        return
+    if gone := missing(bench.session):
+        yield Finding.error(Code.SCHEMA_REVISION, gone_said(bench.facts.schema, gone), None)
     else:
         bench.has_tables = True
         yield Finding.fine(
@@ -55,12 +60,11 @@ def revision(bench: Bench) -> Iterator[Finding]:
 
 def rights(bench: Bench) -> Iterator[Finding]:
     """The role may do what `scheduler run` does."""
-    missing = [f"{row['privilege']} on {row['name']}" for row in bench.ask("doctor_rights", schema=bench.facts.schema)]
     role = bench.server["role"]
-    if missing:
+    if rights := lacking(bench.session):
         yield Finding.warning(
             Code.SCHEMA_RIGHTS,
-            f'Role "{role}" may not do all that `scheduler run` does: it lacks {listed(missing)}.',
+            f'Role "{role}" may not do all that `scheduler run` does: it lacks {listed(rights)}.',
             "Run workers as a role that may (`scheduler db roles` prints the SQL); to look on, this one may be enough.",
         )
     else:

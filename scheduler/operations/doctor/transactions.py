@@ -5,7 +5,8 @@ from typing import Any
 
 from scheduler.operations.doctor.bench import Bench
 from scheduler.operations.doctor.facts import Place
-from scheduler.operations.doctor.finding import Code, Finding, for_, literal
+from scheduler.operations.doctor.finding import Code, Finding, literal
+from scheduler.operations.words import span
 from scheduler.store.asking import ask
 
 _ORPHANED_SECONDS = 300
@@ -67,7 +68,7 @@ def _decisions(bench: Bench, gids: list[str]) -> Mapping[str, str]:
 def _orphan(bench: Bench, row: Mapping[str, Any], decisions: Mapping[str, str]) -> Finding:
     gid, ours = row["gid"], row["ours"]
     where = f'in database "{row["database"]}", as role "{row["owner"]}" or a superuser'
-    says = f'The transaction {gid} was prepared {for_(row["age"])} ago in database "{row["database"]}" and never ended.'
+    says = f'The transaction {gid} was prepared {span(row["age"])} ago in database "{row["database"]}" and never ended.'
     if not ours:
         return Finding.warning(
             Code.PREPARED_ORPHANS,

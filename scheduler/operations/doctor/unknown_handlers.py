@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from scheduler.errors import did_you_mean
+from scheduler.errors import HandlerNotFoundError, did_you_mean
 from scheduler.operations.doctor.bench import Bench
-from scheduler.operations.doctor.finding import Code, Finding, count_of, literal
+from scheduler.operations.doctor.finding import Code, Finding, literal
+from scheduler.operations.words import count_of
 
 
 def unknown_handlers(bench: Bench) -> Iterator[Finding]:
@@ -19,7 +20,8 @@ def unknown_handlers(bench: Bench) -> Iterator[Finding]:
         return
     cron_jobs = bench.ask("doctor_cron_handlers", known=list(known))
     waiting = bench.ask("doctor_waiting_handlers", known=list(known))
-    failed = [row for row in bench.ask("doctor_failed_handlers") if row["handler"] not in known]
+    dead = bench.ask("doctor_failed_handlers", beginning=HandlerNotFoundError.BEGINNING)
+    failed = [row for row in dead if row["handler"] not in known]
     yield from (_cron_job(bench, row, known) for row in cron_jobs)
     named = {row["handler"] for row in cron_jobs}
     yield from (_execution("wait for", row, known) for row in waiting if row["handler"] not in named)

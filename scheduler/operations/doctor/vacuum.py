@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scheduler.operations.doctor.bench import Bench
-from scheduler.operations.doctor.finding import Code, Finding, count_of, for_, literal
+from scheduler.operations.doctor.finding import Code, Finding, literal
+from scheduler.operations.words import count_of, span
 from scheduler.store.statements import quote
 
 _TABLES = ["cron_jobs", "job_executions", "job_messages", "job_queues", "job_transactions", "job_workers"]
@@ -43,7 +44,7 @@ def dead_rows(bench: Bench) -> Iterator[Finding]:
     crowded = [row for row in _tables(bench) if row["dead"] > _MANY_DEAD and row["dead"] > row["live"] * 0.2]
     for row in crowded:
         since = row["vacuumed_for"]
-        last = f"last vacuumed {for_(since)} ago" if since is not None else "never vacuumed"
+        last = f"last vacuumed {span(since)} ago" if since is not None else "never vacuumed"
         yield Finding.warning(
             Code.DEAD_ROWS,
             f"{row['name']} holds {row['dead']:,} dead rows beside {row['live']:,} live ones; {last}.",
@@ -94,7 +95,7 @@ def _session(row: Mapping[str, Any]) -> Finding:
     level = Finding.error if row["age"] > _LONG_SECONDS and row["xids"] > _FAR_BEHIND else Finding.warning
     return level(
         Code.OLDEST_TRANSACTION,
-        f"{name} (role {row['role']}, pid {row['name']}) {what} for {for_(row['age'])}{held}.",
+        f"{name} (role {row['role']}, pid {row['name']}) {what} for {span(row['age'])}{held}.",
         "Let it commit, or end it; idle_in_transaction_session_timeout keeps it from happening again.",
         [f"SELECT pg_terminate_backend({row['name']});"],
     )

@@ -1,11 +1,13 @@
 """Work that doesn't move: executions without a worker, past their time, or waiting where nobody looks."""
 
 from collections.abc import Iterator, Mapping
+from shlex import quote
 from typing import Any
 
 from scheduler.errors import did_you_mean
 from scheduler.operations.doctor.bench import Bench
-from scheduler.operations.doctor.finding import Code, Finding, for_, listed, literal
+from scheduler.operations.doctor.finding import Code, Finding, literal
+from scheduler.operations.words import listed, span
 
 _RESCUED_SECONDS = 60
 _OVERDUE_SECONDS = 60
@@ -26,7 +28,7 @@ def running(bench: Bench) -> Iterator[Finding]:
             "Start a worker, which returns them to their queues: `scheduler run`.",
         )
     if overdue:
-        late = ", ".join(f"{row['id']} ({row['handler_name']}, by {for_(row['over'])})" for row in overdue[:5])
+        late = ", ".join(f"{row['id']} ({row['handler_name']}, by {span(row['over'])})" for row in overdue[:5])
         yield Finding.warning(
             Code.RUNNING_OVERDUE,
             f"Executions run past their timeout: {late}, at {listed(sorted({row['worker'] for row in overdue}))}.",
@@ -62,15 +64,15 @@ def _queue(
         known = served or set(bench.facts.queues)
         yield Finding.error(
             Code.QUEUE_UNSERVED,
-            f"Work has been waiting in the queue {queue!r} for {for_(age)}, and no live worker looks there."
+            f"Work has been waiting in the queue {queue!r} for {span(age)}, and no live worker looks there."
             f"{did_you_mean(queue, known - {queue})}",
             f"Add it to worker.queues of a worker and restart that, or start one of its own: "
-            f"`SCHEDULER_WORKER__QUEUES={queue} scheduler run`.",
+            f"`SCHEDULER_WORKER__QUEUES={quote(queue)} scheduler run`.",
         )
     elif plain_age > _BACKLOG_SECONDS:
         yield Finding.warning(
             Code.QUEUE_BACKLOG,
-            f"Work has been waiting in the queue {queue!r} for {for_(plain_age)}: its workers don't keep up.",
+            f"Work has been waiting in the queue {queue!r} for {span(plain_age)}: its workers don't keep up.",
             "Start more workers, or raise worker.pool_size.",
         )
 
@@ -83,11 +85,11 @@ def _paused(queue: str, age: float, paused: Mapping[str, Any], bench: Bench) -> 
         return
     yield Finding.warning(
         Code.QUEUE_PAUSED,
-        f"The queue {queue!r} is paused{reason}{until}, and work has been waiting in it for {for_(age)}.",
-        f"Resume it when the reason is over: `scheduler queues resume {queue}`.",
+        f"The queue {queue!r} is paused{reason}{until}, and work has been waiting in it for {span(age)}.",
+        f"Resume it when the reason is over: `scheduler queues resume {quote(queue)}`.",
         [f"SELECT {bench.table('resume_queue')}({literal(queue)});"],
     )
 
 
 def _told(row: Mapping[str, Any]) -> str:
-    return f"{row['id']} ({row['handler_name']}, for {for_(row['age'])})"
+    return f"{row['id']} ({row['handler_name']}, for {span(row['age'])})"

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from scheduler.operations.doctor.bench import Bench, Process
-from scheduler.operations.doctor.finding import Code, Finding, count_of, for_, listed
+from scheduler.operations.doctor.finding import Code, Finding
+from scheduler.operations.words import count_of, listed, span
 
 _DRAINING_SECONDS = 600
 _START = "Start one: `scheduler run`."
@@ -57,10 +58,10 @@ def draining(bench: Bench) -> Iterator[Finding]:
             yield Finding.warning(
                 Code.WORKERS_DRAINING,
                 f"Worker {each.name} is shutting down and still holds {count_of(each.running, 'execution')}, "
-                f"the newest of them for {for_(each.last_claim)}.",
+                f"the newest of them for {span(each.last_claim)}.",
                 "Wait for it, or end the process with a second SIGTERM: its work goes back to the queue.",
             )
 
 
 def _told(process: Process) -> str:
-    return f"{process.name} (last heard of {for_(process.silent_for)} ago)"
+    return f"{process.name} (last heard of {span(process.silent_for)} ago)"
