@@ -16,6 +16,7 @@ from uuid import UUID
 from scheduler import __version__
 from scheduler.config import DatabaseSettings, Settings, declared, load_settings
 from scheduler.config.notices import tell_ignored, tell_not_yet
+from scheduler.config.variables import JOB_URL
 from scheduler.database import DatabaseRegistry
 from scheduler.embedded import EmbeddedPostgres
 from scheduler.errors import ConfigurationError
@@ -46,9 +47,9 @@ FOLDER = ".scheduler"
 """Where a project's embedded server lives."""
 _EMBEDDED_DATABASE = "scheduler"
 _LEFTOVER_SECONDS = 0.2
-_NO_DATABASE = """\
+_NO_DATABASE = f"""\
 No database is configured, and neither a terminal nor a .scheduler/ folder says that an embedded one is wanted. Either
-  name one:     SCHEDULER_DATABASE_URL=postgresql://user:password@host/dbname, or databases.default.url in a file
+  name one:     {JOB_URL}=postgresql://user:password@host/dbname, or databases.default.url in a file
   or embed one: scheduler run --embedded"""
 
 
@@ -85,7 +86,7 @@ class Project:
             if embedded:
                 raise ConfigurationError(
                     "--embedded asks for a server of the project's own, but the settings name a database "
-                    f"({', '.join(map(str, settings.sources)) or 'SCHEDULER_DATABASE_URL'}): drop one of the two."
+                    f"({', '.join(map(str, settings.sources)) or JOB_URL}): drop one of the two."
                 )
             return cls(folder, _reachable(settings))
         if not (embedded or may_embed or (folder / FOLDER).is_dir()):

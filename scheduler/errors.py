@@ -2,7 +2,8 @@
 
 SchedulerError
 ├── ConfigurationError           a setting, file or variable is wrong; exit code 2
-│   └── SchemaError              the tables are not there, or are of another version
+│   ├── SchemaError              the tables are not there, or are of another version
+│   └── RightsError              the role of the job database's url lacks a right
 ├── EmbeddedPostgresError        the server under .scheduler/ can't be started
 ├── NotFoundError                nothing of that name or id
 │   └── HandlerNotFoundError     no handler is registered under the name of a row
@@ -45,6 +46,10 @@ class SchemaError(ConfigurationError):
     """The scheduler's tables are missing or of another version. The message names `scheduler migrate`."""
 
 
+class RightsError(ConfigurationError):
+    """The role of the job database's url lacks a right. The message names `scheduler db roles`."""
+
+
 class EmbeddedPostgresError(SchedulerError):
     """The embedded server can't be started, or refuses to, so that no data is lost."""
 
@@ -66,7 +71,10 @@ class HandlerNotFoundError(NotFoundError):
         names = sorted(known)
         self.name = name
         listed = ", ".join(names[:10]) + (", …" if len(names) > 10 else "") if names else "none"
-        super().__init__(f"{self.BEGINNING}{name!r}.{did_you_mean(name, names)} This worker has: {listed}.")
+        super().__init__(
+            f"{self.BEGINNING}{name!r}.{did_you_mean(name, names)} This worker has: {listed}. "
+            "A new one is there once `scheduler run` has been started again."
+        )
 
 
 class ConflictError(SchedulerError):

@@ -12,11 +12,14 @@ import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
 from scheduler.errors import SchedulerError
+
+INTERRUPTED = 130
+"""What a shell makes of SIGINT."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -41,11 +44,24 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _code_of(root: typer.Typer, arguments: Sequence[str] | None) -> str | int | None:
     """Its exit code; what it has said is written by then, or OSError tells why it isn't."""
     try:
-        root(args=arguments, prog_name="scheduler")
+        code = root(args=arguments, prog_name="scheduler", standalone_mode=False)
+    except typer.Abort:  # Ctrl-C at a question
+        code = INTERRUPTED
+    except typer.TyperException as error:
+        _show(error)
+        code = error.exit_code
     except SystemExit as end:
-        sys.stdout.flush()
-        return end.code
-    return 0
+        code = end.code
+    sys.stdout.flush()
+    return code or 0
+
+
+def _show(error: Any) -> None:
+    """What was typed wrongly, as the parser tells it (in classes that aren't public); mistyped options as all names."""
+    if near := getattr(error, "possibilities", None):
+        error.message += f". Did you mean {' or '.join(map(repr, near))}?"
+        error.possibilities = None
+    error.show()
 
 
 def _current_folder() -> str:

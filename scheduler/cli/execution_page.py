@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from scheduler.cli.moments import duration, parsed_or_none, when
 from scheduler.cli.next_step import what_comes_next
 from scheduler.cli.tables import pretty_json, print_fields
+from scheduler.cli.values import HIDDEN
 from scheduler.model import Status
 from scheduler.operations.executions import Attempt, Execution
 
@@ -39,8 +40,8 @@ def print_execution(execution: Execution, now: datetime) -> None:
             if e.concurrency_key is None
             else f"{e.concurrency_key}: {e.concurrency_limit or 1} at once",
             "skipped ticks": e.skipped_count,
-            "params": pretty_json(e.handler_params),
-            "result": None if e.result is None else pretty_json(e.result),
+            "params": HIDDEN if e.contents_hidden else pretty_json(e.handler_params),
+            "result": HIDDEN if e.contents_hidden else None if e.result is None else pretty_json(e.result),
         }
     )
     for attempt in e.errors:

@@ -18,7 +18,7 @@ from scheduler.cli.filters import (
 )
 from scheduler.cli.moments import absolute, duration, parsed, relative
 from scheduler.cli.options import AsJson
-from scheduler.cli.project import connected, warn_of_unknown_handler
+from scheduler.cli.project import connected, warn_of_unknown_handler, warn_of_unserved_queue
 from scheduler.model import Status
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ def enqueue(
     with connected() as (project, session):
         enqueued = executions.enqueue(session, new)
         warn_of_unknown_handler(project, handler)
+        warn_of_unserved_queue(project, session, queue)
         if not as_json:
             typer.echo(enqueued)
         elif not wait:

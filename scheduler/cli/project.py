@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from scheduler.errors import ConfigurationError, did_you_mean
+from scheduler.errors import ConfigurationError, RightsError, did_you_mean
 
 if TYPE_CHECKING:
     from scheduler.app import Project
@@ -69,6 +69,22 @@ def warn_of_unknown_handler(project: "Project", name: str) -> None:
     if known and name not in known:
         typer.echo(
             f"warning: No handler of this project is named {name!r}.{did_you_mean(name, known)} "
-            "It waits for a worker that has one.",
+            "Only a worker that has one can run it.",
+            err=True,
+        )
+
+
+def warn_of_unserved_queue(project: "Project", session: "SyncSession", name: str) -> None:
+    """Say so where neither this project's workers nor any other claim from it, if the role may know."""
+    from scheduler.operations.overview import workers
+
+    try:
+        served = {*project.settings.worker.queues, *(queue for worker in workers(session) for queue in worker.queues)}
+    except RightsError:
+        return
+    if name not in served:
+        typer.echo(
+            f"warning: No worker claims from the queue {name!r}.{did_you_mean(name, served)} "
+            "What waits there stays until one does: name it in the setting worker.queues.",
             err=True,
         )

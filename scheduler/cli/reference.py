@@ -24,7 +24,7 @@ they go to stdout, notes and warnings to stderr. `python -m scheduler` is the sa
 | exit code | meaning |
 |---|---|
 | 0 | fine |
-| 1 | what was asked for failed, or work had to be abandoned |
+| 1 | what was asked for failed or was answered with no, or work had to be abandoned |
 | 2 | wrong usage or configuration |
 
 `scheduler --install-completion` teaches the shell to complete commands, options, and the names of cron jobs, handlers

@@ -8,6 +8,8 @@ import typer
 from scheduler.errors import did_you_mean
 from scheduler.model import FINAL, Status
 
+HIDDEN = "hidden: the role of the job database's url may not read it"
+"""In place of what may hold secrets."""
 _GROUPS = {"dead": frozenset({Status.FAILED, Status.TIMEOUT}), "final": FINAL}
 """Words for several statuses."""
 

@@ -8,6 +8,6 @@ search       find executions among millions              bulk        cancel, ret
 waiting      for executions to end                       queues      list, pause, resume
 declared     cron jobs that settings and handlers declare, beside their rows; differences, declared_at_start
 migration    the tables themselves                       roles       who may do what with them
-                                                         new_project  the files that a project begins with
-doctor       what is wrong, and what to do about it
+                                                         new_project  its files, its first cron job
+doctor       what is wrong, and what to do about it        words       counts, spans of time, lists
 """

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from itertools import islice
 
-from scheduler.errors import NotFoundError, ScheduleError
+from scheduler.errors import NotFoundError, RightsError, ScheduleError
 from scheduler.model import Backoff, CatchUp, OverlapPolicy
 from scheduler.operations.cron_jobs import CronJobDefinition, names, next_tick, unknown
 from scheduler.operations.preview import Tick
@@ -41,6 +41,8 @@ class CronJob(CronJobDefinition):
     failures_in_a_row: int
     running: int
     waiting: int
+    params_hidden: bool
+    """The role may not read handler_params, which is null here."""
 
     @property
     def definition(self) -> CronJobDefinition:
@@ -82,8 +84,8 @@ class CronJobPage:
     """The newest first."""
 
 
-def find(session: SyncSession, name: str) -> CronJob:
-    """Raises NotFoundError."""
+def find(session: SyncSession, name: str, *, only_look: bool = False) -> CronJob:
+    """Raises NotFoundError, and RightsError for params that the role may not read, which `only_look` hides."""
     rows = ask(session, "one_cron_job", name=name)
     if not rows:
         raise NotFoundError(unknown(name, names(session)))
@@ -94,6 +96,7 @@ def find(session: SyncSession, name: str) -> CronJob:
     return CronJob(
         **{
             **row,
+            **_params(session, row["id"], name, only_look),
             "retry_backoff": None if row["retry_backoff"] is None else Backoff(row["retry_backoff"]),
             "overlap_policy": OverlapPolicy(row["overlap_policy"]),
             "catch_up": CatchUp(row["catch_up"]),
@@ -101,9 +104,21 @@ def find(session: SyncSession, name: str) -> CronJob:
     )
 
 
+def _params(session: SyncSession, id: int, name: str, may_be_hidden: bool) -> dict[str, object]:  # noqa: A002 - the column's name
+    try:
+        rows = ask(session, "cron_job_params", id=id)
+    except RightsError:
+        if not may_be_hidden:
+            raise
+        return {"handler_params": "null", "params_hidden": True}
+    if not rows:
+        raise NotFoundError(unknown(name, names(session)))
+    return {"handler_params": rows[0]["handler_params"], "params_hidden": False}
+
+
 def show(session: SyncSession, name: str) -> CronJobPage:
     """Raises NotFoundError."""
-    job = find(session, name)
+    job = find(session, name, only_look=True)
     executions = ask(session, "newest_of_cron_job", cron_job_id=job.id, limit=_EXECUTIONS)
     schedule, refusal = _schedule(job)
     return CronJobPage(

@@ -194,7 +194,9 @@ def _unfit(cron_jobs: Iterable[DeclaredCronJob], handlers: HandlerRegistry) -> I
     for job in cron_jobs:
         try:
             handlers.get(job.columns["handler_name"]).decode(json.dumps(job.columns["handler_params"]))
-        except (HandlerNotFoundError, ParamsError) as error:
+        except HandlerNotFoundError as error:
+            yield f"The cron job {job.name!r} ({job.where}) can't run. {str(error).partition(' A new one')[0]}"
+        except ParamsError as error:
             yield f"The cron job {job.name!r} ({job.where}) can't run. {error}"
         if (window := window_of(job.columns)) is not None and window[1] <= window[0]:
             yield (

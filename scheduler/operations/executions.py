@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from scheduler.errors import NotFoundError
+from scheduler.errors import NotFoundError, RightsError
 from scheduler.store.asking import ask
 from scheduler.store.session import SyncSession
 
@@ -93,6 +93,8 @@ class Execution:
     """How many workers with a lease serve its queue."""
     held_by: int | None
     """While it waits: an execution that runs under its concurrency key, where no more may."""
+    contents_hidden: bool
+    """The role may not read params, result and errors: here they are None, None and empty."""
 
 
 def enqueue(session: SyncSession, new: NewExecution) -> int:
@@ -118,16 +120,30 @@ def show(session: SyncSession, id: int) -> Execution:  # noqa: A002 - the column
     rows = ask(session, "one_execution", id=id)
     if not rows:
         raise NotFoundError(unknown(id))
-    row = rows[0]
-    workers = decoded(row.pop("worker_names")) or {}
-    values = {name: decoded(row[name]) for name in ("handler_params", "result")}
-    attempts = [replace(each, worker=workers.get(each.worker, each.worker)) for each in _attempts(row["errors"])]
-    return Execution(**{**row, **values, "errors": tuple(attempts)})
+    return Execution(**rows[0], **_contents(session, id))
 
 
 def unknown(id: int) -> str:  # noqa: A002 - the column's name
     """The sentence about an id that nothing has."""
     return f"No execution has the id {id}: `scheduler jobs list` shows the newest."
+
+
+def _contents(session: SyncSession, id: int) -> dict[str, Any]:  # noqa: A002 - the column's name
+    try:
+        rows = ask(session, "execution_contents", id=id)
+    except RightsError:
+        return {"handler_params": None, "result": None, "errors": (), "contents_hidden": True}
+    if not rows:
+        raise NotFoundError(unknown(id))
+    row = rows[0]
+    workers = decoded(row["worker_names"]) or {}
+    attempts = [replace(each, worker=workers.get(each.worker, each.worker)) for each in _attempts(row["errors"])]
+    return {
+        "handler_params": decoded(row["handler_params"]),
+        "result": decoded(row["result"]),
+        "errors": tuple(attempts),
+        "contents_hidden": False,
+    }
 
 
 def _attempts(text: str) -> tuple[Attempt, ...]:

@@ -13,7 +13,7 @@ from psycopg.pq import Format
 from psycopg.rows import dict_row
 from sqlalchemy import CheckConstraint
 
-from scheduler.errors import ConfigurationError, QueryExecutionError, RefusedError, SchedulerError, SchemaError
+from scheduler.errors import QueryExecutionError, RefusedError, RightsError, SchedulerError, SchemaError
 from scheduler.store.schema import metadata
 from scheduler.store.session import RowRefused, SyncSession
 
@@ -26,7 +26,7 @@ _RANGE = ((_EARLIEST - _ZERO) // _MICROSECOND, (_LATEST - _ZERO) // _MICROSECOND
 def ask(session: SyncSession, statement: str, /, **values: Any) -> list[dict[str, Any]]:
     """Run a named statement in a transaction of its own; its rows by column name, times in UTC.
 
-    Raises RefusedError for a value that no row may hold, SchemaError where tables are missing, ConfigurationError where
+    Raises RefusedError for a value that no row may hold, SchemaError where tables are missing, RightsError where
     the role lacks a right, QueryExecutionError when the database broke off.
     """
     try:
@@ -80,7 +80,7 @@ def _sentence(error: psycopg.Error, schema: str) -> SchedulerError:
                 "`scheduler doctor` says what is wrong with them."
             )
         case errors.InsufficientPrivilege():
-            return ConfigurationError(
+            return RightsError(
                 f"The role of the job database's url lacks a right: {said}. Grant it, or use another role: "
                 "`scheduler db roles` prints four, and the rights that each of them needs."
             )

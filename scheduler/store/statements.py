@@ -1,11 +1,18 @@
-"""The named statements of the .sql files beside this one, rendered once with the schema they act on."""
+"""The named statements of the .sql files beside this one and below, rendered once with the schema they act on."""
 
 import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
-_FILES = ("queries.sql", "operations.sql", "declared.sql", "doctor.sql")
+_FILES = (
+    "queries.sql",
+    "operations/cron_jobs.sql",
+    "operations/executions.sql",
+    "operations/queues.sql",
+    "declared.sql",
+    "doctor.sql",
+)
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 

@@ -156,8 +156,8 @@ class TestList:
         )
         a, b, c = online("cron", "list").table()
         assert (a["name"], a["schedule"], a["zone"], a["handler"]) == ("a", "@daily", "UTC", "email")
-        assert (a["next"][:3], a["last"], a["failures in a row"], a["state"]) == ("in ", "FAILED", "2", "enabled")
-        assert (b["next"], b["last"], b["failures in a row"], b["state"]) == ("", "", "", "paused")
+        assert (a["next"][:3], a["last"], a["streak"], a["state"]) == ("in ", "FAILED", "2", "enabled")
+        assert (b["next"], b["last"], b["streak"], b["state"]) == ("", "", "", "paused")
         assert (c["next"], c["state"], c["reason"]) == ("", "invalid", "no such minute")
 
     def test_json(self, online: Command) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -235,6 +236,8 @@ class TestRoles:
         sql("INSERT INTO job_executions (handler_name, status, finished_at) VALUES ('email', 'FAILED', now())")
         sql("INSERT INTO cron_jobs (name, cron_expression, handler_name) VALUES ('nightly', '0 3 * * *', 'email')")
         monkeypatch.setenv("SCHEDULER_DATABASE_URL", as_url(logins["viewer"]))
+        for shown in (online("jobs", "show", "2"), online("cron", "show", "nightly")):
+            assert re.search(r"^params +hidden: the role", shown.out, re.MULTILINE)
         for viewed in VIEWED:
             code, _, err = online(*viewed)
             assert code == 0, (viewed, err)
@@ -247,6 +250,11 @@ class TestRoles:
 
 VIEWED: Sequence[Sequence[str]] = (
     ("jobs", "list"),
+    ("jobs", "show", "1"),
+    ("jobs", "show", "2"),
+    ("cron", "list"),
+    ("cron", "show", "nightly"),
+    ("cron", "explain", "nightly"),
     ("queues", "list"),
     ("workers", "list"),
     ("migrate",),
@@ -256,7 +264,7 @@ VIEWED: Sequence[Sequence[str]] = (
 )
 REFUSED: Sequence[Sequence[str]] = (
     ("jobs", "enqueue", "email"),
-    ("jobs", "show", "1"),
+    ("jobs", "wait", "2"),
     ("jobs", "cancel", "1"),
     ("jobs", "retry", "2"),
     ("cron", "add", "new", "@daily", "email"),

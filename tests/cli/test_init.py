@@ -193,7 +193,7 @@ class TestInterrupted:
             while b"[embedded]" not in asked:
                 asked += os.read(controller, 1000)
             os.write(controller, b"\x03")
-            assert typing.wait(30) == 1
+            assert typing.wait(30) == 130
         os.close(terminal)
         os.close(controller)
         assert not (folder / "shop").exists()

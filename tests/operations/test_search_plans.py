@@ -167,6 +167,7 @@ def test_a_window_is_read_by_the_primary_key(filled: str, filters: dict[str, Any
         ("execution_ids", {"last": 7}, {"job_executions_pkey"}),
         ("first_id_since", {"moment": "2026-01-01"}, {"job_executions_pkey"}),
         ("created_at_or_above", {"id": 7}, {"job_executions_pkey"}),
+        ("execution_contents", {"id": 7}, {"job_executions_pkey"}),
         ("one_execution", {"id": 7}, {"job_executions_pkey", "job_executions_of_worker"}),  # or _of_key: nothing runs
         ("execution_states", {"ids": [7, 8]}, {"job_executions_pkey"}),
         ("unique_key_holder", {"id": 7}, {"job_executions_pkey", "job_executions_unique_key"}),

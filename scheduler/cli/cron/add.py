@@ -9,13 +9,12 @@ from scheduler.cli.cron import options
 from scheduler.cli.cron.ticks import HOW_MANY, print_ticks
 from scheduler.cli.moments import parsed
 from scheduler.cli.options import AsJson
-from scheduler.cli.project import connected, warn_of_unknown_handler
+from scheduler.cli.project import connected, warn_of_unknown_handler, warn_of_unserved_queue
 from scheduler.cli.values import json_text
-from scheduler.errors import ConflictError, did_you_mean
+from scheduler.errors import ConflictError
 from scheduler.model import Backoff, CatchUp, OverlapPolicy
 
 if TYPE_CHECKING:
-    from scheduler.app import Project
     from scheduler.operations.cron_job_page import CronJob
     from scheduler.operations.cron_jobs import CronJobDefinition
     from scheduler.store.session import SyncSession
@@ -87,19 +86,6 @@ def add(
         print_json(as_object(added))
     else:
         _tell(added)
-
-
-def warn_of_unserved_queue(project: "Project", session: "SyncSession", name: str) -> None:
-    """Say so where neither this project's workers nor any other claim from it."""
-    from scheduler.operations.overview import workers
-
-    served = {*project.settings.worker.queues, *(queue for worker in workers(session) for queue in worker.queues)}
-    if name not in served:
-        typer.echo(
-            f"warning: No worker claims from the queue {name!r}.{did_you_mean(name, served)} "
-            "What waits there stays until one does: name it in the setting worker.queues.",
-            err=True,
-        )
 
 
 def _added(session: "SyncSession", new: "CronJobDefinition") -> "CronJob":

@@ -157,7 +157,7 @@ def _renamed(changes: "Sequence[Difference]", name: str) -> str:
 
 
 def _warn(project: "Project", session: "SyncSession", job: "CronJob", changes: "Sequence[Difference]") -> None:
-    from scheduler.cli.cron.add import warn_of_unserved_queue
+    from scheduler.cli.project import warn_of_unserved_queue
 
     changed = {change.column for change in changes}
     if "handler_name" in changed:

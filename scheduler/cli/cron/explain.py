@@ -79,7 +79,7 @@ def _of_row(name: str, timezone: str | None, count: int) -> "tuple[Explanation, 
     from scheduler.operations.overview import database_time
 
     with connected() as (_, session):
-        job, now = find(session, name), database_time(session)
+        job, now = find(session, name, only_look=True), database_time(session)
     return explain(job.cron_expression, timezone or job.timezone, now=now, count=count, cron_job=job), now
 
 

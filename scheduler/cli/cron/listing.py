@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from scheduler.operations.cron_jobs import CronJobStatus, Selection
     from scheduler.store.session import SyncSession
 
-_HEADERS = ("name", "schedule", "zone", "handler", "next", "last", "ended", "failures in a row", "state", "reason")
+_HEADERS = ("name", "schedule", "zone", "handler", "next", "last", "ended", "streak", "state", "reason")
+_SPARE = ("ended", "streak", "zone")
 
 
 def list_cron_jobs(
@@ -49,7 +50,7 @@ def list_cron_jobs(
     if as_json:
         print_json(found)
     elif found:
-        print_table(_HEADERS, (_cells(job, now) for job in found), long="reason", usual={"zone": "UTC"})
+        print_table(_HEADERS, (_cells(job, now) for job in found), long="reason", usual={"zone": "UTC"}, spare=_SPARE)
     if hint and not as_json:
         typer.echo(hint, err=True)
 

@@ -16,6 +16,7 @@ from scheduler.cli.moments import duration, relative, when
 from scheduler.cli.options import AsJson
 from scheduler.cli.printable import printable
 from scheduler.cli.project import connected
+from scheduler.cli.values import HIDDEN
 from scheduler.model import CatchUp, OverlapPolicy
 from scheduler.operations.words import span
 
@@ -97,7 +98,7 @@ def _fields(page: "CronJobPage", now: datetime) -> Iterator[tuple[str, object]]:
     yield "schedule", job.cron_expression if page.words is None else f"{job.cron_expression} ({page.words})"
     yield "zone", job.timezone
     yield "handler", job.handler_name
-    yield "params", _params(decoded(job.handler_params))
+    yield "params", HIDDEN if job.params_hidden else _params(decoded(job.handler_params))
     yield "queue", f"{job.queue}, priority {job.priority}"
     yield "timeout", "the handler's own" if job.timeout_seconds is None else f"{job.timeout_seconds:g} s"
     yield "tries", _tries(job)
