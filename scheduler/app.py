@@ -4,23 +4,29 @@ import asyncio
 import json
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, NoReturn, Self
 from uuid import UUID
 
 from scheduler import __version__
 from scheduler.config import DatabaseSettings, Settings, load_settings
 from scheduler.config.notices import tell_ignored, tell_not_yet
 from scheduler.database import DatabaseRegistry
+from scheduler.database.database import DatabaseOptions
 from scheduler.embedded import EmbeddedPostgres
 from scheduler.errors import ConfigurationError
 from scheduler.handlers import HandlerRegistry, discover
 from scheduler.isolation import Isolation
+from scheduler.isolation.child import die_with_parent
+from scheduler.isolation.fork_server import ForkServer
+from scheduler.isolation.frames import receive
+from scheduler.isolation.process import ProcessIsolation
 from scheduler.isolation.task import TaskIsolation
 from scheduler.isolation.thread import ThreadIsolation
 from scheduler.messages import configure, log
@@ -139,6 +145,22 @@ def _at_server(settings: Settings, server: EmbeddedPostgres) -> Settings:
     return settings.model_copy(update={"databases": found})
 
 
+def fork_server() -> NoReturn:
+    """The process that children are forked from: its channel is its last argument, its setup the first message on it."""
+    control = socket.socket(fileno=int(sys.argv[-1]))
+    setup = receive(control)
+    if setup is None:
+        sys.exit(1)
+    die_with_parent(setup["parent"])
+    configure(*setup["log"].values())
+    DatabaseRegistry.configure(setup["databases"])
+    handlers = discover(setup["handlers"], Path(setup["folder"]))
+    ForkServer(control, handlers, DatabaseRegistry.tag).serve()
+
+
+_FORK_SERVER = (sys.executable, "-c", "from scheduler.app import fork_server; fork_server()")
+
+
 @dataclass(frozen=True, slots=True)
 class Started:
     """What `run` tells when everything is composed and before anything runs."""
@@ -164,6 +186,8 @@ class Application:
         """Run until a signal, or until nothing is due. The exit code: 1 if work had to be abandoned, else 0."""
         on_start(Started(self.project, self.handlers, self.parts))
         tell_not_yet(self.project.settings)
+        if any(spec.run_in == "process" for spec in self.handlers):
+            await self._processes.warm_up()
         heartbeat = self._heartbeat()
 
         def last_words() -> None:
@@ -238,7 +262,27 @@ class Application:
 
     @cached_property
     def _isolations(self) -> Mapping[str, Isolation]:
-        return {"task": TaskIsolation(), "thread": ThreadIsolation(self.settings.pool_size)}
+        threads = ThreadIsolation(self.settings.pool_size)
+        return {"task": TaskIsolation(), "thread": threads, "process": self._processes}
+
+    @cached_property
+    def _processes(self) -> ProcessIsolation:
+        return ProcessIsolation(
+            _FORK_SERVER, self._child_setup(), DatabaseRegistry.end_sessions, keep=self.settings.pool_size
+        )
+
+    def _child_setup(self) -> dict[str, Any]:
+        """What a process that runs handlers has to know; it reads no settings of its own."""
+        settings = self.project.settings
+        return {
+            "parent": os.getpid(),
+            "folder": str(self.project.folder),
+            "handlers": settings.handlers,
+            "databases": {
+                name: asdict(DatabaseOptions.of(name, database)) for name, database in settings.databases.items()
+            },
+            "log": settings.log.model_dump(),
+        }
 
     def _loops(self, heartbeat: Heartbeat) -> list[Loop]:
         worker = self.worker

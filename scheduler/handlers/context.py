@@ -99,6 +99,10 @@ class ExecutionContext:
         self._flushed = latest
         return latest
 
+    def postpone(self, seconds: float) -> None:
+        """It could begin only now: its deadline is as much later. For the worker."""
+        self.deadline += seconds
+
     def cancel(self, reason: str) -> None:
         """Tell the handler to stop. The first reason stays. For the worker."""
         if not self.cancelled:

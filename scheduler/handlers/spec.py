@@ -18,6 +18,7 @@ BackoffName = Literal["fixed", "linear", "exponential"]
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
 _MAX_RETRY_LIMIT = 1000
 _MAX_RETRY_DELAY = 86_400
+_LEAST_MEMORY_MB = 64
 _MAX_TIMEOUT = 31_622_400  # a year, as in the CHECK of the tables
 
 
@@ -34,6 +35,8 @@ class HandlerOptions(TypedDict, total=False):
     """Seconds before the first retry, 0 to 86,400. Default 2."""
     run_in: RunIn | None
     """Default "task" for an `async def`, "thread" for a `def`."""
+    max_memory_mb: float | None
+    """In a process: how much data it may hold, in MiB; more raises MemoryError in the handler. Default: no limit."""
     transactional: Sequence[str]
     """Databases whose transaction spans the handler and its SUCCESS. Default none."""
 
@@ -46,6 +49,7 @@ class HandlerSpec:
     where: str
     """`file:line` of the declaration."""
     run_in: RunIn
+    max_memory_mb: float | None
     policy: HandlerPolicy
     transactional: tuple[str, ...]
     decode: Callable[[str], Any]
@@ -77,12 +81,14 @@ def declare(name: str, target: Callable[..., Any], where: str, options: HandlerO
             f"{what} has no option {unknown!r}.{did_you_mean(unknown, known)} The options are: {', '.join(known)}."
         )
     shape = shape_of(what, target)
+    run_in = _run_in(what, options.get("run_in"), shape)
     return HandlerSpec(
         name=name,
         target=target,
         module=target.__module__,
         where=where,
-        run_in=_run_in(what, options.get("run_in"), shape),
+        run_in=run_in,
+        max_memory_mb=_max_memory_mb(what, options.get("max_memory_mb"), run_in),
         policy=_policy(what, options),
         transactional=_transactional(what, options.get("transactional", ())),
         decode=decoder_for(what, name, shape.annotation),
@@ -101,6 +107,20 @@ def _run_in(what: str, given: RunIn | None, shape: Shape) -> RunIn:
             'write async def, or run_in="thread".'
         )
     return given
+
+
+def _max_memory_mb(what: str, given: float | None, run_in: RunIn) -> float | None:
+    if given is None:
+        return None
+    if run_in != "process":
+        raise ConfigurationError(
+            f'{what}: max_memory_mb needs run_in="process", for only a process has its own memory.'
+        )
+    if not (_is_number(given) and given >= _LEAST_MEMORY_MB):
+        raise ConfigurationError(
+            f"{what}: max_memory_mb must be a number of MiB, at least {_LEAST_MEMORY_MB}, which Python itself needs."
+        )
+    return float(given)
 
 
 def _policy(what: str, options: HandlerOptions) -> HandlerPolicy:

@@ -2,6 +2,10 @@
 
     task     an asyncio task in the worker's loop: cheapest; stops at an await
     thread   a daemon thread: for blocking code; stops when it looks at `cancelled`
+    process  a child with its own memory and sessions: stops, or is killed
+
+    process ── fork_server ── child      call      a handler where it may block
+                                         frames    messages between the three; verdict: how an attempt ended
 
 `scheduler.testing.isolation_contract` is this contract as tests.
 """
@@ -11,6 +15,9 @@ from typing import Any, Protocol
 
 from scheduler.errors import SchedulerError
 from scheduler.handlers import ExecutionContext, HandlerSpec, describe_error
+
+GRACE_SECONDS = 0.5
+"""For what can only be asked to stop: how long it may clean up."""
 
 
 class Running(Protocol):
@@ -29,6 +36,10 @@ class Running(Protocol):
 
 
 class Isolation(Protocol):
+    @property
+    def grace_seconds(self) -> float:
+        """How long after its timeout an attempt may take to end before its outcome is recorded without it."""
+
     def start(self, spec: HandlerSpec, context: ExecutionContext) -> Running:
         """Begin an attempt, in the running loop. Whatever is wrong with it is told by the future."""
 

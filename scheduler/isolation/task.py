@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from scheduler.handlers import ExecutionContext, HandlerSpec
-from scheduler.isolation import as_failure
+from scheduler.isolation import GRACE_SECONDS, as_failure
 
 
 class TaskRunning:
@@ -21,6 +21,8 @@ class TaskRunning:
 
 class TaskIsolation:
     """One task per attempt. It keeps nothing: each attempt belongs to whoever started it."""
+
+    grace_seconds = GRACE_SECONDS
 
     def start(self, spec: HandlerSpec, context: ExecutionContext) -> TaskRunning:
         return TaskRunning(context, asyncio.create_task(_attempt(spec, context), name=spec.name))

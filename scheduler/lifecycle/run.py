@@ -24,8 +24,6 @@ from scheduler.model import Claim, Outcome, OutcomeKind
 
 ARM_SECONDS = 0.1
 """Timeouts up to this are armed when the attempt begins, longer ones by whoever began it."""
-GRACE_SECONDS = 0.5
-"""How long a handler may clean up after its timeout before the outcome is recorded without it."""
 UNKNOWN_HANDLER_DELAY_SECONDS = 30.0
 """A row whose handler nobody has yet waits at least this long, so that a rolling deploy heals itself."""
 
@@ -45,6 +43,7 @@ class Attempt:
 
     __slots__ = (
         "_began",
+        "_grace",
         "_running",
         "_stopping",
         "_timer",
@@ -62,6 +61,7 @@ class Attempt:
         self._began = monotonic()
         self.context = ExecutionContext(claim, self._began + claim.timeout_seconds)
         self._running: Running | None = None
+        self._grace = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._stopping: OutcomeKind | None = None
         self.over = False
@@ -77,7 +77,7 @@ class Attempt:
         return monotonic() - self._began
 
     def begin(self, handlers: HandlerRegistry, isolations: dict[str, Isolation]) -> None:
-        """Start the handler. A row that names none ends at once."""
+        """Start the handler; a suspect's in a process of its own. A row that names none ends at once."""
         try:
             spec = handlers.get(self.claim.handler_name)
         except HandlerNotFoundError as error:
@@ -86,7 +86,9 @@ class Attempt:
             return
         if self.claim.timeout_seconds <= ARM_SECONDS:
             self.arm()
-        self._running = isolations[spec.run_in].start(spec, self.context)
+        isolation = isolations["process" if self.claim.suspect else spec.run_in]
+        self._grace = isolation.grace_seconds
+        self._running = isolation.start(spec, self.context)
         self._running.future.add_done_callback(self._done)
 
     def arm(self) -> None:
@@ -130,7 +132,11 @@ class Attempt:
             self._running.stop(reason)
 
     def _timed_out(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._overdue)
+        self._timer = None
+        if self.context.remaining() > 0:  # it was postponed: a process had to be started first
+            self.arm()
+            return
+        self._timer = asyncio.get_running_loop().call_later(self._grace, self._overdue)
         self._stop(OutcomeKind.TIMEOUT, f"timed out after {self.claim.timeout_seconds:g} s")
 
     def _overdue(self) -> None:

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from scheduler.clock import monotonic
 from scheduler.errors import CancelExecution, ControlFlow, FailPermanently, RetryLater, Snooze
 from scheduler.handlers import HandlerRegistry, current_execution, declare
-from scheduler.lifecycle.run import GRACE_SECONDS, UNKNOWN_HANDLER_DELAY_SECONDS, Attempt
+from scheduler.isolation import GRACE_SECONDS
+from scheduler.lifecycle.run import UNKNOWN_HANDLER_DELAY_SECONDS, Attempt
 from scheduler.model import Outcome, OutcomeKind
 from tests.lifecycle.handlers import PATIENCE_SECONDS, Stubborn, forever
 from tests.lifecycle.runner import Runner
