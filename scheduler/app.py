@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -30,11 +31,13 @@ from scheduler.isolation.process import ProcessIsolation
 from scheduler.isolation.task import TaskIsolation
 from scheduler.isolation.thread import ThreadIsolation
 from scheduler.messages import configure, log
+from scheduler.services.blocked import BlockedEnd
 from scheduler.services.heartbeat import Heartbeat
 from scheduler.services.listener import Listener
 from scheduler.services.loop import Loop
 from scheduler.services.options import WorkerOptions
 from scheduler.services.planner import Planner
+from scheduler.services.reports import Reports
 from scheduler.services.rescuer import Rescuer
 from scheduler.services.stopping import LAST_WORDS_SECONDS, Stopping
 from scheduler.services.wakeups import Wakeups
@@ -146,7 +149,7 @@ def _at_server(settings: Settings, server: EmbeddedPostgres) -> Settings:
 
 
 def fork_server() -> NoReturn:
-    """The process that children are forked from: its channel is its last argument, its setup the first message on it."""
+    """The process that children are forked from. Its channel is its last argument; the first message is its setup."""
     control = socket.socket(fileno=int(sys.argv[-1]))
     setup = receive(control)
     if setup is None:
@@ -173,8 +176,14 @@ class Started:
 class Application:
     """The services of one process."""
 
-    def __init__(self, project: Project, *, parts: Iterable[str] = PARTS) -> None:
-        """Raises ConfigurationError and SchemaError; connects to nothing that would have to be closed."""
+    def __init__(self, project: Project, *, parts: Iterable[str] = PARTS, reports_to: int | None = None) -> None:
+        """`reports_to` is where the supervisor of this process listens.
+
+        Raises ConfigurationError and SchemaError; connects to nothing that would have to be closed.
+        """
+        self._reports_to = reports_to
+        if reports_to is not None:
+            die_with_parent(os.getppid(), signal.SIGTERM)
         self.project, self.parts = project, tuple(parts)
         self.settings = project.settings.worker
         self.handlers = project.handlers() if "worker" in self.parts else HandlerRegistry()
@@ -304,6 +313,8 @@ class Application:
             ]
         if "planner" in self.parts:
             loops.append(Loop("planner", self.planner.round))
+        if self._reports_to is not None:
+            loops.append(Loop("reports", Reports(self._reports_to, worker.report, self._orphaned).round))
         return loops
 
     def _heartbeat(self) -> Heartbeat:
@@ -319,12 +330,22 @@ class Application:
             version=__version__,
         )
         own = OwnWorker(SyncSession(self.project.database.direct_conninfo, self.project.schema, "scheduler heartbeat"))
-        return Heartbeat(own, registration, self.worker, interval=options.heartbeat_interval_seconds)
+        return Heartbeat(
+            own,
+            registration,
+            self.worker,
+            interval=options.heartbeat_interval_seconds,
+            end_blocked=BlockedEnd(own, self.worker) if self._reports_to is not None else None,
+        )
 
     def _session(self, purpose: str) -> Session:
         session = Session(self.project.database.conninfo, self.project.schema, f"scheduler {purpose}")
         self._sessions.append(session)
         return session
+
+    def _orphaned(self) -> None:
+        """The supervisor is gone, and with it whoever would end or replace us."""
+        signal.raise_signal(signal.SIGTERM)
 
     async def _until(self, stopping: Stopping, until_idle: bool) -> None:
         waits: list[asyncio.Task[object]] = [asyncio.create_task(stopping.asked.wait())]

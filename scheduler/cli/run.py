@@ -3,9 +3,14 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from scheduler.services.supervisor import Crew
 
 
 class Part(StrEnum):
@@ -20,42 +25,105 @@ def run(
     only: Annotated[
         list[Part] | None, typer.Option("--only", help="Start this part alone; may be given several times.")
     ] = None,
+    processes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|MIN..MAX",
+            help="Worker processes to start and look after; 0: none beside this one, as for a debugger.  "
+            "[default: the setting worker.processes, which is 1]",
+        ),
+    ] = None,
     embedded: Annotated[
         bool, typer.Option("--embedded", help="Use a PostgreSQL of this folder's own, in .scheduler/.")
     ] = False,
+    reports_to: Annotated[int | None, typer.Option(hidden=True)] = None,
+    quiet: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Plan cron jobs and run executions, until a signal.
 
     SIGTERM or Ctrl-C once: no new work, the running one may finish within worker.shutdown_timeout_seconds, the rest is
     handed back; twice: at once. Exits 1 if work had to be abandoned.
 
+    The work is done by processes that this one looks after: one that ends, hangs or blocks is replaced.
+
     With no database configured, a terminal or --embedded gets a PostgreSQL of its own.
 
     Example: scheduler run --until-idle
+
+    Example: scheduler run --processes 2..8
     """
-    import asyncio
+    crew = _crew(processes, until_idle) if reports_to is None else None
+    parts = [part.value for part in Part if part in (only or Part)]
+    raise typer.Exit(_supervise(crew) if crew is not None else _work(until_idle, parts, embedded, reports_to, quiet))
+
+
+def _crew(processes: str | None, until_idle: bool) -> "Crew | None":
+    """Who is to be started; None for nobody but this process."""
     import os
 
-    from scheduler.app import Application, Project
+    from scheduler.config import load_settings
+    from scheduler.messages import configure
+    from scheduler.services.supervisor import Crew
+
+    if processes is not None:
+        os.environ["SCHEDULER_WORKER__PROCESSES"] = processes  # so that the workers are told the same
+    settings = load_settings(Path.cwd())
+    least, most = settings.worker.process_range
+    if least == 0:
+        return None
+    configure(settings.log.level, settings.log.format, settings.log.language)
+    return Crew(
+        least=least,
+        most=most,
+        lease_seconds=settings.worker.lease_seconds,
+        max_executions=settings.worker.max_executions_per_process,
+        until_idle=until_idle,
+    )
+
+
+def _supervise(crew: "Crew") -> int:
+    """Start this very command again for each worker, which is told where to report."""
+    import subprocess
+
+    from scheduler.services.supervisor import Supervisor
+
+    def start(descriptor: int, first: bool) -> "subprocess.Popen[bytes]":
+        told = [f"--reports-to={descriptor}", *(() if first else ("--quiet",))]
+        return subprocess.Popen([sys.executable, *sys.orig_argv[1:], *told], pass_fds=[descriptor])
+
+    return Supervisor(start, crew).run()
+
+
+def _work(until_idle: bool, parts: list[str], embedded: bool, reports_to: int | None, quiet: bool) -> int:
+    import asyncio
+    import os
+    import signal
+
+    from scheduler.app import Application, Project, Started
     from scheduler.cli.banner import print_banner
 
+    if reports_to is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which says SIGTERM
     project = Project.open(Path.cwd(), embedded=embedded, may_embed=_on_a_terminal())
     try:
         project.require_schema()
-        application = Application(project, parts=[part.value for part in Part if part in (only or Part)])
+        application = Application(project, parts=parts, reports_to=reports_to)
+
+        def on_start(started: Started) -> None:
+            if not quiet:
+                print_banner(started)
 
         async def to_the_end() -> int:
-            code = await application.run(until_idle=until_idle, on_start=print_banner)
+            code = await application.run(until_idle=until_idle, on_start=on_start)
             if await application.stuck():
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(code)
             return code
 
-        code = asyncio.run(to_the_end())
+        return asyncio.run(to_the_end())
     finally:
         project.close()
-    raise typer.Exit(code)
 
 
 def _on_a_terminal() -> bool:

@@ -23,6 +23,4 @@ def tell_not_yet(settings: Settings) -> None:
 
 
 def _unused(settings: Settings) -> Iterator[str]:
-    if settings.worker.processes > 1:
-        yield "worker.processes"
     yield from (name for name in NOT_YET if name in settings.model_fields_set and getattr(settings, name))

@@ -34,6 +34,9 @@ class Running(Protocol):
     def stop(self, reason: str) -> None:
         """Ask it to stop. A handler that hasn't begun never begins; one that won't listen just goes on."""
 
+    def end(self) -> None:
+        """End it now, where that can be done: the process is going, and nothing may run on beside a next attempt."""
+
 
 class Isolation(Protocol):
     @property

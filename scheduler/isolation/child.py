@@ -113,14 +113,14 @@ class Child:
         raise Terminated
 
 
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends, however that ends.
+def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
+    """Have the kernel send this process a signal when its parent ends, however that ends.
 
     Linux only; elsewhere the end of a channel has to do.
     """
     if sys.platform == "linux":
         set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(set_parent_death_signal, number)
         if os.getppid() != parent:
             os._exit(1)
 

@@ -4,8 +4,8 @@
            ◀─ forked, ended ─                          (a channel that the worker sends along with `fork`)
 
 It has one thread and waits for nothing but its worker and the end of children, so a signal always reaches the process
-that is meant: a child is known to be there until the fork server itself has taken note of its end. Whatever a child leaves
-behind in its process group is killed with it, and all children with the fork server.
+that is meant: a child is known to be there until the fork server itself has taken note of its end. Whatever a child
+leaves behind in its process group is killed with it, and all children with the fork server.
 """
 
 import gc

@@ -152,6 +152,7 @@ class ProcessRunning:
         self.context = context
         self._pool = pool
         self._stop_asked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._child: Child | None = None
         self._steps: list[str] = []
         self._started_at = monotonic()
         self.future: asyncio.Future[Any] = asyncio.create_task(self._run(), name=spec.name)
@@ -161,12 +162,17 @@ class ProcessRunning:
         if not self._stop_asked.done():
             self._stop_asked.set_result(monotonic())
 
+    def end(self) -> None:
+        if self._child is not None:
+            self._pool.kill(self._child, signal.SIGKILL)
+
     async def _run(self) -> Any:
         child = await self._pool.take()
         self.context.postpone(monotonic() - self._started_at)  # its time is the handler's own
         if self.context.cancelled:
             self._pool.give_back(child)
             raise asyncio.CancelledError
+        self._child = child
         child.send({"run": fields_of(self.context.claim), "deadline": self.context.deadline})
         over = asyncio.create_task(self._over(child))
         if not await _within(None, over, self._stop_asked):

@@ -1,6 +1,7 @@
 """Handlers as asyncio tasks in the worker's own loop."""
 
 import asyncio
+from types import FrameType
 from typing import Any
 
 from scheduler.handlers import ExecutionContext, HandlerSpec
@@ -18,6 +19,9 @@ class TaskRunning:
         self.context.cancel(reason)
         self.future.cancel(reason)
 
+    def end(self) -> None:
+        """A task ends when it lets go, and with its process."""
+
 
 class TaskIsolation:
     """One task per attempt. It keeps nothing: each attempt belongs to whoever started it."""
@@ -29,6 +33,16 @@ class TaskIsolation:
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - see the contract
         return None
+
+
+def context_in(frame: FrameType | None) -> ExecutionContext | None:
+    """Whose attempt this code belongs to, by its callers; None for a task that a handler has started, or our own."""
+    while frame is not None:
+        if frame.f_code is _attempt.__code__:
+            context: ExecutionContext = frame.f_locals["context"]
+            return context
+        frame = frame.f_back
+    return None
 
 
 async def _attempt(spec: HandlerSpec, context: ExecutionContext) -> Any:

@@ -34,6 +34,9 @@ class ThreadRunning:
         self._pool.withdraw(self, reason)
         self._call.stop(reason)
 
+    def end(self) -> None:
+        """A thread ends when its handler does, and with its process."""
+
     def run(self) -> None:
         """Call the handler and hand over how it ended. In the thread; never raises."""
         outcome = self._call.outcome()

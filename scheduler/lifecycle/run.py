@@ -114,6 +114,11 @@ class Attempt:
         if not self.over and self._stopping is not OutcomeKind.TIMEOUT:
             self._stop(OutcomeKind.HANDED_BACK, reason)
 
+    def end(self) -> None:
+        """It was asked to stop and has not: end it by force, where it runs in a process."""
+        if self._running is not None:
+            self._running.end()
+
     def give_up_waiting(self) -> None:
         """It was handed back and would not stop: tell the outcome without it."""
         if not self.over:

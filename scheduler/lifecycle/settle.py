@@ -89,7 +89,9 @@ class Settler:
     async def _write_all(self, batch: Sequence[Settled]) -> dict[Pair, Exception]:
         """Say of each what became of it; those that can't be written in any form, and why."""
         successes = [_success(s) for s in batch if s.transition.status is Status.SUCCESS]
-        others = [_settlement(s) for s in batch if s.transition.status is not Status.SUCCESS]
+        others = [
+            settlement(s.claim, s.outcome, s.transition) for s in batch if s.transition.status is not Status.SUCCESS
+        ]
         written, refused = dict[Pair, Status](), dict[Pair, Exception]()
         if successes:
             written |= await _write(self.executions.settle_successes, successes, _storable_success, refused)
@@ -110,8 +112,8 @@ def _success(settled: Settled) -> Success:
     return Success(settled.claim.id, settled.claim.token, settled.outcome.seconds, settled.outcome.result)
 
 
-def _settlement(settled: Settled) -> Settlement:
-    claim, outcome, transition = settled.claim, settled.outcome, settled.transition
+def settlement(claim: Claim, outcome: Outcome, transition: Transition) -> Settlement:
+    """What is written about an attempt that did not succeed."""
     return Settlement(
         claim.id,
         claim.token,

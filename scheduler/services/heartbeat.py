@@ -66,8 +66,20 @@ class Keeper(Protocol):
 
 
 class Heartbeat:
-    def __init__(self, own: OwnWorker, registration: Registration, keeper: Keeper, *, interval: float) -> None:
-        """`registration.id` is ignored: each incarnation gets its own. `interval`: seconds, at most half the lease."""
+    def __init__(
+        self,
+        own: OwnWorker,
+        registration: Registration,
+        keeper: Keeper,
+        *,
+        interval: float,
+        end_blocked: Callable[[UUID, float], object] | None = None,
+    ) -> None:
+        """`registration.id` is ignored: each incarnation gets its own. `interval`: seconds, at most half the lease.
+
+        `end_blocked` ends the process when its event loop has been blocked for longer than a lease, so many seconds.
+        """
+        self._end_blocked = end_blocked
         self.own, self.registration, self.keeper, self.interval = own, registration, keeper, interval
         self.status = WorkerStatus.ACTIVE
         self.last_success: float | None = None
@@ -158,7 +170,7 @@ class Heartbeat:
         """Renew until stopped (None) or lost (the reason)."""
         next_beat = self._sent + self.interval
         while not self._stopping.wait(max(0.0, min(1.0, next_beat - monotonic()))):
-            if reason := self._blocked():
+            if reason := self._blocked(worker):
                 return reason
             if monotonic() >= next_beat:
                 sent = monotonic()
@@ -196,7 +208,7 @@ class Heartbeat:
             self._tell(self.keeper.claims_lost, gone)
         return True
 
-    def _blocked(self) -> str | None:
+    def _blocked(self, worker: UUID) -> str | None:
         """Report an event loop that doesn't answer; a reason to give up when work is overdue and can't be recorded."""
         silent = monotonic() - self.keeper.beat
         if silent < BLOCKED_SECONDS:
@@ -206,6 +218,8 @@ class Heartbeat:
         if not self._reported_block:
             log("worker.loop_blocked", seconds=round(silent), place=_where_the_main_thread_is())
             self._reported_block = True
+        if self._end_blocked is not None and silent > self.registration.lease:
+            self._end_blocked(worker, silent)
         return (
             "a handler blocks the event loop past its timeout" if overdue and silent > self.registration.lease else None
         )

@@ -39,7 +39,8 @@ class Stopping:
 
     def __enter__(self) -> "Stopping":
         for each in SIGNALS:
-            signal.signal(each, self._received)
+            if self._before[each] is not signal.SIG_IGN:  # as nohup leaves it, or a supervisor
+                signal.signal(each, self._received)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -16,6 +16,7 @@ from scheduler.model import Claim, Status
 from scheduler.services.execution_log import ExecutionLog
 from scheduler.services.heartbeat import Memory
 from scheduler.services.options import WorkerOptions
+from scheduler.services.reports import Report
 from scheduler.services.slots import Slots
 from scheduler.services.upkeep import Upkeep
 from scheduler.services.wakeups import Wakeups
@@ -31,6 +32,8 @@ RENEW_WAKE_SECONDS = 0.5
 PULSE_SECONDS = 0.5
 INTERRUPT_SECONDS = 0.75
 """How long interrupted handlers get to end at a shutdown, and then their outcomes to be written."""
+KILL_SECONDS = 0.2
+"""How long the kernel may take to end a process."""
 HURRY_SECONDS = 0.2
 """The same once somebody has lost patience."""
 
@@ -177,6 +180,11 @@ class Worker:
         self.log.pulse()
         await asyncio.sleep(PULSE_SECONDS)
 
+    def report(self) -> Report:
+        """For the supervisor."""
+        slots = self.slots
+        return Report(slots.begun, full=slots.is_full, idle=self._idle)
+
     async def watch_round(self) -> None:
         await asyncio.sleep(PULSE_SECONDS)
         if await self.upkeep.let_go():
@@ -213,7 +221,7 @@ class Worker:
         for attempt in self.slots.unfinished():
             attempt.hand_back("the worker shuts down")
         await self.slots.until_over(monotonic() + INTERRUPT_SECONDS)
-        self._wait_no_longer()
+        await self._end_by_force()
         with suppress(TimeoutError):
             async with asyncio.timeout(INTERRUPT_SECONDS):
                 await self.settler.drained()
@@ -226,7 +234,14 @@ class Worker:
         """Interrupt everything now, and wait hardly at all: the process ends within a second."""
         for attempt in self.slots.unfinished():
             attempt.hand_back("the worker was told twice to stop")
+            attempt.end()
         asyncio.get_running_loop().call_later(HURRY_SECONDS, self._wait_no_longer)
+
+    async def _end_by_force(self) -> None:
+        for attempt in self.slots.unfinished():
+            attempt.end()
+        await self.slots.until_over(monotonic() + KILL_SECONDS)
+        self._wait_no_longer()
 
     def _wait_no_longer(self) -> None:
         for attempt in self.slots.unfinished():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from scheduler.model import WorkerStatus
-from scheduler.store.executions import release_values
+from scheduler.store.executions import Settlement, release_values, settle_values
 from scheduler.store.session import Session, SyncSession
 
 
@@ -91,6 +91,10 @@ class OwnWorker:
     def held(self, worker: UUID) -> set[tuple[int, UUID]]:
         """(id, token) of the rows that the database believes it to be running."""
         return {(row[0], row[1]) for row in self.session.run("held", {"worker": worker})}
+
+    def charge(self, settlement: Settlement) -> None:
+        """Write the outcome of one attempt, fenced as any other."""
+        self.session.run("settle_other", settle_values([settlement]))
 
     def release(self, pairs: Sequence[tuple[int, UUID]]) -> list[int]:
         """Hand back rows by (id, token); the ids that were still held."""
