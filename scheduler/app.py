@@ -3,16 +3,15 @@
 import asyncio
 import json
 import os
-import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from signal import SIGTERM, raise_signal
+from typing import Self
 from uuid import UUID
 
 from scheduler import __version__
@@ -24,9 +23,8 @@ from scheduler.embedded import EmbeddedPostgres
 from scheduler.errors import ConfigurationError
 from scheduler.handlers import HandlerRegistry, discover
 from scheduler.isolation import Isolation
-from scheduler.isolation.child import die_with_parent
-from scheduler.isolation.fork_server import ForkServer
-from scheduler.isolation.frames import receive
+from scheduler.isolation.fork_server import Setup
+from scheduler.isolation.parents import die_with_parent
 from scheduler.isolation.process import ProcessIsolation
 from scheduler.isolation.task import TaskIsolation
 from scheduler.isolation.thread import ThreadIsolation
@@ -148,20 +146,16 @@ def _at_server(settings: Settings, server: EmbeddedPostgres) -> Settings:
     return settings.model_copy(update={"databases": found})
 
 
-def fork_server() -> NoReturn:
-    """The process that children are forked from. Its channel is its last argument; the first message is its setup."""
-    control = socket.socket(fileno=int(sys.argv[-1]))
-    setup = receive(control)
-    if setup is None:
-        sys.exit(1)
-    die_with_parent(setup["parent"])
-    configure(*setup["log"].values())
-    DatabaseRegistry.configure(setup["databases"])
-    handlers = discover(setup["handlers"], Path(setup["folder"]))
-    ForkServer(control, handlers, DatabaseRegistry.tag).serve()
-
-
-_FORK_SERVER = (sys.executable, "-c", "from scheduler.app import fork_server; fork_server()")
+def _setup(project: Project) -> Setup:
+    """The project, for a process that runs handlers and reads no settings."""
+    settings = project.settings
+    options = {name: DatabaseOptions.of(name, database) for name, database in settings.databases.items()}
+    return Setup(
+        project=str(project.folder),
+        handlers=settings.handlers,
+        databases={name: asdict(each) for name, each in options.items()},
+        log=(settings.log.level, settings.log.format, settings.log.language),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +177,12 @@ class Application:
         """
         self._reports_to = reports_to
         if reports_to is not None:
-            die_with_parent(os.getppid(), signal.SIGTERM)
+            die_with_parent(os.getppid(), SIGTERM)
         self.project, self.parts = project, tuple(parts)
         self.settings = project.settings.worker
         self.handlers = project.handlers() if "worker" in self.parts else HandlerRegistry()
         self.wakeups = Wakeups()
+        self._retiring = asyncio.Event()
         self._sessions: list[Session] = []
         DatabaseRegistry.configure(project.settings)
 
@@ -203,7 +198,8 @@ class Application:
             self._name_abandoned(self.worker.slots.left())
             heartbeat.stop(timeout=LAST_WORDS_SECONDS)
 
-        with Stopping(self.settings.shutdown_timeout_seconds, self.worker.hurry, last_words) as stopping:
+        seconds, supervised = self.settings.shutdown_timeout_seconds, self._reports_to is not None
+        with Stopping(seconds, self.worker.hurry, last_words, supervised=supervised) as stopping:
             heartbeat.start()
             loops = [asyncio.create_task(loop.forever(), name=loop.name) for loop in self._loops(heartbeat)]
             if "worker" in self.parts:
@@ -211,9 +207,9 @@ class Application:
             else:
                 log("planner.started")
             try:
-                await self._until(stopping, until_idle)
+                await self._until(stopping, until_idle, heartbeat)
                 heartbeat.drain()
-                abandoned = await self.worker.drain(self.settings.shutdown_timeout_seconds)
+                abandoned = await self.worker.drain(seconds)
             finally:
                 for task in loops:
                     task.cancel()
@@ -254,6 +250,7 @@ class Application:
                 claim_batch_size=options.claim_batch_size,
                 claim_batch_max=options.claim_batch_max,
                 lease_seconds=options.lease_seconds,
+                tells_more_waits=self._reports_to is not None and options.process_range[0] < options.process_range[1],
             ),
             claims=Executions(claims),
             settles=Executions(self._session("settle")),
@@ -276,22 +273,7 @@ class Application:
 
     @cached_property
     def _processes(self) -> ProcessIsolation:
-        return ProcessIsolation(
-            _FORK_SERVER, self._child_setup(), DatabaseRegistry.end_sessions, keep=self.settings.pool_size
-        )
-
-    def _child_setup(self) -> dict[str, Any]:
-        """What a process that runs handlers has to know; it reads no settings of its own."""
-        settings = self.project.settings
-        return {
-            "parent": os.getpid(),
-            "folder": str(self.project.folder),
-            "handlers": settings.handlers,
-            "databases": {
-                name: asdict(DatabaseOptions.of(name, database)) for name, database in settings.databases.items()
-            },
-            "log": settings.log.model_dump(),
-        }
+        return ProcessIsolation(_setup(self.project), DatabaseRegistry.end_sessions, keep=self.settings.pool_size)
 
     def _loops(self, heartbeat: Heartbeat) -> list[Loop]:
         worker = self.worker
@@ -314,7 +296,10 @@ class Application:
         if "planner" in self.parts:
             loops.append(Loop("planner", self.planner.round))
         if self._reports_to is not None:
-            loops.append(Loop("reports", Reports(self._reports_to, worker.report, self._orphaned).round))
+            reports = Reports(
+                self._reports_to, worker.report, retire=self._retiring.set, orphaned=lambda: raise_signal(SIGTERM)
+            )
+            loops.append(Loop("reports", reports.round))
         return loops
 
     def _heartbeat(self) -> Heartbeat:
@@ -343,18 +328,23 @@ class Application:
         self._sessions.append(session)
         return session
 
-    def _orphaned(self) -> None:
-        """The supervisor is gone, and with it whoever would end or replace us."""
-        signal.raise_signal(signal.SIGTERM)
-
-    async def _until(self, stopping: Stopping, until_idle: bool) -> None:
-        waits: list[asyncio.Task[object]] = [asyncio.create_task(stopping.asked.wait())]
+    async def _until(self, stopping: Stopping, until_idle: bool, heartbeat: Heartbeat) -> None:
+        waits: list[asyncio.Task[object]] = [
+            asyncio.create_task(stopping.asked.wait()),
+            asyncio.create_task(self._retired(heartbeat)),
+        ]
         if until_idle:
             waits.append(asyncio.create_task(self._nothing_due()))
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for task in waits:
             task.cancel()
         await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _retired(self, heartbeat: Heartbeat) -> None:
+        """Wait until the supervisor has asked for it and nothing runs here any more."""
+        await self._retiring.wait()
+        heartbeat.drain()
+        await self.worker.retire()
 
     async def _nothing_due(self) -> None:
         """Wait until the planner has nothing more to plan and, after that, a full look of the worker finds nothing."""

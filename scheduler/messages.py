@@ -59,6 +59,8 @@ CATALOGUE: Mapping[str, Event] = {
                                       "워커가 동시 실행 수 {concurrency}(으)로 시작되었습니다"),
     "worker.stopping":       Event(I, "Worker is stopping: no new claims, {running} running, up to {seconds:g} s to finish",
                                       "워커를 종료하는 중입니다: 새 작업을 받지 않습니다, 실행 중 {running}개, 최대 {seconds:g}초 대기"),
+    "worker.retiring":       Event(I, "Worker takes no more and ends when what runs has ended: {running} running",
+                                      "워커가 새 작업을 받지 않고 실행 중인 작업이 끝나면 종료합니다: 실행 중 {running}개"),
     "worker.stopped":        Event(I, "Worker stopped: {succeeded} succeeded, {failed} failed, {handed_back} handed back",
                                       "워커가 종료되었습니다: 성공 {succeeded}, 실패 {failed}, 반환 {handed_back}"),
     "worker.handed_back":    Event(W, "Handed back unfinished executions: {ids}",
@@ -111,10 +113,14 @@ CATALOGUE: Mapping[str, Event] = {
 
     # supervisor
     "supervisor.started_worker": Event(D, "Started worker process {pid}", "워커 프로세스 {pid}을(를) 시작했습니다"),
+    "supervisor.not_started": Event(W, "No worker process could be started: {why}; trying again in {seconds} s",
+                                      "워커 프로세스를 시작할 수 없습니다: {why}. {seconds}초 뒤 다시 시도합니다"),
     "supervisor.replacing":  Event(W, "Worker process {pid} {how}; another one starts in {seconds} s",
                                       "워커 프로세스 {pid}: {how}. {seconds}초 뒤 새로 시작합니다"),
     "supervisor.silent":     Event(E, "Worker process {pid} has said nothing for {seconds} s: killing it",
                                       "워커 프로세스 {pid}이(가) {seconds}초 동안 응답하지 않아 강제 종료합니다"),
+    "supervisor.overdue":   Event(E, "Worker process {pid} has not ended in time: killing it",
+                                      "워커 프로세스 {pid}이(가) 제때 끝나지 않아 강제 종료합니다"),
     "supervisor.worn":       Event(I, "Worker process {pid} has begun {executions} executions: replacing it",
                                       "워커 프로세스 {pid}이(가) 실행 {executions}개를 처리하여 교체합니다"),
     "supervisor.scaled":     Event(I, "Now {processes} worker processes",

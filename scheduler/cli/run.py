@@ -76,20 +76,25 @@ def _crew(processes: str | None, until_idle: bool) -> "Crew | None":
         least=least,
         most=most,
         lease_seconds=settings.worker.lease_seconds,
+        shutdown_seconds=settings.worker.shutdown_timeout_seconds,
         max_executions=settings.worker.max_executions_per_process,
         until_idle=until_idle,
     )
 
 
 def _supervise(crew: "Crew") -> int:
-    """Start this very command again for each worker, which is told where to report."""
+    """Start this very command again for each worker, which is told where to report.
+
+    In a process group of its own, so that Ctrl-C reaches this process alone.
+    """
     import subprocess
 
     from scheduler.services.supervisor import Supervisor
 
     def start(descriptor: int, first: bool) -> "subprocess.Popen[bytes]":
         told = [f"--reports-to={descriptor}", *(() if first else ("--quiet",))]
-        return subprocess.Popen([sys.executable, *sys.orig_argv[1:], *told], pass_fds=[descriptor])
+        command = [sys.executable, *sys.orig_argv[1:], *told]
+        return subprocess.Popen(command, pass_fds=[descriptor], process_group=0)
 
     return Supervisor(start, crew).run()
 
@@ -97,13 +102,10 @@ def _supervise(crew: "Crew") -> int:
 def _work(until_idle: bool, parts: list[str], embedded: bool, reports_to: int | None, quiet: bool) -> int:
     import asyncio
     import os
-    import signal
 
     from scheduler.app import Application, Project, Started
     from scheduler.cli.banner import print_banner
 
-    if reports_to is not None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which says SIGTERM
     project = Project.open(Path.cwd(), embedded=embedded, may_embed=_on_a_terminal())
     try:
         project.require_schema()

@@ -42,7 +42,7 @@ class WorkerSettings(Section):
     """Worker processes that `scheduler run` starts and looks after. `2..8`: as many as the waiting work asks for. \
 0: none beside itself, as for a debugger."""
     max_executions_per_process: Count | None = None
-    """A worker process that has begun so many is drained and replaced; `null`: never."""
+    """A worker process that has begun so many is replaced, and ends when its work has; `null`: never."""
 
     @property
     def process_range(self) -> tuple[int, int]:

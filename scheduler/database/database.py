@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Final, Protocol, Self
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
@@ -208,9 +209,14 @@ def tagged(tag: str) -> str:
 
 def _check_the_client(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
-    cursor.execute("SET client_connection_check_interval = '2s'")
-    cursor.close()
-    connection.commit()
+    try:
+        cursor.execute("SET client_connection_check_interval = '2s'")
+    except psycopg.Error:  # a server on a system that can't
+        connection.rollback()
+    else:
+        connection.commit()
+    finally:
+        cursor.close()
 
 
 async def _dispose(engine: AsyncEngine, loop: asyncio.AbstractEventLoop) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import MutableMapping
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -32,7 +32,7 @@ class ExecutionContext:
     def __init__(self, claim: Claim, deadline: float) -> None:
         self.claim = claim
         self.deadline = deadline
-        """When the timeout strikes, on the monotonic clock."""
+        """When the timeout strikes, on the monotonic clock. Set anew if the attempt had to wait for a process."""
         self.params: Any = None
         """What the handler was given; None until its params are decoded."""
         self.cancelled = False
@@ -99,10 +99,6 @@ class ExecutionContext:
         self._flushed = latest
         return latest
 
-    def postpone(self, seconds: float) -> None:
-        """It could begin only now: its deadline is as much later. For the worker."""
-        self.deadline += seconds
-
     def cancel(self, reason: str) -> None:
         """Tell the handler to stop. The first reason stays. For the worker."""
         if not self.cancelled:
@@ -128,6 +124,11 @@ _current: ContextVar[ExecutionContext] = ContextVar("scheduler_execution")
 
 make_current = _current.set
 """Says which execution runs in this task or thread. For the code that calls handlers."""
+
+
+def execution_in(variables: Context) -> ExecutionContext | None:
+    """The execution that code with these context variables belongs to, if any."""
+    return variables.get(_current)
 
 
 def current_execution() -> ExecutionContext:

@@ -4,8 +4,9 @@
     thread   a daemon thread: for blocking code; stops when it looks at `cancelled`
     process  a child with its own memory and sessions: stops, or is killed
 
-    process ── fork_server ── child      call      a handler where it may block
-                                         frames    messages between the three; verdict: how an attempt ended
+    process ── forking ── fork_server ── child      call     a handler where it may block
+    (in the worker)       (processes of their own)  frames   messages between them     memory   a limit
+                                                    verdict  how an attempt ended      parents  the end of one
 
 `scheduler.testing.isolation_contract` is this contract as tests.
 """
@@ -30,6 +31,10 @@ class Running(Protocol):
         The exception is always an `Exception`. Wait with `asyncio.wait`, or shield it: cancelling the future of
         anything but a task ends nothing.
         """
+
+    @property
+    def preparing(self) -> bool:
+        """True until its process is there: its time has not begun. When it does, the context's deadline is set anew."""
 
     def stop(self, reason: str) -> None:
         """Ask it to stop. A handler that hasn't begun never begins; one that won't listen just goes on."""

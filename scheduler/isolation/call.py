@@ -51,7 +51,7 @@ class BlockingCall:
         if not isawaitable(value):
             return value
         with self._runner() as runner:
-            return runner.run(self._await(value))
+            return runner.run(self._await(value), context=contextvars.copy_context())  # not that of its first attempt
 
     async def _await(self, value: Awaitable[Any]) -> Any:
         """An async handler in a loop of its own; `stop` reaches it as it would in a task."""

@@ -5,26 +5,28 @@ handler wherever Python code runs. What neither reaches, the worker kills.
 """
 
 import asyncio
-import ctypes
 import os
 import signal
 import socket
 import sys
 from contextlib import nullcontext, suppress
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Lock, Thread, main_thread
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 from uuid import UUID
 
+from scheduler.clock import monotonic
 from scheduler.errors import HandlerNotFoundError
 from scheduler.handlers import ExecutionContext, HandlerRegistry, HandlerSpec
 from scheduler.isolation.call import BlockingCall
 from scheduler.isolation.frames import Message, receive, send
+from scheduler.isolation.memory import data_bytes, memory_limited, out_of_memory
 from scheduler.isolation.verdict import told
 from scheduler.model import Claim
 
-MIB = 1024 * 1024
+_PROGRESS_SECONDS: Final = 0.1
+"""What a handler reports more often than that is told only if it is the last."""
 
 
 class Terminated(BaseException):
@@ -34,117 +36,118 @@ class Terminated(BaseException):
         return "it was told to end, by SIGTERM"
 
 
+class Channel:
+    """To the worker; messages of several threads take turns."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end, self._turn = end, Lock()
+
+    def receive(self) -> Message | None:
+        return receive(self._end)
+
+    def send(self, message: Message) -> None:
+        """Never half of it: until it is out, SIGTERM waits."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        try:
+            with self._turn, suppress(OSError):  # a worker that is gone has ended us by now
+                send(self._end, message)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class ChildContext(ExecutionContext):
-    """What a handler reports is sent to the worker at once."""
+    """What a handler reports is told to the worker while it runs."""
 
-    __slots__ = ("_send",)
+    __slots__ = ("_channel", "_told_at")
 
-    def __init__(self, claim: Claim, deadline: float, child: "Child") -> None:
+    def __init__(self, claim: Claim, deadline: float, channel: Channel) -> None:
         super().__init__(claim, deadline)
-        self._send = child.send
+        self._channel, self._told_at = channel, 0.0
 
     def progress(self, fraction: float, message: str = "") -> None:
         super().progress(fraction, message)
+        if monotonic() - self._told_at >= _PROGRESS_SECONDS:
+            self.tell_progress()
+
+    def tell_progress(self) -> None:
+        """The latest report, if the worker hasn't heard of it."""
         if (latest := self.take_progress()) is not None:
-            self._send({"progress": latest})
+            self._told_at = monotonic()
+            self._channel.send({"progress": latest})
 
 
 class Child:
     def __init__(self, channel: socket.socket, handlers: HandlerRegistry) -> None:
-        self._channel, self._handlers = channel, handlers
+        self._channel, self._handlers = Channel(channel), handlers
         self._runner = asyncio.Runner()  # one loop for all attempts, so that connections of its pools are used again
-        self._given: SimpleQueue[tuple[BlockingCall, HandlerSpec] | None] = SimpleQueue()
-        self._writing = Lock()
+        self._given: SimpleQueue[tuple[BlockingCall, ChildContext, HandlerSpec]] = SimpleQueue()
         self._call: BlockingCall | None = None
-        self._running = self._ending = False
+        self._running = self._told_to_end = False
+        self._data_at_first = data_bytes()
 
     def serve(self) -> NoReturn:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which tells us
+        """Until the worker closes the channel, or has us killed."""
+        # Ctrl-C is for the worker. A function and not SIG_IGN, which the programs that a handler starts would inherit.
+        signal.signal(signal.SIGINT, lambda *_: None)
         signal.signal(signal.SIGTERM, self._terminated)
         Thread(target=self._listen, name="scheduler-child", daemon=True).start()
-        while (given := self._given.get()) is not None:
-            self._attempt(*given)
-        os._exit(0)
+        while True:
+            self._attempt(*self._given.get())
 
-    def send(self, message: Message) -> None:
-        with self._writing, suppress(OSError):  # a worker that is gone has ended us by now
-            send(self._channel, message)
+    def _attempt(self, call: BlockingCall, context: ChildContext, spec: HandlerSpec) -> None:
+        value, error = self._outcome(call, spec)
+        if isinstance(error, MemoryError) and spec.max_memory_mb is not None:
+            error = out_of_memory(error, spec.max_memory_mb)
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # closed, or a pipe that nobody reads
+                stream.flush()
+        context.tell_progress()
+        self._channel.send({"ended": told(value, error), "last": self._told_to_end or isinstance(error, MemoryError)})
 
-    def _attempt(self, call: BlockingCall, spec: HandlerSpec) -> None:
+    def _outcome(self, call: BlockingCall, spec: HandlerSpec) -> tuple[Any, BaseException | None]:
         self._running = True
         try:
-            with memory_limited(spec.max_memory_mb):
-                outcome = call.outcome()
-            self._running = False
+            with memory_limited(self._data_at_first, spec.max_memory_mb):
+                value, error = call.outcome()
         except Terminated as ending:  # it came between our own lines
+            return None, ending
+        finally:
             self._running = False
-            outcome = None, ending
-        value, error = outcome
         cause = error.__cause__ if error is not None else None
-        self.send({"ended": told(value, cause if isinstance(cause, Terminated) else error), "last": self._ending})
-        if self._ending:
-            os._exit(0)
+        return value, cause if isinstance(cause, Terminated) else error
 
     def _listen(self) -> None:
-        while (message := receive(self._channel)) is not None:
-            match message:
-                case {"run": fields, "deadline": deadline}:
-                    self._take(claim_of(fields), deadline)
-                case {"stop": reason} if self._call is not None:
-                    self._call.stop(reason)
-        os.killpg(0, signal.SIGKILL)  # nobody waits for what we do
+        try:
+            while (message := self._channel.receive()) is not None:
+                match message:
+                    case {"run": fields, "deadline": deadline}:
+                        self._take(claim_of(fields), deadline)
+                    case {"stop": reason} if self._call is not None:
+                        self._call.stop(reason)
+                    case {"terminate": _}:
+                        self._told_to_end = True
+                        signal.pthread_kill(main_thread().ident or 0, signal.SIGTERM)
+        finally:
+            os.killpg(0, signal.SIGKILL)  # nobody waits for what we do
 
     def _take(self, claim: Claim, deadline: float) -> None:
         try:
             spec = self._handlers.get(claim.handler_name)
         except HandlerNotFoundError as error:  # its module changed while the worker runs
-            self.send({"ended": told(None, error), "last": False})
+            self._channel.send({"ended": told(None, error), "last": False})
             return
-        self._call = BlockingCall(spec, ChildContext(claim, deadline, self), self._shared_loop)
-        self._given.put((self._call, spec))
+        context = ChildContext(claim, deadline, self._channel)
+        self._call = BlockingCall(spec, context, self._shared_loop)
+        self._given.put((self._call, context, spec))
 
     def _shared_loop(self) -> nullcontext[asyncio.Runner]:
         return nullcontext(self._runner)
 
     def _terminated(self, number: int, frame: FrameType | None) -> None:
-        if not self._running:
-            os._exit(0)
-        self._ending = True
-        raise Terminated
-
-
-def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
-    """Have the kernel send this process a signal when its parent ends, however that ends.
-
-    Linux only; elsewhere the end of a channel has to do.
-    """
-    if sys.platform == "linux":
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, number)
-        if os.getppid() != parent:
-            os._exit(1)
-
-
-class memory_limited:  # noqa: N801 - reads as the statement it is
-    """For the time of a block: allocations beyond `megabytes` of data raise MemoryError in whoever asks for them."""
-
-    def __init__(self, megabytes: float | None) -> None:
-        self.megabytes = megabytes
-
-    def __enter__(self) -> None:
-        if self.megabytes is not None:
-            self._set(int(self.megabytes * MIB))
-
-    def __exit__(self, *_: object) -> None:
-        if self.megabytes is not None:
-            self._set(None)
-
-    @staticmethod
-    def _set(limit: int | None) -> None:
-        import resource
-
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (hard if limit is None else limit, hard))
+        """One that comes from elsewhere, as to all processes of a service that ends, is for the worker to obey."""
+        if self._told_to_end and self._running:
+            self._running = False
+            raise Terminated
 
 
 def fields_of(claim: Claim) -> list[Any]:

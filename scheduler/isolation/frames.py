@@ -9,7 +9,7 @@ from typing import Any, Final
 Message = dict[str, Any]
 
 _LENGTH: Final = struct.Struct("!I")
-_FILE = b"f"
+_FILE: Final = b"f"
 
 
 def framed(message: Message) -> bytes:
@@ -24,8 +24,11 @@ def send(channel: socket.socket, message: Message) -> None:
 
 def receive(channel: socket.socket) -> Message | None:
     """The next message; None when the other end is gone."""
-    length = _exactly(channel, _LENGTH.size)
-    body = length and _exactly(channel, *_LENGTH.unpack(length))
+    try:
+        length = _exactly(channel, _LENGTH.size)
+        body = length and _exactly(channel, *_LENGTH.unpack(length))
+    except ConnectionError:
+        return None
     return json.loads(body) if body else None
 
 
@@ -39,14 +42,16 @@ async def receive_from(reader: StreamReader) -> Message | None:
 
 
 def send_channel(channel: socket.socket, given: socket.socket) -> None:
-    """Give the other end a channel of its own."""
+    """Give the other end a channel of its own. Raises OSError when it is gone."""
     socket.send_fds(channel, [_FILE], [given.fileno()])
 
 
 def receive_channel(channel: socket.socket) -> socket.socket:
-    """What `send_channel` gave."""
-    _, (descriptor, *_), _, _ = socket.recv_fds(channel, len(_FILE), 1)
-    return socket.socket(fileno=descriptor)
+    """What `send_channel` gave. Raises ConnectionError when the other end is gone."""
+    _, descriptors, _, _ = socket.recv_fds(channel, len(_FILE), 1)
+    if not descriptors:
+        raise ConnectionError("the other end is gone")
+    return socket.socket(fileno=descriptors[0])
 
 
 def _exactly(channel: socket.socket, count: int) -> bytes | None:

@@ -5,11 +5,13 @@ from types import FrameType
 from typing import Any
 
 from scheduler.handlers import ExecutionContext, HandlerSpec
+from scheduler.handlers.context import execution_in
 from scheduler.isolation import GRACE_SECONDS, as_failure
 
 
 class TaskRunning:
     __slots__ = ("context", "future")
+    preparing = False
 
     def __init__(self, context: ExecutionContext, future: asyncio.Task[Any]) -> None:
         self.context = context
@@ -36,11 +38,13 @@ class TaskIsolation:
 
 
 def context_in(frame: FrameType | None) -> ExecutionContext | None:
-    """Whose attempt this code belongs to, by its callers; None for a task that a handler has started, or our own."""
+    """Whose attempt the code in the event loop's thread belongs to, also in a task or callback that a handler started.
+
+    By the variables of the callback that the loop is at; None for what belongs to no attempt.
+    """
     while frame is not None:
-        if frame.f_code is _attempt.__code__:
-            context: ExecutionContext = frame.f_locals["context"]
-            return context
+        if frame.f_code is asyncio.Handle._run.__code__:  # it and the next have no public name
+            return execution_in(frame.f_locals["self"]._context)
         frame = frame.f_back
     return None
 

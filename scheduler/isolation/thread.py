@@ -23,6 +23,8 @@ _pools = count(1)
 class ThreadRunning:
     """An attempt in a thread, or waiting for one."""
 
+    preparing = False
+
     def __init__(self, spec: HandlerSpec, context: ExecutionContext, pool: "ThreadIsolation") -> None:
         self.context = context
         self._loop = asyncio.get_running_loop()

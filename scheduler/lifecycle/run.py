@@ -138,7 +138,9 @@ class Attempt:
 
     def _timed_out(self) -> None:
         self._timer = None
-        if self.context.remaining() > 0:  # it was postponed: a process had to be started first
+        if self._running is not None and self._running.preparing:
+            self.context.deadline = monotonic() + self.claim.timeout_seconds
+        if self.context.remaining() > 0:  # its process had to be started first
             self.arm()
             return
         self._timer = asyncio.get_running_loop().call_later(self._grace, self._overdue)
@@ -173,7 +175,7 @@ class Attempt:
         if self._stopping is OutcomeKind.HANDED_BACK:
             return Outcome(OutcomeKind.HANDED_BACK)
         if self._stopping is OutcomeKind.CANCELLED:
-            return Outcome(OutcomeKind.CANCELLED, error=self.context.cancel_reason)
+            return Outcome(OutcomeKind.CANCELLED, error=self.context.cancel_reason, traceback=_story(error))
         if isinstance(error, asyncio.CancelledError):
             return Outcome(OutcomeKind.FAILURE, error="CancelledError: the handler cancelled its own task.")
         text, traceback = describe_error(error)
@@ -187,9 +189,12 @@ class Attempt:
 
     def _timeout(self, error: BaseException | None) -> Outcome:
         text = f"Timed out after {self.claim.timeout_seconds:g} s."
-        if error is None:
-            return Outcome(OutcomeKind.TIMEOUT, error=text)
-        return Outcome(OutcomeKind.TIMEOUT, error=text, traceback=describe_error(error)[1])
+        return Outcome(OutcomeKind.TIMEOUT, error=text, traceback=_story(error))
+
+
+def _story(error: BaseException | None) -> str | None:
+    """How a handler that had to stop ended: by which steps, and where it was; None if it did as it was told."""
+    return None if error is None or isinstance(error, asyncio.CancelledError) else describe_error(error)[1]
 
 
 def _asked_for(decision: ControlFlow) -> Outcome:

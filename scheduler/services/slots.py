@@ -93,9 +93,9 @@ class Slots:
         return wanted if free > 0 or wanted * 2 >= ahead else 0
 
     @property
-    def is_full(self) -> bool:
-        """Every slot is taken, and more is waiting here."""
-        return self._used >= self.options.pool_size and bool(self._waiting)
+    def load(self) -> float:
+        """The part of the slots that are taken."""
+        return self._used / self.options.pool_size
 
     def hold(self, claims: Sequence[Claim]) -> None:
         """These are ours now, and wait for `start`."""

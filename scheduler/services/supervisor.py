@@ -5,7 +5,6 @@ killed: whatever keeps its loop from turning, its rows belong to others by then.
 database and runs no handler, so nothing of what kills or blocks a worker reaches it.
 """
 
-import json
 import os
 import random
 import selectors
@@ -14,28 +13,38 @@ import socket
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 from scheduler.clock import monotonic
 from scheduler.messages import log
+from scheduler.services.member import Member
+from scheduler.services.stopping import HURRY, SIGNALS
 
 FIRST_REPORT_SECONDS: Final = 120.0
 """How long a worker may take to start: to import its handlers, and to reach its database."""
 SILENCE_SECONDS: Final = 5.0
 """How much longer than its lease a worker may be silent: time to end itself, which tells who was to blame."""
 FULL_SECONDS: Final = 5.0
-"""Another worker is started when all have been full for so long while more is waiting."""
-IDLE_SECONDS: Final = 60.0
-"""One too many is drained when it has had nothing to do for so long."""
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
+"""Another worker is started when all have had more to do than they could take for so long."""
+SPARE_SECONDS: Final = 60.0
+"""One of them is retired when all could do with half of the others for so long."""
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 30.0
 """Before a worker that ended is replaced: doubled with each that ended soon after its start."""
 STEADY_SECONDS: Final = 60.0
+"""One that has run for so long did not end because of how it was started."""
+END_SECONDS: Final = 5.0
+"""How long after its own time is up a worker that was told to end is killed."""
+HURRIED_END_SECONDS: Final = 2.0
+"""The same after a second signal, by which it has a second."""
 CONFIGURATION: Final = 2
 """The exit code of a worker that can't start with what it was given: none of its like could."""
 _TURN_SECONDS: Final = 0.5
-_STOP = (signal.SIGTERM, signal.SIGINT)
+
+Start = Callable[[int, bool], subprocess.Popen[bytes]]
+"""Start a worker that inherits this file descriptor and reports to it; whether none has reported yet is told too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,46 +54,30 @@ class Crew:
     least: int = 1
     most: int = 1
     lease_seconds: float = 30.0
+    shutdown_seconds: float = 30.0
+    """How long one may take to finish its work after the first signal."""
     max_executions: int | None = None
-    """After so many executions a worker is drained and replaced; None: never."""
+    """After so many executions a worker is replaced and retired; None: never."""
     until_idle: bool = False
     """Those that end by themselves are not replaced."""
 
 
-@dataclass(slots=True, eq=False)
-class Member:
-    """One worker process."""
-
-    process: subprocess.Popen[bytes]
-    channel: socket.socket
-    started_at: float
-    heard_at: float
-    ready: bool = False
-    draining: bool = False
-    executions: int = 0
-    full_since: float | None = None
-    idle_since: float | None = None
-    unread: bytes = field(default=b"", repr=False)
-
-    def take(self, report: dict[str, Any], now: float) -> None:
-        self.ready, self.heard_at, self.executions = True, now, report["executions"]
-        self.full_since = (self.full_since or now) if report["full"] else None
-        self.idle_since = (self.idle_since or now) if report["idle"] else None
-
-
 class Supervisor:
-    def __init__(self, start: Callable[[int, bool], subprocess.Popen[bytes]], crew: Crew) -> None:
-        """`start` starts a worker that reports to the file descriptor it is given, and inherits; the first is told."""
+    def __init__(self, start: Start, crew: Crew) -> None:
         self._start, self._crew = start, crew
         self._members: list[Member] = []
         self._wanted = crew.least
+        self._full_since: float | None = None
+        self._spare_since: float | None = None
         self._pause = FIRST_PAUSE_SECONDS
         self._not_before = 0.0
         self._proven = False
         """A worker has started with these settings: the next one can."""
+        self._signals = self._obeyed = 0
         self._finishing = False
         """Nothing is started any more."""
         self._code = 0
+        self._looked_at = monotonic()
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> int:
@@ -92,31 +85,34 @@ class Supervisor:
         woken, wake = socket.socketpair()
         for end in (woken, wake):
             end.setblocking(False)
-        before = {each: signal.signal(each, self._received) for each in (*_STOP, signal.SIGCHLD)}
-        wakeup = signal.set_wakeup_fd(wake.fileno())
+        before = {each: signal.signal(each, self._received) for each in (*SIGNALS, signal.SIGCHLD)}
+        wakeup = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
         self._selector.register(woken, selectors.EVENT_READ)
         try:
-            while self._turn():
+            while self._turn(woken):
                 pass
         finally:
             signal.set_wakeup_fd(wakeup)
             for each, handler in before.items():
                 signal.signal(each, handler)
             for member in self._members:
-                member.process.kill()
-            self._selector.close()
-            woken.close()
-            wake.close()
+                member.close()
+            for closing in (self._selector, woken, wake):
+                closing.close()
         return self._code
 
-    def _turn(self) -> bool:
+    def _turn(self, woken: socket.socket) -> bool:
         """One look at everything; False when there is nobody left to look after."""
-        for key, _ in self._selector.select(_TURN_SECONDS):
-            if isinstance(key.data, Member):
-                self._listen(key.data)
-            else:
-                os.read(key.fd, 4096)  # a signal woke us; it has been obeyed by now
+        ready = [key.data for key, _ in self._selector.select(_TURN_SECONDS)]
+        with suppress(BlockingIOError):
+            woken.recv(4096)
         now = monotonic()
+        for member in filter(None, ready):
+            self._listen(member, now)
+        self._forgive_own_absence(now)
+        self._obey(now)
+        if os.getpid() == 1:
+            self._reap_strangers()
         for member in list(self._members):
             if (code := member.process.poll()) is not None:
                 self._ended(member, code, now)
@@ -124,6 +120,7 @@ class Supervisor:
                 self._look_at(member, now)
         if not self._finishing:
             self._scale(now)
+            self._renew()
             self._fill(now)
         return bool(self._members) or not self._finishing
 
@@ -131,98 +128,144 @@ class Supervisor:
 
     @property
     def _working(self) -> list[Member]:
-        return [member for member in self._members if not member.draining]
+        return [member for member in self._members if not member.retiring]
 
     def _fill(self, now: float) -> None:
-        """As many as are wanted; the first alone, until it has shown that one can start at all."""
-        missing = (self._wanted if self._proven else 1) - len(self._working)
-        if missing > 0 and now >= self._not_before:
-            for _ in range(missing):
-                self._add(now)
-
-    def _scale(self, now: float) -> None:
-        """Another one when all have been full for a while, one less when one has had nothing to do for longer."""
+        """As many as are wanted, and one for a worn one; the first alone, until it has shown that one can start."""
         working = self._working
-        if len(working) != self._wanted or not all(member.ready for member in working):
-            return
-        idle = [m for m in working if m.idle_since is not None and now - m.idle_since > IDLE_SECONDS]
-        full = [m for m in working if m.full_since is not None and now - m.full_since > FULL_SECONDS]
-        if len(full) == len(working) < self._crew.most:
-            self._wanted += 1
-        elif idle and len(working) > self._crew.least:
-            self._wanted -= 1
-            self._drain(idle[-1])
-        else:
-            return
-        log("supervisor.scaled", processes=self._wanted)
+        wanted = self._wanted + any(map(self._is_worn, working)) if self._proven else 1
+        for _ in range(wanted - len(working)):
+            if now >= self._not_before:
+                self._add(now)
 
     def _add(self, now: float) -> None:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
-            member = Member(self._start(theirs.fileno(), not self._proven), ours, now, now)
+            try:
+                process = self._start(theirs.fileno(), not self._proven)
+            except OSError as error:  # the system has no process to give
+                ours.close()
+                log("supervisor.not_started", why=error.strerror, seconds=self._back_off(now))
+                return
+        member = Member(process, ours, now)
         self._members.append(member)
         self._selector.register(ours, selectors.EVENT_READ, member)
-        log("supervisor.started_worker", pid=member.process.pid)
+        log("supervisor.started_worker", pid=member.pid)
 
-    # Each of them ----------------------------------------------------------------------------------------------------
-
-    def _listen(self, member: Member) -> None:
-        with suppress(BlockingIOError, ConnectionError):
-            if received := member.channel.recv(65536):
-                *reports, member.unread = (member.unread + received).split(b"\n")
-                for report in reports:
-                    member.take(json.loads(report), monotonic())
-                    self._proven = True
-            else:
-                self._selector.unregister(member.channel)
-
-    def _look_at(self, member: Member, now: float) -> None:
-        patience = self._crew.lease_seconds + SILENCE_SECONDS if member.ready else FIRST_REPORT_SECONDS
-        if now - member.heard_at > patience:
-            log("supervisor.silent", pid=member.process.pid, seconds=round(now - member.heard_at))
-            member.process.kill()
-        elif self._is_worn(member) and not self._finishing and len(self._working) == self._wanted:
-            log("supervisor.worn", pid=member.process.pid, executions=member.executions)
-            self._drain(member)
+    def _renew(self) -> None:
+        """Retire a worn one as soon as another is there in its place."""
+        working = self._working
+        worn = [member for member in working if self._is_worn(member)]
+        if worn and len([member for member in working if member.report]) > self._wanted:
+            log("supervisor.worn", pid=worn[0].pid, executions=worn[0].executions)
+            worn[0].retire()
 
     def _is_worn(self, member: Member) -> bool:
         most = self._crew.max_executions
-        return most is not None and member.executions >= most and not member.draining
+        return most is not None and member.executions >= most
 
-    def _drain(self, member: Member) -> None:
-        member.draining = True
-        member.process.send_signal(signal.SIGTERM)
+    def _scale(self, now: float) -> None:
+        """One more when all have been short of room for a while, one less when they have had plenty for longer."""
+        working = self._working
+        reports = [member.report for member in working if member.report]
+        if not len(reports) == len(working) == self._wanted:
+            return
+        short = [report.more_waits for report in reports]
+        full, spare = all(short), not any(short) and sum(r.load for r in reports) <= (len(reports) - 1) / 2
+        self._full_since = (self._full_since or now) if full else None
+        self._spare_since = (self._spare_since or now) if spare else None
+        if self._full_since and now - self._full_since > FULL_SECONDS and self._wanted < self._crew.most:
+            self._want(self._wanted + 1)
+        elif self._spare_since and now - self._spare_since > SPARE_SECONDS and self._wanted > self._crew.least:
+            self._want(self._wanted - 1)
+            min(working, key=lambda member: member.load).retire()
+
+    def _want(self, number: int) -> None:
+        self._wanted = number
+        self._full_since = self._spare_since = None
+        log("supervisor.scaled", processes=number)
+
+    # Each of them ----------------------------------------------------------------------------------------------------
+
+    def _listen(self, member: Member, now: float) -> None:
+        if not member.listen(now):
+            self._selector.unregister(member.channel)
+        self._proven = self._proven or member.report is not None
+
+    def _forgive_own_absence(self, now: float) -> None:
+        """After being stopped itself, together with the workers maybe, it can't tell who was silent of them."""
+        if now - self._looked_at > SILENCE_SECONDS:
+            for member in self._members:
+                member.heard_at = now
+        self._looked_at = now
+
+    def _look_at(self, member: Member, now: float) -> None:
+        patience = self._crew.lease_seconds + SILENCE_SECONDS if member.report else FIRST_REPORT_SECONDS
+        silent = now - member.heard_at
+        if silent > patience and not member.killed:
+            log("supervisor.silent", pid=member.pid, seconds=round(silent))
+            member.kill()
+        elif now > member.kill_at and not member.killed:
+            log("supervisor.overdue", pid=member.pid)
+            member.kill()
 
     def _ended(self, member: Member, code: int, now: float) -> None:
         self._members.remove(member)
         with suppress(KeyError):
             self._selector.unregister(member.channel)
-        member.channel.close()
-        if self._finishing or member.draining:
-            self._code = max(self._code, 1 if code else 0)
+        member.close()
+        if self._finishing:
+            self._code = max(self._code, _code_at_the_end(member, code))
         elif code == CONFIGURATION and not self._proven:
             self._code, self._finishing = CONFIGURATION, True
-        elif code == 0 and self._crew.until_idle:
+        elif code == 0 and self._crew.until_idle and not member.retiring:
             self._finishing = True
-        else:
+        elif not member.retiring:
             self._replace(member, code, now)
 
     def _replace(self, member: Member, code: int, now: float) -> None:
         if now - member.started_at > STEADY_SECONDS:
             self._pause = FIRST_PAUSE_SECONDS
-        self._not_before = now + self._pause * random.uniform(0.5, 1.0)
-        self._pause = min(LONGEST_PAUSE_SECONDS, self._pause * 2)
-        log("supervisor.replacing", pid=member.process.pid, how=_how(code), seconds=round(self._not_before - now, 1))
+        log("supervisor.replacing", pid=member.pid, how=_how(code), seconds=self._back_off(now))
+
+    def _back_off(self, now: float) -> float:
+        """Start nothing for so many seconds; what ends meanwhile shares the pause."""
+        if now >= self._not_before:
+            self._not_before = now + self._pause * random.uniform(0.5, 1.0)
+            self._pause = min(LONGEST_PAUSE_SECONDS, self._pause * 2)
+        return round(self._not_before - now, 1)
 
     # Signals ---------------------------------------------------------------------------------------------------------
 
     def _received(self, number: int, frame: FrameType | None) -> None:
-        """Python calls this between two steps of `run`, which the wakeup descriptor has woken."""
-        if number in _STOP:
-            self._finishing = True
+        """Python calls this wherever the main thread is, in the middle of starting a worker too: see `_obey`."""
+        if number in SIGNALS:
+            self._signals += 1
+
+    def _obey(self, now: float) -> None:
+        if self._signals and not self._obeyed:
+            self._obeyed, self._finishing = 1, True
             for member in self._members:
-                member.process.send_signal(signal.SIGTERM)
+                member.send(signal.SIGTERM, now + self._crew.shutdown_seconds + END_SECONDS)
+        if self._signals > 1 and self._obeyed == 1:
+            self._obeyed = 2
+            for member in self._members:
+                member.send(HURRY if member.report else signal.SIGKILL, now + HURRIED_END_SECONDS)
+
+    def _reap_strangers(self) -> None:
+        """The first process of a container inherits what others have left behind."""
+        with suppress(ChildProcessError):
+            while (found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+                if any(member.pid == found.si_pid for member in self._members):
+                    return  # one of ours, which is looked after next; strangers after that
+                os.waitpid(found.si_pid, 0)
+
+
+def _code_at_the_end(member: Member, code: int) -> int:
+    """A worker that had nothing yet is ended by the signal itself, and has abandoned nothing."""
+    untold = member.report is None and code in (-signal.SIGTERM, -signal.SIGKILL)
+    return 0 if code == 0 or untold else 1
 
 
 def _how(code: int) -> str:

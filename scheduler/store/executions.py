@@ -99,15 +99,7 @@ class Executions:
 
     async def settle_successes(self, batch: Sequence[Success]) -> dict[Pair, Status]:
         """The claims that were written, by id and token; one that is missing was not ours any more."""
-        rows = await self.session.run(
-            "settle_success",
-            {
-                "ids": [s.id for s in batch],
-                "tokens": [s.token for s in batch],
-                "seconds": [s.seconds for s in batch],
-                "results": [s.result for s in batch],
-            },
-        )
+        rows = await self.session.run("settle_success", success_values(batch))
         return {(row[0], row[1]): Status(row[2]) for row in rows}
 
     async def settle_others(self, batch: Sequence[Settlement]) -> dict[Pair, Status]:
@@ -151,6 +143,15 @@ class Executions:
     async def rescue(self, n: int) -> list[tuple[int, Status]]:
         """Return up to `n` rows of workers that are gone; (id, status now)."""
         return [(row[0], Status(row[1])) for row in await self.session.run("rescue", {"n": n})]
+
+
+def success_values(batch: Sequence[Success]) -> dict[str, Any]:
+    return {
+        "ids": [s.id for s in batch],
+        "tokens": [s.token for s in batch],
+        "seconds": [s.seconds for s in batch],
+        "results": [s.result for s in batch],
+    }
 
 
 def settle_values(batch: Sequence[Settlement]) -> dict[str, Any]:

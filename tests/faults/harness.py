@@ -30,6 +30,7 @@ SETTINGS = {
     "WORKER__LEASE_SECONDS": str(LEASE_SECONDS),
     "LOG__FORMAT": "json",
     "LOG__LEVEL": "debug",
+    "WORKER__PROCESSES": "0",  # the worker is the process that is started
 }
 _POLL_SECONDS = 0.02
 _COUNTS = """
@@ -71,10 +72,10 @@ class SchedulerProcess:
     def is_up(self) -> bool:
         return self._process.poll() is None
 
-    def events(self, name: str) -> list[Event]:
-        """The log lines of this event, so far."""
+    def events(self, *names: str) -> list[Event]:
+        """The log lines of these events, so far."""
         with self._news:
-            return [event for event in self._events if event["event"] == name]
+            return [event for event in self._events if event["event"] in names]
 
     def said(self, name: str, *, count: int = 1, seconds: float = PATIENCE_SECONDS) -> list[Event]:
         """Wait until it has logged the event so often. Returns those lines."""

@@ -16,7 +16,7 @@ from scheduler.model import WorkerStatus
 from scheduler.services import heartbeat as heartbeat_module
 from scheduler.services.heartbeat import BLOCKED_SECONDS, Heartbeat, Memory
 from scheduler.services.loop import Loop
-from scheduler.store.executions import Pair
+from scheduler.store.executions import Pair, Settlement, Success
 from scheduler.store.session import SyncSession
 from scheduler.store.workers import Counters, OwnWorker, Registration
 from tests.store.tables import Events, Tables
@@ -60,6 +60,9 @@ class Keeper:
 
     def overdue(self) -> Sequence[str]:
         return self.late
+
+    def unwritten(self) -> tuple[list[Success], list[Settlement]]:
+        return [], []
 
     def lease_begins(self, worker: UUID) -> None:
         self.begun.append(worker)
@@ -324,7 +327,7 @@ async def test_a_heartbeat_that_breaks_begins_anew(tables: Tables, monkeypatch: 
     async with beating(tables) as scene:
         first = scene.worker
         with monkeypatch.context() as broken:
-            broken.setattr(Heartbeat, "_blocked", lambda _: 1 / 0)
+            broken.setattr(Heartbeat, "_blocked", lambda *_: 1 / 0)
             await scene.keeper.until(lambda: bool(scene.keeper.lost))
         await scene.keeper.until(lambda: scene.worker != first)
     assert scene.keeper.lost[0] == "its heartbeat failed: division by zero"
