@@ -28,9 +28,9 @@ def read(name: str) -> str:
 
 
 def on_signal(number: int, _: object) -> None:
-    name = signal.Signals(number).name
+    name, mode = signal.Signals(number).name, read("mode")
     say("signal", name=name)
-    if not (name == "SIGTERM" and "deaf" in read("mode")):
+    if not (name == "SIGTERM" and "deaf" in mode):
         os._exit(0 if name == "SIGTERM" else 1)
 
 

@@ -194,9 +194,9 @@ def test_a_worn_one_is_retired_when_another_is_there(supervised: Supervised) -> 
         supervised.report(executions=1000, pid=pid)
     retired = [event["pid"] for event in process.said("fake.retired", count=2)]
     assert sorted(retired) == sorted([one, other])
-    happened = [event["event"] for event in process.events("supervisor.started_worker", "fake.retired")]
-    started, ended = "supervisor.started_worker", "fake.retired"
-    assert happened == [started, started, started, ended, started, ended]
+    happened = [event["event"] for event in process.events("supervisor.started_worker", "supervisor.worn")]
+    started, worn = "supervisor.started_worker", "supervisor.worn"
+    assert happened == [started, started, started, worn, started, worn]
     assert process.events("supervisor.replacing") == []
 
 
