@@ -18,7 +18,7 @@ BackoffName = Literal["fixed", "linear", "exponential"]
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
 _MAX_RETRY_LIMIT = 1000
 _MAX_RETRY_DELAY = 86_400
-_LEAST_MEMORY_MB = 64
+_LEAST_MEMORY_MB, _MOST_MEMORY_MB = 16, 1_048_576
 _MAX_TIMEOUT = 31_622_400  # a year, as in the CHECK of the tables
 
 
@@ -36,7 +36,8 @@ class HandlerOptions(TypedDict, total=False):
     run_in: RunIn | None
     """Default "task" for an `async def`, "thread" for a `def`."""
     max_memory_mb: float | None
-    """In a process: how much data it may hold, in MiB; more raises MemoryError in the handler. Default: no limit."""
+    """MiB of data that its process may come to hold beyond what it began with, 16 to 1,048,576; more raises MemoryError
+    in the handler. Needs run_in="process"; enforced on Linux. Default: no limit."""
     transactional: Sequence[str]
     """Databases whose transaction spans the handler and its SUCCESS. Default none."""
 
@@ -116,9 +117,9 @@ def _max_memory_mb(what: str, given: float | None, run_in: RunIn) -> float | Non
         raise ConfigurationError(
             f'{what}: max_memory_mb needs run_in="process", for only a process has its own memory.'
         )
-    if not (_is_number(given) and given >= _LEAST_MEMORY_MB):
+    if not (_is_number(given) and _LEAST_MEMORY_MB <= given <= _MOST_MEMORY_MB):
         raise ConfigurationError(
-            f"{what}: max_memory_mb must be a number of MiB, at least {_LEAST_MEMORY_MB}, which Python itself needs."
+            f"{what}: max_memory_mb must be a number of MiB from {_LEAST_MEMORY_MB} to {_MOST_MEMORY_MB}."
         )
     return float(given)
 

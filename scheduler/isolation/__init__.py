@@ -36,6 +36,9 @@ class Running(Protocol):
     def preparing(self) -> bool:
         """True until its process is there: its time has not begun. When it does, the context's deadline is set anew."""
 
+    def warn(self, reason: str) -> None:
+        """Let the handler see `cancelled`, so that it may finish early; nothing is interrupted."""
+
     def stop(self, reason: str) -> None:
         """Ask it to stop. A handler that hasn't begun never begins; one that won't listen just goes on."""
 

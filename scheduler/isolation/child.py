@@ -122,6 +122,8 @@ class Child:
                 match message:
                     case {"run": fields, "deadline": deadline}:
                         self._take(claim_of(fields), deadline)
+                    case {"warn": reason} if self._call is not None:
+                        self._call.context.cancel(reason)
                     case {"stop": reason} if self._call is not None:
                         self._call.stop(reason)
                     case {"terminate": _}:

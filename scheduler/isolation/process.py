@@ -45,6 +45,11 @@ class ProcessRunning:
         self._terminated = False
         self.future: asyncio.Future[Any] = asyncio.create_task(self._run(), name=spec.name)
 
+    def warn(self, reason: str) -> None:
+        self.context.cancel(reason)
+        if self._child is not None:
+            self._child.send({"warn": reason})
+
     def stop(self, reason: str) -> None:
         self.context.cancel(reason)
         if not self._stop_asked.done():

@@ -17,6 +17,9 @@ class TaskRunning:
         self.context = context
         self.future: asyncio.Future[Any] = future
 
+    def warn(self, reason: str) -> None:
+        self.context.cancel(reason)
+
     def stop(self, reason: str) -> None:
         self.context.cancel(reason)
         self.future.cancel(reason)

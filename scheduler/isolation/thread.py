@@ -32,6 +32,9 @@ class ThreadRunning:
         self._pool = pool
         self._call = BlockingCall(spec, context)
 
+    def warn(self, reason: str) -> None:
+        self.context.cancel(reason)
+
     def stop(self, reason: str) -> None:
         self._pool.withdraw(self, reason)
         self._call.stop(reason)

@@ -105,6 +105,8 @@ class Attempt:
     def warn(self, reason: str) -> None:
         """Let the handler see `cancelled`, so that it may finish early; nothing is interrupted."""
         self.context.cancel(reason)
+        if self._running is not None:
+            self._running.warn(reason)
 
     def hand_back(self, reason: str) -> None:
         """Interrupt it; unless it ends with success, the execution goes back without using up a try.
@@ -177,6 +179,8 @@ class Attempt:
         if self._stopping is OutcomeKind.CANCELLED:
             return Outcome(OutcomeKind.CANCELLED, error=self.context.cancel_reason, traceback=_story(error))
         if isinstance(error, asyncio.CancelledError):
+            if self.context.cancelled:  # it was warned, before it had begun maybe
+                return Outcome(OutcomeKind.HANDED_BACK)
             return Outcome(OutcomeKind.FAILURE, error="CancelledError: the handler cancelled its own task.")
         text, traceback = describe_error(error)
         return Outcome(OutcomeKind.FAILURE, error=text, traceback=traceback, permanent=isinstance(error, ParamsError))

@@ -170,6 +170,23 @@ def listen_def(params: Folder) -> None:
         Event().wait(0.002)
 
 
+@handler("heed")
+async def heed(params: Folder) -> str | None:
+    """Begins, and finishes when it sees that it should."""
+    announce(params.folder)
+    while not current_execution().cancelled:  # noqa: ASYNC110 - a handler looks
+        await asyncio.sleep(0.002)
+    return current_execution().cancel_reason
+
+
+@handler("heed_def")
+def heed_def(params: Folder) -> str | None:
+    announce(params.folder)
+    while not current_execution().cancelled:
+        Event().wait(0.002)
+    return current_execution().cancel_reason
+
+
 class _Counting(BaseHandler):
     def __init__(self) -> None:
         self.calls = 0

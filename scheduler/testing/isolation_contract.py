@@ -255,6 +255,14 @@ class IsolationContract:
             assert await told(isolation.start(spec, execution)) == Told()
         assert execution.take_progress() == (0.4, "4 of ten")
 
+    async def test_warned_it_may_finish_early_and_is_not_interrupted(self, tmp_path: Path) -> None:
+        with Signals(tmp_path) as signals:
+            async with self.isolation() as isolation:
+                running = self.start(isolation, "heed", signals.params_text)
+                await signals.begun()
+                running.warn("the worker shuts down")
+                assert await told(running) == Told("the worker shuts down")
+
     async def test_stop_ends_a_handler_that_listens(self, tmp_path: Path) -> None:
         with Signals(tmp_path) as signals:
             async with self.isolation() as isolation:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Any, Self
@@ -55,8 +55,9 @@ class SchedulerProcess:
 
     def __init__(self, command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
-            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
         self.output: list[str] = []
         self._events: list[Event] = []
         self._news = Condition()
@@ -90,6 +91,10 @@ class SchedulerProcess:
         with self._news:
             return "".join(self.output)
 
+    def workers(self, count: int = 0) -> list[int]:
+        """The numbers of the processes that it has started as a supervisor, at least so many."""
+        return [event["pid"] for event in self.said("supervisor.started_worker", count=count)]
+
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
@@ -107,6 +112,9 @@ class SchedulerProcess:
         if self.is_up:
             self._process.kill()  # ends a stopped process too
         self._process.wait()
+        for pid in self.workers():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._reader.join()
         if self._process.stdout is not None:
             self._process.stdout.close()
@@ -147,17 +155,29 @@ class Scene:
 
     # Processes
 
+    def add(self, handlers: str) -> None:
+        """Give the project a module of this folder as handlers, too."""
+        shutil.copy(HERE / handlers, self.folder / "handlers" / handlers)
+
     def start(
-        self, *, sabotage: Sequence[Sabotage] = (), url: str | None = None, **settings: object
+        self,
+        *arguments: str,
+        sabotage: Sequence[Sabotage] = (),
+        constants: Mapping[str, float] | None = None,
+        url: str | None = None,
+        **settings: object,
     ) -> SchedulerProcess:
-        """`scheduler run` in the project; `settings` are variables without their SCHEDULER_, as WORKER__POOL_SIZE."""
+        """`scheduler run` in the project; `settings` are variables without their SCHEDULER_, as WORKER__POOL_SIZE.
+
+        `constants` are set in it and in the workers that it starts: dotted name → value.
+        """
         given = SETTINGS | {name: str(value) for name, value in settings.items()}
         env = {name: value for name, value in os.environ.items() if not name.startswith("SCHEDULER_")}
         env |= {f"SCHEDULER_{name}": value for name, value in given.items()}
         env |= {"SCHEDULER_DATABASE_URL": url or self.url, "PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
-        broken = [HERE / "sabotaged.py", json.dumps(sabotage)]
-        program = broken if sabotage else ["-m", "scheduler"]
-        process = SchedulerProcess([sys.executable, *program, "run"], cwd=self.folder, env=env)
+        broken = [HERE / "sabotaged.py", json.dumps(sabotage), json.dumps(constants or {})]
+        program = broken if sabotage or constants else ["-m", "scheduler"]
+        process = SchedulerProcess([sys.executable, *program, "run", *arguments], cwd=self.folder, env=env)
         return self._resources.enter_context(process)
 
     def worker(self, **options: Any) -> SchedulerProcess:
@@ -165,6 +185,13 @@ class Scene:
         process = self.start(**options)
         process.said("worker.started")
         self.until_true("SELECT count(*) > 0 FROM job_workers WHERE pid = %s AND status = 'ACTIVE'", process.pid)
+        return process
+
+    def supervised(self, processes: int | str = 1, **options: Any) -> SchedulerProcess:
+        """`scheduler run` with worker processes, once the least of them have their leases."""
+        process = self.start(WORKER__PROCESSES=processes, **options)
+        least = int(str(processes).partition(".")[0])
+        self.until_true("SELECT count(*) >= %s FROM job_workers WHERE status = 'ACTIVE'", least)
         return process
 
     def incarnations(self, process: SchedulerProcess) -> list[UUID]:

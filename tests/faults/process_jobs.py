@@ -1,0 +1,21 @@
+"""Handlers in processes of their own, for the projects of tests that are about those."""
+
+import os
+import time
+
+from scheduler import handler
+
+
+@handler("stubborn", run_in="process", timeout=0.5, max_retry=1)
+def stubborn() -> None:
+    while True:
+        try:
+            time.sleep(3600)
+        except BaseException:
+            os.getpid()
+
+
+@handler("patient", run_in="process")
+def patient() -> int:
+    time.sleep(0.7)
+    return os.getpid()
