@@ -252,6 +252,13 @@ class Scene:
         """Wait until all these executions have the status."""
         self.until({status: len(ids)}, _COUNTS, list(ids), seconds=seconds)
 
+    def until_there(self, name: str, *, seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait for a file that a handler leaves in the project."""
+        deadline = time.monotonic() + seconds
+        while not (self.folder / name).exists():
+            assert time.monotonic() < deadline, f"{name} is not there after {seconds:g} s"
+            time.sleep(_POLL_SECONDS)
+
     def open_gate(self, attempt: int) -> None:
         """Let the handler `gated` end its attempts of this number."""
         (self.folder / f"gate-{attempt}").touch()

@@ -2,8 +2,9 @@
 
 import os
 import time
+from pathlib import Path
 
-from scheduler import handler
+from scheduler import current_execution, handler
 
 
 @handler("stubborn", run_in="process", timeout=0.5, max_retry=1)
@@ -17,5 +18,7 @@ def stubborn() -> None:
 
 @handler("patient", run_in="process")
 def patient() -> int:
+    """Leaves a file `patient-<id>` when it has begun."""
+    Path(f"patient-{current_execution().id}").touch()
     time.sleep(0.7)
     return os.getpid()

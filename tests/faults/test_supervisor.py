@@ -147,8 +147,11 @@ def test_a_signal_to_every_process_is_one_request(scene: Scene) -> None:
     """Ctrl-C goes to a group of processes, the end of a service to all that it consists of."""
     scene.add("process_jobs.py")
     process = scene.supervised(2, WORKER__SHUTDOWN_TIMEOUT_SECONDS=600)
-    ids = scene.enqueue("work", {"seconds": 0.7}, count=2) + scene.enqueue("patient", count=2)
+    patient = scene.enqueue("patient", count=2)
+    ids = scene.enqueue("work", {"seconds": 0.7}, count=2) + patient
     scene.until_all("RUNNING", ids)
+    for id_ in patient:
+        scene.until_there(f"patient-{id_}")
     os.killpg(process.pid, signal.SIGINT)
     for pid in descendants(process.pid):
         os.kill(pid, signal.SIGTERM)
