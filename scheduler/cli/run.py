@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from scheduler.services.supervisor import Crew
 
 
+_TOLD = "SCHEDULER_REPORTS_TO"
+"""The variable by which a supervisor tells a worker that it is one, whatever program has called us."""
+
+
 class Part(StrEnum):
     """A part of the line that can be started alone."""
 
@@ -36,8 +40,6 @@ def run(
     embedded: Annotated[
         bool, typer.Option("--embedded", help="Use a PostgreSQL of this folder's own, in .scheduler/.")
     ] = False,
-    reports_to: Annotated[int | None, typer.Option(hidden=True)] = None,
-    quiet: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Plan cron jobs and run executions, until a signal.
 
@@ -52,9 +54,12 @@ def run(
 
     Example: scheduler run --processes 2..8
     """
-    crew = _crew(processes, until_idle) if reports_to is None else None
+    import os
+
+    told = os.environ.pop(_TOLD, None)  # so that nothing a handler starts inherits it
+    crew = _crew(processes, until_idle) if told is None else None
     parts = [part.value for part in Part if part in (only or Part)]
-    raise typer.Exit(_supervise(crew) if crew is not None else _work(until_idle, parts, embedded, reports_to, quiet))
+    raise typer.Exit(_supervise(crew) if crew is not None else _work(until_idle, parts, embedded, told))
 
 
 def _crew(processes: str | None, until_idle: bool) -> "Crew | None":
@@ -83,23 +88,25 @@ def _crew(processes: str | None, until_idle: bool) -> "Crew | None":
 
 
 def _supervise(crew: "Crew") -> int:
-    """Start this very command again for each worker, which is told where to report.
+    """Start this very program again for each worker, which is told where to report.
 
     In a process group of its own, so that Ctrl-C reaches this process alone.
     """
+    import os
     import subprocess
 
     from scheduler.services.supervisor import Supervisor
 
     def start(descriptor: int, first: bool) -> "subprocess.Popen[bytes]":
-        told = [f"--reports-to={descriptor}", *(() if first else ("--quiet",))]
-        command = [sys.executable, *sys.orig_argv[1:], *told]
-        return subprocess.Popen(command, pass_fds=[descriptor], process_group=0)
+        told = {_TOLD: f"{descriptor} {'loud' if first else 'quiet'}"}
+        command = [sys.executable, *sys.orig_argv[1:]]
+        return subprocess.Popen(command, env=os.environ | told, pass_fds=[descriptor], process_group=0)
 
     return Supervisor(start, crew).run()
 
 
-def _work(until_idle: bool, parts: list[str], embedded: bool, reports_to: int | None, quiet: bool) -> int:
+def _work(until_idle: bool, parts: list[str], embedded: bool, told: str | None) -> int:
+    """Be a worker; `told` is what its supervisor has told it, if there is one."""
     import asyncio
     import os
 
@@ -109,10 +116,11 @@ def _work(until_idle: bool, parts: list[str], embedded: bool, reports_to: int | 
     project = Project.open(Path.cwd(), embedded=embedded, may_embed=_on_a_terminal())
     try:
         project.require_schema()
-        application = Application(project, parts=parts, reports_to=reports_to)
+        reports_to, _, volume = (told or "").partition(" ")
+        application = Application(project, parts=parts, reports_to=int(reports_to) if told else None)
 
         def on_start(started: Started) -> None:
-            if not quiet:
+            if volume != "quiet":
                 print_banner(started)
 
         async def to_the_end() -> int:

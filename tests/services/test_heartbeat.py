@@ -124,12 +124,18 @@ class Scene:
 
 
 @asynccontextmanager
-async def beating(tables: Tables, *, lease: float = 30.0, down: bool = False) -> AsyncIterator[Scene]:
+async def beating(
+    tables: Tables,
+    *,
+    lease: float = 30.0,
+    down: bool = False,
+    end_blocked: Callable[[UUID, float], object] | None = None,
+) -> AsyncIterator[Scene]:
     """A heartbeat at work, whose first incarnation has begun unless the server is down."""
     own, keeper = Own(SyncSession(tables.url, "public", "scheduler test")), Keeper()
     own.down = down
     registration = Registration(UUID(int=0), "host:1", "host", 1, ("default",), 5, lease, "0.1")
-    heartbeat = Heartbeat(own, registration, keeper, interval=INTERVAL)
+    heartbeat = Heartbeat(own, registration, keeper, interval=INTERVAL, end_blocked=end_blocked)
     heartbeat.start()
     watch = asyncio.create_task(Loop("lease", heartbeat.watch_round).forever())
     try:
@@ -292,6 +298,21 @@ async def test_a_loop_blocked_past_a_timeout_for_a_lease_gives_it_up(tables: Tab
         scene.keeper.blocked_since = None
         await scene.keeper.until(lambda: len(scene.keeper.begun) == 2)
     assert scene.keeper.lost == ["a handler blocks the event loop past its timeout"]
+
+
+async def test_under_a_supervisor_a_loop_blocked_for_a_lease_ends_the_process(tables: Tables) -> None:
+    ended: list[tuple[UUID, float]] = []
+    async with beating(tables, end_blocked=lambda worker, seconds: ended.append((worker, seconds))) as scene:
+        scene.keeper.blocked_since = monotonic() - 29.0
+        await scene.keeper.beat_again(2)
+        assert ended == []
+        scene.keeper.blocked_since = monotonic() - 31.0
+        await scene.keeper.beat_again(2)
+        worker, seconds = ended[0]
+        assert worker == scene.worker
+        assert 31.0 <= seconds < 32.0
+        scene.keeper.blocked_since = None
+    assert scene.keeper.lost == []
 
 
 async def test_a_loop_that_is_gone_ends_nothing_in_the_thread(tables: Tables) -> None:
