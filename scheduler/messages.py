@@ -126,6 +126,10 @@ CATALOGUE: Mapping[str, Event] = {
     "supervisor.scaled":     Event(I, "Now {processes} worker processes",
                                       "이제 워커 프로세스는 {processes}개입니다"),
 
+    # processes of handlers
+    "process.broke":         Event(E, "A process for handlers ended by a fault of the scheduler's own: {error}",
+                                      "핸들러용 프로세스가 스케줄러 자체의 오류로 종료되었습니다: {error}"),
+
     # every loop
     "loop.failed":           Event(W, "{loop}: {error}; trying again in {seconds} s",
                                       "{loop}: {error}; {seconds}초 뒤 다시 시도합니다"),

@@ -14,7 +14,6 @@ import selectors
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,11 +22,11 @@ from typing import Any, Literal, NoReturn
 
 from scheduler.database import DatabaseRegistry
 from scheduler.errors import SchedulerError
-from scheduler.handlers import HandlerRegistry, discover
+from scheduler.handlers import HandlerRegistry, describe_error, discover
 from scheduler.isolation.child import Child
 from scheduler.isolation.frames import Message, receive, receive_channel, send
 from scheduler.isolation.parents import die_with_parent
-from scheduler.messages import Language, configure
+from scheduler.messages import Language, configure, log
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +139,8 @@ class ForkServer:
                 ours.close()
             DatabaseRegistry.tag(tag)
             Child(channel, self._handlers).serve()
-        except BaseException:  # nothing of ours may go on as if it were the fork server
-            traceback.print_exc()
+        except BaseException as error:  # nothing of ours may go on as if it were the fork server
+            log("process.broke", error=describe_error(error)[0])
         os._exit(1)
 
     def _note_ends(self) -> None:
