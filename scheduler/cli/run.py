@@ -71,6 +71,7 @@ def _crew(processes: str | None, until_idle: bool) -> "Crew | None":
     from scheduler.services.supervisor import Crew
 
     if processes is not None:
+        _check(processes)
         os.environ["SCHEDULER_WORKER__PROCESSES"] = processes  # so that the workers are told the same
     settings = load_settings(Path.cwd())
     least, most = settings.worker.process_range
@@ -85,6 +86,19 @@ def _crew(processes: str | None, until_idle: bool) -> "Crew | None":
         max_executions=settings.worker.max_executions_per_process,
         until_idle=until_idle,
     )
+
+
+def _check(processes: str) -> None:
+    """Raises ConfigurationError that names the option, not the variable by which it is passed on."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from scheduler.config.values import Processes
+    from scheduler.errors import ConfigurationError
+
+    try:
+        TypeAdapter(Processes).validate_python(processes)
+    except ValidationError as error:
+        raise ConfigurationError(f"--processes {error.errors()[0]['ctx']['error']}.") from None
 
 
 def _supervise(crew: "Crew") -> int:
