@@ -7,9 +7,10 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from signal import SIGTERM, raise_signal
 from typing import Self
 from uuid import UUID
 
@@ -18,21 +19,27 @@ from scheduler.config import DatabaseSettings, Settings, declared, load_settings
 from scheduler.config.notices import tell_ignored, tell_not_yet
 from scheduler.config.variables import JOB_URL
 from scheduler.database import DatabaseRegistry
+from scheduler.database.database import DatabaseOptions
 from scheduler.embedded import EmbeddedPostgres
 from scheduler.errors import ConfigurationError
 from scheduler.handlers import HandlerRegistry, discover
 from scheduler.isolation import Isolation
+from scheduler.isolation.fork_server import Setup
+from scheduler.isolation.parents import die_with_parent
+from scheduler.isolation.process import ProcessIsolation
 from scheduler.isolation.task import TaskIsolation
 from scheduler.isolation.thread import ThreadIsolation
 from scheduler.messages import configure, log
 from scheduler.model import DeclaredCronJob
 from scheduler.operations.declared import Declarations, gather
 from scheduler.operations.readiness import require_complete, require_rights
+from scheduler.services.blocked import BlockedEnd
 from scheduler.services.heartbeat import Heartbeat
 from scheduler.services.listener import Listener
 from scheduler.services.loop import Loop
 from scheduler.services.options import WorkerOptions
 from scheduler.services.planner import Planner
+from scheduler.services.reports import Reports
 from scheduler.services.rescuer import Rescuer
 from scheduler.services.stopping import LAST_WORDS_SECONDS, Stopping
 from scheduler.services.wakeups import Wakeups
@@ -175,6 +182,18 @@ def _at_server(settings: Settings, server: EmbeddedPostgres, *, as_it_is: bool) 
     return settings.model_copy(update={"databases": found})
 
 
+def _setup(project: Project) -> Setup:
+    """The project, for a process that runs handlers and reads no settings."""
+    settings = project.settings
+    options = {name: DatabaseOptions.of(name, database) for name, database in settings.databases.items()}
+    return Setup(
+        project=str(project.folder),
+        handlers=settings.handlers,
+        databases={name: asdict(each) for name, each in options.items()},
+        log=(settings.log.level, settings.log.format, settings.log.language),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Started:
     """What `run` tells when everything is composed and before anything runs."""
@@ -187,12 +206,19 @@ class Started:
 class Application:
     """The services of one process."""
 
-    def __init__(self, project: Project, *, parts: Iterable[str] = PARTS) -> None:
-        """Raises ConfigurationError and SchemaError; connects to nothing that would have to be closed."""
+    def __init__(self, project: Project, *, parts: Iterable[str] = PARTS, reports_to: int | None = None) -> None:
+        """`reports_to` is where the supervisor of this process listens.
+
+        Raises ConfigurationError and SchemaError; connects to nothing that would have to be closed.
+        """
+        self._reports_to = reports_to
+        if reports_to is not None:
+            die_with_parent(os.getppid(), SIGTERM)
         self.project, self.parts = project, tuple(parts)
         self.settings = project.settings.worker
         self.handlers = project.handlers() if "worker" in self.parts else HandlerRegistry()
         self.wakeups = Wakeups()
+        self._retiring = asyncio.Event()
         self._sessions: list[Session] = []
         DatabaseRegistry.configure(project.settings)
 
@@ -200,13 +226,16 @@ class Application:
         """Run until a signal, or until nothing is due. The exit code: 1 if work had to be abandoned, else 0."""
         on_start(Started(self.project, self.handlers, self.parts))
         tell_not_yet(self.project.settings)
+        if any(spec.run_in == "process" for spec in self.handlers):
+            await self._processes.warm_up()
         heartbeat = self._heartbeat()
 
         def last_words() -> None:
             self._name_abandoned(self.worker.slots.left())
             heartbeat.stop(timeout=LAST_WORDS_SECONDS)
 
-        with Stopping(self.settings.shutdown_timeout_seconds, self.worker.hurry, last_words) as stopping:
+        seconds, supervised = self.settings.shutdown_timeout_seconds, self._reports_to is not None
+        with Stopping(seconds, self.worker.hurry, last_words, supervised=supervised) as stopping:
             heartbeat.start()
             loops = [asyncio.create_task(loop.forever(), name=loop.name) for loop in self._loops(heartbeat)]
             if "worker" in self.parts:
@@ -214,9 +243,9 @@ class Application:
             else:
                 log("planner.started")
             try:
-                await self._until(stopping, until_idle)
+                await self._until(stopping, until_idle, heartbeat)
                 heartbeat.drain()
-                abandoned = await self.worker.drain(self.settings.shutdown_timeout_seconds)
+                abandoned = await self.worker.drain(seconds)
             finally:
                 for task in loops:
                     task.cancel()
@@ -257,6 +286,7 @@ class Application:
                 claim_batch_size=options.claim_batch_size,
                 claim_batch_max=options.claim_batch_max,
                 lease_seconds=options.lease_seconds,
+                tells_more_waits=self._reports_to is not None and options.process_range[0] < options.process_range[1],
             ),
             claims=Executions(claims),
             settles=Executions(self._session("settle")),
@@ -274,7 +304,12 @@ class Application:
 
     @cached_property
     def _isolations(self) -> Mapping[str, Isolation]:
-        return {"task": TaskIsolation(), "thread": ThreadIsolation(self.settings.pool_size)}
+        threads = ThreadIsolation(self.settings.pool_size)
+        return {"task": TaskIsolation(), "thread": threads, "process": self._processes}
+
+    @cached_property
+    def _processes(self) -> ProcessIsolation:
+        return ProcessIsolation(_setup(self.project), DatabaseRegistry.end_sessions, keep=self.settings.pool_size)
 
     def _loops(self, heartbeat: Heartbeat) -> list[Loop]:
         worker = self.worker
@@ -296,6 +331,11 @@ class Application:
             ]
         if "planner" in self.parts:
             loops.append(Loop("planner", self.planner.round))
+        if self._reports_to is not None:
+            reports = Reports(
+                self._reports_to, worker.report, retire=self._retiring.set, orphaned=lambda: raise_signal(SIGTERM)
+            )
+            loops.append(Loop("reports", reports.round))
         return loops
 
     def _heartbeat(self) -> Heartbeat:
@@ -311,21 +351,36 @@ class Application:
             version=__version__,
         )
         own = OwnWorker(SyncSession(self.project.database.direct_conninfo, self.project.schema, "scheduler heartbeat"))
-        return Heartbeat(own, registration, self.worker, interval=options.heartbeat_interval_seconds)
+        return Heartbeat(
+            own,
+            registration,
+            self.worker,
+            interval=options.heartbeat_interval_seconds,
+            end_blocked=BlockedEnd(own, self.worker) if self._reports_to is not None else None,
+        )
 
     def _session(self, purpose: str) -> Session:
         session = Session(self.project.database.conninfo, self.project.schema, f"scheduler {purpose}")
         self._sessions.append(session)
         return session
 
-    async def _until(self, stopping: Stopping, until_idle: bool) -> None:
-        waits: list[asyncio.Task[object]] = [asyncio.create_task(stopping.asked.wait())]
+    async def _until(self, stopping: Stopping, until_idle: bool, heartbeat: Heartbeat) -> None:
+        waits: list[asyncio.Task[object]] = [
+            asyncio.create_task(stopping.asked.wait()),
+            asyncio.create_task(self._retired(heartbeat)),
+        ]
         if until_idle:
             waits.append(asyncio.create_task(self._nothing_due()))
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for task in waits:
             task.cancel()
         await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _retired(self, heartbeat: Heartbeat) -> None:
+        """Wait until the supervisor has asked for it and nothing runs here any more."""
+        await self._retiring.wait()
+        heartbeat.drain()
+        await self.worker.retire()
 
     async def _nothing_due(self) -> None:
         """Wait until the planner has nothing more to plan and, after that, a full look of the worker finds nothing."""
