@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     import subprocess
 
-    from scheduler.app import Application
+    from scheduler.app.application import Application
     from scheduler.services.supervisor import Crew
 
 
@@ -133,7 +133,8 @@ def _work(until_idle: bool, parts: list[str], embedded: bool, apply: bool, told:
     import asyncio
     import os
 
-    from scheduler.app import Application, Project, Started
+    from scheduler.app import Project
+    from scheduler.app.application import Application, Started
     from scheduler.cli.banner import print_banner
 
     project = Project.open(Path.cwd(), embedded=embedded, may_embed=_on_a_terminal())
