@@ -112,6 +112,7 @@ async def working(
     try:
         yield line
     finally:
+        worker.slots.closed = True  # or each attempt that is cancelled makes room for another
         left = [*tasks, *(asyncio.all_tasks() - before - set(tasks))]
         for task in left:
             task.cancel()
