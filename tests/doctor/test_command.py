@@ -56,7 +56,7 @@ def test_what_is_fine_is_told_by_subject(scheduler: Command, connection: psycopg
     assert subjects == [
         "Settings", "Database", "Tables", "Clocks", "Vacuum", "Two-phase commit", "Workers", "Work", "Cron jobs",
     ]  # fmt: skip
-    assert "  ✓ Settings come from SCHEDULER_DATABASE_URL." in out
+    assert "  ✓ Settings come from SCHEDULER_DATABASE_URL, SCHEDULER_WORKER__PROCESSES." in out
     assert "  ✓ 2 handlers in handlers: email, shout." in out
     assert "password" not in out
 
