@@ -49,12 +49,13 @@ if not {"slow", "exit"} & set(read("mode").replace("=", " ").split()):
     report()
 say("started", first=first)
 while True:
-    for word in read("mode").split():
+    mode = read("mode").split()
+    for word in mode:
         if word.startswith("exit="):
             os._exit(int(word.removeprefix("exit=")))
         if word == "idle":
             os._exit(0)
-    if not {"slow", "silent"} & set(read("mode").split()):
+    if not {"slow", "silent"} & set(mode):
         report()
         try:
             if b"R" in os.read(descriptor, 64):
