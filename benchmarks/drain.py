@@ -128,7 +128,8 @@ def _child(kind: str, url: str) -> None:
         before = _own_cpu()
         asyncio.run(reference.drain(url))
     else:
-        from scheduler.app import Application, Project
+        from scheduler.app import Project
+        from scheduler.app.application import Application
 
         project = Project.open(Path.cwd())
 

@@ -59,6 +59,8 @@ CATALOGUE: Mapping[str, Event] = {
                                       "워커가 동시 실행 수 {concurrency}(으)로 시작되었습니다"),
     "worker.stopping":       Event(I, "Worker is stopping: no new claims, {running} running, up to {seconds:g} s to finish",
                                       "워커를 종료하는 중입니다: 새 작업을 받지 않습니다, 실행 중 {running}개, 최대 {seconds:g}초 대기"),
+    "worker.retiring":       Event(I, "Worker takes no more and ends when what runs has ended: {running} running",
+                                      "워커가 새 작업을 받지 않고 실행 중인 작업이 끝나면 종료합니다: 실행 중 {running}개"),
     "worker.stopped":        Event(I, "Worker stopped: {succeeded} succeeded, {failed} failed, {handed_back} handed back",
                                       "워커가 종료되었습니다: 성공 {succeeded}, 실패 {failed}, 반환 {handed_back}"),
     "worker.handed_back":    Event(W, "Handed back unfinished executions: {ids}",
@@ -69,6 +71,8 @@ CATALOGUE: Mapping[str, Event] = {
                                       "리스를 잃었습니다({reason}): 실행 중인 {running}개를 중단하고 새 워커로 계속합니다"),
     "worker.loop_blocked":   Event(W, "The event loop has not answered for {seconds} s: a handler blocks it at {place}",
                                       "이벤트 루프가 {seconds}초 동안 응답하지 않습니다. 핸들러가 막고 있는 곳: {place}"),
+    "worker.blocked_for_good": Event(E, "The event loop has not answered for {seconds} s: ending this process; execution {id} is to blame, at {place}",
+                                      "이벤트 루프가 {seconds}초 동안 응답하지 않아 이 프로세스를 종료합니다. 원인은 실행 {id}, 위치 {place}"),
     "worker.strangers":      Event(W, "Handed back executions that this worker holds but does not know: {ids}",
                                       "이 워커의 것이지만 알지 못하는 실행을 반환했습니다: {ids}"),
 
@@ -122,6 +126,25 @@ CATALOGUE: Mapping[str, Event] = {
                                       "유효한 리스가 없는 워커를 LOST로 표시했습니다: {workers}"),
     "rescuer.rescued":       Event(W, "Rescued {count} executions of lost workers: {ids}",
                                       "잃어버린 워커의 실행 {count}개를 구조했습니다: {ids}"),
+
+    # supervisor
+    "supervisor.started_worker": Event(D, "Started worker process {pid}", "워커 프로세스 {pid}을(를) 시작했습니다"),
+    "supervisor.not_started": Event(W, "No worker process could be started: {why}; trying again in {seconds} s",
+                                      "워커 프로세스를 시작할 수 없습니다: {why}. {seconds}초 뒤 다시 시도합니다"),
+    "supervisor.replacing":  Event(W, "Worker process {pid} {how}; another one starts in {seconds} s",
+                                      "워커 프로세스 {pid}: {how}. {seconds}초 뒤 새로 시작합니다"),
+    "supervisor.silent":     Event(E, "Worker process {pid} has said nothing for {seconds} s: killing it",
+                                      "워커 프로세스 {pid}이(가) {seconds}초 동안 응답하지 않아 강제 종료합니다"),
+    "supervisor.overdue":   Event(E, "Worker process {pid} has not ended in time: killing it",
+                                      "워커 프로세스 {pid}이(가) 제때 끝나지 않아 강제 종료합니다"),
+    "supervisor.worn":       Event(I, "Worker process {pid} has begun {executions} executions: replacing it",
+                                      "워커 프로세스 {pid}이(가) 실행 {executions}개를 처리하여 교체합니다"),
+    "supervisor.scaled":     Event(I, "Now {processes} worker processes",
+                                      "이제 워커 프로세스는 {processes}개입니다"),
+
+    # processes of handlers
+    "process.broke":         Event(E, "A process for handlers ended by a fault of the scheduler's own: {error}",
+                                      "핸들러용 프로세스가 스케줄러 자체의 오류로 종료되었습니다: {error}"),
 
     # every loop
     "loop.failed":           Event(W, "{loop}: {error}; trying again in {seconds} s",

@@ -15,7 +15,8 @@ from scheduler.operations.overview import database_time, upcoming
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from scheduler.app import Project, Started
+    from scheduler.app import Project
+    from scheduler.app.application import Started
     from scheduler.handlers import HandlerRegistry
 
 _TICKS = 3

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from scheduler.app import Application
+    import subprocess
+
+    from scheduler.app.application import Application
+    from scheduler.services.supervisor import Crew
+
+
+_TOLD = "SCHEDULER_REPORTS_TO"
+"""The variable by which a supervisor tells a worker that it is one, whatever program has called us."""
 
 
 class Part(StrEnum):
@@ -27,6 +34,14 @@ def run(
     apply: Annotated[
         bool, typer.Option("--apply", help="First make the cron jobs as declared, like `scheduler cron apply --yes`.")
     ] = False,
+    processes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|MIN..MAX",
+            help="Worker processes to start and look after; 0: none beside this one, as for a debugger.  "
+            "[default: the setting worker.processes, which is 1]",
+        ),
+    ] = None,
     embedded: Annotated[
         bool, typer.Option("--embedded", help="Use a PostgreSQL of this folder's own, in .scheduler/.")
     ] = False,
@@ -38,36 +53,114 @@ def run(
 
     With --apply, rows that were edited since the last apply or that belong to somebody else are left, with a warning.
 
+    The work is done by processes that this one looks after: one that ends, hangs or blocks is replaced.
+
     With no database configured, a terminal or --embedded gets a PostgreSQL of its own.
 
     Example: scheduler run --until-idle
 
     Example: scheduler run --apply
+
+    Example: scheduler run --processes 2..8
     """
+    import os
+
+    told = os.environ.pop(_TOLD, None)  # so that nothing a handler starts inherits it
+    crew = _crew(processes, until_idle) if told is None else None
+    parts = [part.value for part in Part if part in (only or Part)]
+    raise typer.Exit(_supervise(crew) if crew is not None else _work(until_idle, parts, embedded, apply, told))
+
+
+def _crew(processes: str | None, until_idle: bool) -> "Crew | None":
+    """Who is to be started; None for nobody but this process."""
+    import os
+
+    from scheduler.config import load_settings
+    from scheduler.messages import configure
+    from scheduler.services.supervisor import Crew
+
+    if processes is not None:
+        _check(processes)
+        os.environ["SCHEDULER_WORKER__PROCESSES"] = processes  # so that the workers are told the same
+    settings = load_settings(Path.cwd())
+    least, most = settings.worker.process_range
+    if least == 0:
+        return None
+    configure(settings.log.level, settings.log.format, settings.log.language)
+    return Crew(
+        least=least,
+        most=most,
+        lease_seconds=settings.worker.lease_seconds,
+        shutdown_seconds=settings.worker.shutdown_timeout_seconds,
+        max_executions=settings.worker.max_executions_per_process,
+        until_idle=until_idle,
+    )
+
+
+def _check(processes: str) -> None:
+    """Raises ConfigurationError that names the option, not the variable by which it is passed on."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from scheduler.config.values import Processes
+    from scheduler.errors import ConfigurationError
+
+    try:
+        TypeAdapter(Processes).validate_python(processes)
+    except ValidationError as error:
+        raise ConfigurationError(f"--processes {error.errors()[0]['ctx']['error']}.") from None
+
+
+def _supervise(crew: "Crew") -> int:
+    """Start this very program again for each worker, which is told where to report.
+
+    In a process group of its own, so that Ctrl-C reaches this process alone.
+    """
+    import os
+    import subprocess
+
+    from scheduler.services.supervisor import Supervisor
+
+    def start(descriptor: int, first: bool) -> "subprocess.Popen[bytes]":
+        told = {_TOLD: f"{descriptor} {'loud' if first else 'quiet'}"}
+        command = [sys.executable, *sys.orig_argv[1:]]
+        return subprocess.Popen(command, env=os.environ | told, pass_fds=[descriptor], process_group=0)
+
+    return Supervisor(start, crew).run()
+
+
+def _work(until_idle: bool, parts: list[str], embedded: bool, apply: bool, told: str | None) -> int:
+    """Be a worker; `told` is what its supervisor has told it, if there is one."""
     import asyncio
     import os
 
-    from scheduler.app import Application, Project
+    from scheduler.app import Project
+    from scheduler.app.application import Application, Started
     from scheduler.cli.banner import print_banner
 
     project = Project.open(Path.cwd(), embedded=embedded, may_embed=_on_a_terminal())
     try:
         project.require_schema(writable=True)
-        application = Application(project, parts=[part.value for part in Part if part in (only or Part)])
-        _declare(application, apply=apply)
+        reports_to, _, volume = (told or "").partition(" ")
+        quiet = volume == "quiet"
+        application = Application(project, parts=parts, reports_to=int(reports_to) if told else None)
+        if not quiet:
+            _declare(application, apply=apply)
+
+        def on_start(started: Started) -> None:
+            if not quiet:
+                print_banner(started)
 
         async def to_the_end() -> int:
-            code = await application.run(until_idle=until_idle, on_start=print_banner)
+            code = await application.run(until_idle=until_idle, on_start=on_start)
             if await application.stuck():
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(code)
             return code
 
-        code = asyncio.run(to_the_end())
+        return asyncio.run(to_the_end())
     finally:
         project.close()
-    raise typer.Exit(code)
 
 
 def _declare(application: "Application", *, apply: bool) -> None:

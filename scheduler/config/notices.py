@@ -24,6 +24,4 @@ def tell_not_yet(settings: Settings) -> None:
 
 def unused(settings: Settings) -> Iterator[str]:
     """The names of settings that are asked for and do nothing yet."""
-    if settings.worker.processes > 1:
-        yield "worker.processes"
     yield from (name for name in NOT_YET if name in settings.model_fields_set and getattr(settings, name))

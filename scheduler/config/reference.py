@@ -113,6 +113,8 @@ def _value(entry: Entry) -> str:
     if first in (int, float):
         text = next((unit for end, unit in _UNITS.items() if entry.path[-1].endswith(end)), text)
         text += _range(_metadata(entry.field))
+    if first is int and str in kinds:
+        text += " or a range"
     return text + (" or `null`" if NoneType in kinds and entry.field.is_required() else "")
 
 

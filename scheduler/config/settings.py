@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from scheduler.config.cron_jobs import CronJobSettings
 from scheduler.config.database import DatabaseSettings
 from scheduler.config.messaging import ConsumerSettings, DriverSettings, MessageQueueSettings
-from scheduler.config.values import Count, Days, Names, Seconds, SecondsOrZero, Section, Text, lower_case
+from scheduler.config.values import Count, Days, Names, Processes, Seconds, SecondsOrZero, Section, Text, lower_case
 from scheduler.errors import did_you_mean
 from scheduler.handlers.cron import Name
 
@@ -40,8 +40,17 @@ class WorkerSettings(Section):
     """How often a worker says that it is alive."""
     lease_seconds: Seconds = Field(default=30.0, validate_default=True)
     """How long a worker's claims outlive its last heartbeat; at least twice `heartbeat_interval_seconds`."""
-    processes: Count = 1
-    """Worker processes that `scheduler run` starts. Not yet: it starts one."""
+    processes: Processes = 1
+    """Worker processes that `scheduler run` starts and looks after. `2..8`: as many as the waiting work asks for. \
+0: none beside itself, as for a debugger."""
+    max_executions_per_process: Count | None = None
+    """A worker process that has begun so many is replaced, and ends when its work has; `null`: never."""
+
+    @property
+    def process_range(self) -> tuple[int, int]:
+        """The fewest and the most of `processes`."""
+        least, _, most = str(self.processes).partition("..")
+        return int(least), int(most or least)
 
     @field_validator("claim_batch_max")
     @classmethod

@@ -53,7 +53,29 @@ def _lower(given: object) -> object:
     return given.lower() if isinstance(given, str) else given
 
 
+def _processes(given: object) -> object:
+    """A number, or two with dots between them."""
+    if isinstance(given, int):
+        return given
+    least, dots, most = str(given).replace(" ", "").partition("..")
+    if not (least.isdecimal() and (most.isdecimal() if dots else True)):
+        raise ValueError(f"must be a number of processes, or two such as 2..8, not {given!r}")
+    if not dots:
+        return int(least)
+    if not 1 <= int(least) <= int(most):
+        raise ValueError(f"must be a range from 1 up, such as 2..8, not {given!r}")
+    return f"{int(least)}..{int(most)}"
+
+
+def _not_too_many(given: int | str) -> int | str:
+    if not 0 <= int(str(given).rpartition(".")[2]) <= _MOST_PROCESSES:
+        raise ValueError(f"must be from 0 up to {_MOST_PROCESSES}, not {given!r}")
+    return given
+
+
+_MOST_PROCESSES = 1_000
 Count = Annotated[int, BeforeValidator(_a_number), Field(ge=1, le=10_000)]
+Processes = Annotated[int | str, BeforeValidator(_a_number), BeforeValidator(_processes), AfterValidator(_not_too_many)]
 Seconds = Annotated[float, BeforeValidator(_a_number), Field(gt=0, le=86_400)]
 SecondsOrZero = Annotated[float, BeforeValidator(_a_number), Field(ge=0, le=86_400)]
 WholeSeconds = Annotated[int, BeforeValidator(_a_number), Field(ge=2, le=3_600)]

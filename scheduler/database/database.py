@@ -7,10 +7,13 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Final, Protocol, Self
 
-from sqlalchemy import Connection, Engine, create_engine
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from scheduler.database.libpq import connection_params
 from scheduler.errors import ConfigurationError, ConnectionPoolExhaustedError, TransactionError, did_you_mean
@@ -102,6 +105,8 @@ class Database:
 
     def __init__(self, name: str, options: DatabaseOptions) -> None:
         self.name, self.options = name, options
+        self.tag = ""
+        """Of the child process that this is in: its sessions carry it, so that they can be ended with it."""
         self._lock = threading.Lock()
         self._sync_engine: Engine | None = None
         self._async_engines: dict[asyncio.AbstractEventLoop, AsyncEngine] = {}
@@ -114,7 +119,7 @@ class Database:
         """SQLAlchemy's engine for threads."""
         with self._lock:
             if self._sync_engine is None:
-                self._sync_engine = create_engine(_URL, **self._engine_options())
+                self._sync_engine = self._watched(create_engine(_URL, **self._engine_options()))
             return self._sync_engine
 
     @property
@@ -123,7 +128,9 @@ class Database:
         loop = asyncio.get_running_loop()
         with self._lock:
             if loop not in self._async_engines:
-                self._async_engines[loop] = create_async_engine(_URL, **self._engine_options())
+                engine = create_async_engine(_URL, **self._engine_options())
+                self._watched(engine.sync_engine)
+                self._async_engines[loop] = engine
             return self._async_engines[loop]
 
     def checkout(self, engine: Engine) -> Connection:
@@ -163,11 +170,17 @@ class Database:
         for engine in engines:
             await engine.dispose()
 
+    def _watched(self, engine: Engine) -> Engine:
+        """In a child: have the server end a statement whose client is gone, as it is when the child was killed."""
+        if self.tag:
+            event.listen(engine, "connect", _check_the_client)
+        return engine
+
     def _engine_options(self) -> dict[str, Any]:
         options = self.options
         params = connection_params(
             options.url,
-            application_name=APPLICATION_NAME,
+            application_name=tagged(self.tag),
             connect_timeout_seconds=options.connect_timeout_seconds,
         )
         return {
@@ -187,6 +200,23 @@ class Database:
             f"Database {self.name!r}: no connection became free within {seconds:g} s, all {size} are in use. "
             f"Raise `databases.{self.name}.pool_size`, or hold fewer transactions open at once."
         )
+
+
+def tagged(tag: str) -> str:
+    """The application_name of the sessions that a process with this tag opens for its handlers."""
+    return f"{APPLICATION_NAME} {tag}".rstrip()
+
+
+def _check_the_client(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    try:
+        cursor.execute("SET client_connection_check_interval = '2s'")
+    except psycopg.Error:  # a server on a system that can't
+        connection.rollback()
+    else:
+        connection.commit()
+    finally:
+        cursor.close()
 
 
 async def _dispose(engine: AsyncEngine, loop: asyncio.AbstractEventLoop) -> None:

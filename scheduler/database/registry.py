@@ -5,7 +5,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
-from scheduler.database.database import DEFAULT, Database, DatabaseOptions, DatabaseSettings
+from scheduler.database.database import DEFAULT, Database, DatabaseOptions, DatabaseSettings, tagged
+from scheduler.database.sessions import end_sessions
 from scheduler.errors import NotFoundError, did_you_mean
 
 
@@ -54,6 +55,21 @@ class DatabaseRegistry:
     def names(cls) -> list[str]:
         """All names, in the order they were configured."""
         return list(cls._databases)
+
+    @classmethod
+    def tag(cls, tag: str) -> None:
+        """Mark all sessions that this process opens from now on as those of the child `tag`."""
+        for database in cls._databases.values():
+            database.tag = tag
+
+    @classmethod
+    async def end_sessions(cls, tag: str) -> int:
+        """Have every server end the sessions of the child `tag`, which is gone; how many there were.
+
+        A server that can't be asked has its own check of clients that are gone (`client_connection_check_interval`).
+        """
+        urls = {database.options.url for database in cls._databases.values()}
+        return sum(await asyncio.gather(*(end_sessions(url, tagged(tag)) for url in urls)))
 
     @classmethod
     async def dispose(cls) -> None:

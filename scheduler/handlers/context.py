@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import MutableMapping
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -32,7 +32,7 @@ class ExecutionContext:
     def __init__(self, claim: Claim, deadline: float) -> None:
         self.claim = claim
         self.deadline = deadline
-        """When the timeout strikes, on the monotonic clock."""
+        """When the timeout strikes, on the monotonic clock. Set anew if the attempt had to wait for a process."""
         self.params: Any = None
         """What the handler was given; None until its params are decoded."""
         self.cancelled = False
@@ -124,6 +124,11 @@ _current: ContextVar[ExecutionContext] = ContextVar("scheduler_execution")
 
 make_current = _current.set
 """Says which execution runs in this task or thread. For the code that calls handlers."""
+
+
+def execution_in(variables: Context) -> ExecutionContext | None:
+    """The execution that code with these context variables belongs to, if any."""
+    return variables.get(_current)
 
 
 def current_execution() -> ExecutionContext:

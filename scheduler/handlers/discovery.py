@@ -42,14 +42,7 @@ def discover(sources: Sequence[str], project: Path) -> HandlerRegistry:
     project = project.resolve()
     _start_anew(project)
     packages = [_import_source(source, project) for source in sources]
-    specs = declared_in(packages)
-    for spec in specs:
-        if spec.run_in == "process":
-            raise ConfigurationError(
-                f'Handler {spec.name!r} ({spec.where}) has run_in="process", which is not available yet: '
-                'write "thread", or "task" for an async def.'
-            )
-    return HandlerRegistry(specs)
+    return HandlerRegistry(declared_in(packages))
 
 
 def _start_anew(project: Path) -> None:

@@ -33,11 +33,21 @@ def _cut(text: str, limit: int) -> str:
     return f"{text[:head]}… {len(text) - kept} characters cut …{text[len(text) - tail :]}"[:limit]
 
 
+class ToldFault(Exception):  # noqa: N818 - a fault that happened elsewhere, as it was described there
+    """What a handler in another process raised."""
+
+    def __init__(self, headline: str, traceback: str) -> None:
+        self.headline, self.traceback = headline, traceback
+        super().__init__(headline)
+
+
 def describe_error(error: BaseException) -> tuple[str, str]:
     """(`"TypeName: message"`, traceback) of an exception, both clean and cut. Never raises.
 
     The traceback begins at the handler: the frames that called it are left out.
     """
+    if isinstance(error, ToldFault):
+        return error.headline, error.traceback
     return _headline(error), _traceback(error)
 
 

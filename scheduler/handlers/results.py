@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from itertools import takewhile
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic_core import to_json, to_jsonable_python
 
@@ -31,11 +31,22 @@ T = TypeVar("T")
 _UNSTORABLE = json.dumps("The result could not be turned into JSON: return plain values or a pydantic model.")
 
 
-def encode_result(value: object) -> tuple[str | None, bool]:
+class EncodedResult(NamedTuple):
+    """A result that is JSON already, because the handler ran in another process."""
+
+    text: str | None
+    changed: bool
+
+
+def encode_result(value: object) -> EncodedResult:
     """JSON text for `job_executions.result` (None for None), and whether something had to be replaced or cut in it.
 
     Never raises. At most about 1 MiB.
     """
+    return value if isinstance(value, EncodedResult) else EncodedResult(*_encoded(value))
+
+
+def _encoded(value: object) -> tuple[str | None, bool]:
     if value is None:
         return None, False
     try:

@@ -18,6 +18,7 @@ RunIn = Literal["task", "thread", "process"]
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
 _MAX_RETRY_LIMIT = 1000
 _MAX_RETRY_DELAY = 86_400
+_LEAST_MEMORY_MB, _MOST_MEMORY_MB = 16, 1_048_576
 _MAX_TIMEOUT = 31_622_400  # a year, as in the CHECK of the tables
 
 
@@ -34,6 +35,9 @@ class HandlerOptions(TypedDict, total=False):
     """Seconds before the first retry, 0 to 86,400. Default 2."""
     run_in: RunIn | None
     """Default "task" for an `async def`, "thread" for a `def`."""
+    max_memory_mb: float | None
+    """MiB of data that its process may come to hold beyond what it began with, 16 to 1,048,576; more raises MemoryError
+    in the handler. Needs run_in="process"; enforced on Linux. Default: no limit."""
     transactional: Sequence[str]
     """Databases whose transaction spans the handler and its SUCCESS. Default none."""
     cron: str | Cron | Sequence[str | Cron] | None
@@ -48,6 +52,7 @@ class HandlerSpec:
     where: str
     """`file:line` of the declaration."""
     run_in: RunIn
+    max_memory_mb: float | None
     policy: HandlerPolicy
     transactional: tuple[str, ...]
     cron_jobs: tuple[DeclaredCronJob, ...]
@@ -80,12 +85,14 @@ def declare(name: str, target: Callable[..., Any], where: str, options: HandlerO
             f"{what} has no option {unknown!r}.{did_you_mean(unknown, known)} The options are: {', '.join(known)}."
         )
     shape = shape_of(what, target)
+    run_in = _run_in(what, options.get("run_in"), shape)
     return HandlerSpec(
         name=name,
         target=target,
         module=target.__module__,
         where=where,
-        run_in=_run_in(what, options.get("run_in"), shape),
+        run_in=run_in,
+        max_memory_mb=_max_memory_mb(what, options.get("max_memory_mb"), run_in),
         policy=_policy(what, options),
         transactional=_transactional(what, options.get("transactional", ())),
         cron_jobs=declared_by(what, name, where, options.get("cron")),
@@ -105,6 +112,20 @@ def _run_in(what: str, given: RunIn | None, shape: Shape) -> RunIn:
             'write async def, or run_in="thread".'
         )
     return given
+
+
+def _max_memory_mb(what: str, given: float | None, run_in: RunIn) -> float | None:
+    if given is None:
+        return None
+    if run_in != "process":
+        raise ConfigurationError(
+            f'{what}: max_memory_mb needs run_in="process", for only a process has its own memory.'
+        )
+    if not (_is_number(given) and _LEAST_MEMORY_MB <= given <= _MOST_MEMORY_MB):
+        raise ConfigurationError(
+            f"{what}: max_memory_mb must be a number of MiB from {_LEAST_MEMORY_MB} to {_MOST_MEMORY_MB}."
+        )
+    return float(given)
 
 
 def _policy(what: str, options: HandlerOptions) -> HandlerPolicy:

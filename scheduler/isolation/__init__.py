@@ -2,6 +2,11 @@
 
     task     an asyncio task in the worker's loop: cheapest; stops at an await
     thread   a daemon thread: for blocking code; stops when it looks at `cancelled`
+    process  a child with its own memory and sessions: stops, or is killed
+
+    process ── forking ── fork_server ── child      call     a handler where it may block
+    (in the worker)       (processes of their own)  frames   messages between them     memory   a limit
+                                                    verdict  how an attempt ended      parents  the end of one
 
 `scheduler.testing.isolation_contract` is this contract as tests.
 """
@@ -11,6 +16,9 @@ from typing import Any, Protocol
 
 from scheduler.errors import SchedulerError
 from scheduler.handlers import ExecutionContext, HandlerSpec, describe_error
+
+GRACE_SECONDS = 0.5
+"""For what can only be asked to stop: how long it may clean up."""
 
 
 class Running(Protocol):
@@ -24,11 +32,25 @@ class Running(Protocol):
         anything but a task ends nothing.
         """
 
+    @property
+    def preparing(self) -> bool:
+        """True until its process is there: its time has not begun. When it does, the context's deadline is set anew."""
+
+    def warn(self, reason: str) -> None:
+        """Let the handler see `cancelled`, so that it may finish early; nothing is interrupted."""
+
     def stop(self, reason: str) -> None:
         """Ask it to stop. A handler that hasn't begun never begins; one that won't listen just goes on."""
 
+    def end(self) -> None:
+        """End it now, where that can be done: the process is going, and nothing may run on beside a next attempt."""
+
 
 class Isolation(Protocol):
+    @property
+    def grace_seconds(self) -> float:
+        """How long after its timeout an attempt may take to end before its outcome is recorded without it."""
+
     def start(self, spec: HandlerSpec, context: ExecutionContext) -> Running:
         """Begin an attempt, in the running loop. Whatever is wrong with it is told by the future."""
 

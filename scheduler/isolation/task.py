@@ -1,32 +1,55 @@
 """Handlers as asyncio tasks in the worker's own loop."""
 
 import asyncio
+from types import FrameType
 from typing import Any
 
 from scheduler.handlers import ExecutionContext, HandlerSpec
-from scheduler.isolation import as_failure
+from scheduler.handlers.context import execution_in
+from scheduler.isolation import GRACE_SECONDS, as_failure
 
 
 class TaskRunning:
     __slots__ = ("context", "future")
+    preparing = False
 
     def __init__(self, context: ExecutionContext, future: asyncio.Task[Any]) -> None:
         self.context = context
         self.future: asyncio.Future[Any] = future
 
+    def warn(self, reason: str) -> None:
+        self.context.cancel(reason)
+
     def stop(self, reason: str) -> None:
         self.context.cancel(reason)
         self.future.cancel(reason)
 
+    def end(self) -> None:
+        """A task ends when it lets go, and with its process."""
+
 
 class TaskIsolation:
     """One task per attempt. It keeps nothing: each attempt belongs to whoever started it."""
+
+    grace_seconds = GRACE_SECONDS
 
     def start(self, spec: HandlerSpec, context: ExecutionContext) -> TaskRunning:
         return TaskRunning(context, asyncio.create_task(_attempt(spec, context), name=spec.name))
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - see the contract
         return None
+
+
+def context_in(frame: FrameType | None) -> ExecutionContext | None:
+    """Whose attempt the code in the event loop's thread belongs to, also in a task or callback that a handler started.
+
+    By the variables of the callback that the loop is at; None for what belongs to no attempt.
+    """
+    while frame is not None:
+        if frame.f_code is asyncio.Handle._run.__code__:  # it and the next have no public name
+            return execution_in(frame.f_locals["self"]._context)
+        frame = frame.f_back
+    return None
 
 
 async def _attempt(spec: HandlerSpec, context: ExecutionContext) -> Any:

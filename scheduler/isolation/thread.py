@@ -6,19 +6,16 @@ hands out no more attempts than there are threads, and each thread hands its out
 """
 
 import asyncio
-import contextvars
 from collections import deque
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
-from inspect import isawaitable
 from itertools import count
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
 from scheduler.handlers import ExecutionContext, HandlerSpec
-from scheduler.isolation import as_failure
+from scheduler.isolation import GRACE_SECONDS
+from scheduler.isolation.call import BlockingCall
 
 _pools = count(1)
 
@@ -26,25 +23,28 @@ _pools = count(1)
 class ThreadRunning:
     """An attempt in a thread, or waiting for one."""
 
+    preparing = False
+
     def __init__(self, spec: HandlerSpec, context: ExecutionContext, pool: "ThreadIsolation") -> None:
         self.context = context
         self._loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Any] = self._loop.create_future()
-        self._spec = spec
         self._pool = pool
-        self._variables = contextvars.copy_context()
-        self._interrupt: Callable[[], object] | None = None
+        self._call = BlockingCall(spec, context)
+
+    def warn(self, reason: str) -> None:
+        self.context.cancel(reason)
 
     def stop(self, reason: str) -> None:
-        self.context.cancel(reason)
-        self._pool.withdraw(self)
-        if interrupt := self._interrupt:
-            with suppress(RuntimeError):  # its loop was closed in this moment: it has ended
-                interrupt()
+        self._pool.withdraw(self, reason)
+        self._call.stop(reason)
+
+    def end(self) -> None:
+        """A thread ends when its handler does, and with its process."""
 
     def run(self) -> None:
         """Call the handler and hand over how it ended. In the thread; never raises."""
-        outcome = self._outcome()
+        outcome = self._call.outcome()
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._pool.ended, self, *outcome)
 
@@ -59,42 +59,11 @@ class ThreadRunning:
         else:
             self.future.set_exception(error)
 
-    def _outcome(self) -> tuple[Any, BaseException | None]:
-        try:
-            return self._variables.run(self._call), None
-        except StopIteration as error:  # a future refuses to carry it
-            failure = RuntimeError("The handler raised StopIteration.")
-            failure.__cause__ = error
-            return None, failure
-        except (Exception, asyncio.CancelledError) as error:
-            return None, error
-        except BaseException as error:
-            return None, as_failure(error)
-
-    def _call(self) -> Any:
-        if self.context.cancelled:
-            raise asyncio.CancelledError
-        value = self._spec.call(self.context)
-        if not isawaitable(value):
-            return value
-        with asyncio.Runner() as runner:
-            return runner.run(self._await(value))
-
-    async def _await(self, value: Awaitable[Any]) -> Any:
-        """An async handler in a loop of its own; `stop` reaches it as it would in a task."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._interrupt = partial(task.get_loop().call_soon_threadsafe, task.cancel)
-        if self.context.cancelled:  # set before _interrupt was there to be called
-            task.cancel()
-        try:
-            return await value
-        finally:
-            self._interrupt = None
-
 
 class ThreadIsolation:
     """At most `max_threads` daemon threads, started when needed and kept until `close`."""
+
+    grace_seconds = GRACE_SECONDS
 
     def __init__(self, max_threads: int) -> None:
         self._max_threads = max_threads
@@ -112,11 +81,11 @@ class ThreadIsolation:
             self._waiting.append(running)
         return running
 
-    def withdraw(self, running: ThreadRunning) -> None:
+    def withdraw(self, running: ThreadRunning, reason: str | None = None) -> None:
         """Cancel an attempt that no thread was given yet."""
         if running in self._waiting:
             self._waiting.remove(running)
-            running.future.cancel(running.context.cancel_reason)
+            running.future.cancel(reason)
 
     def ended(self, running: ThreadRunning, value: Any, error: BaseException | None) -> None:
         self._busy.discard(running)
@@ -129,7 +98,7 @@ class ThreadIsolation:
         if unfinished:
             await asyncio.wait(unfinished, timeout=timeout)
         for running in tuple(self._waiting):
-            self.withdraw(running)
+            self.withdraw(running, running.context.cancel_reason)
         for _ in range(self._threads):
             self._handed_out.put(None)
 

@@ -24,8 +24,6 @@ from scheduler.model import Claim, Outcome, OutcomeKind
 
 ARM_SECONDS = 0.1
 """Timeouts up to this are armed when the attempt begins, longer ones by whoever began it."""
-GRACE_SECONDS = 0.5
-"""How long a handler may clean up after its timeout before the outcome is recorded without it."""
 UNKNOWN_HANDLER_DELAY_SECONDS = 30.0
 """A row whose handler nobody has yet waits at least this long, so that a rolling deploy heals itself."""
 
@@ -45,6 +43,7 @@ class Attempt:
 
     __slots__ = (
         "_began",
+        "_grace",
         "_running",
         "_stopping",
         "_timer",
@@ -62,6 +61,7 @@ class Attempt:
         self._began = monotonic()
         self.context = ExecutionContext(claim, self._began + claim.timeout_seconds)
         self._running: Running | None = None
+        self._grace = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._stopping: OutcomeKind | None = None
         self.over = False
@@ -77,7 +77,7 @@ class Attempt:
         return monotonic() - self._began
 
     def begin(self, handlers: HandlerRegistry, isolations: dict[str, Isolation]) -> None:
-        """Start the handler. A row that names none ends at once."""
+        """Start the handler; a suspect's in a process of its own. A row that names none ends at once."""
         try:
             spec = handlers.get(self.claim.handler_name)
         except HandlerNotFoundError as error:
@@ -86,7 +86,9 @@ class Attempt:
             return
         if self.claim.timeout_seconds <= ARM_SECONDS:
             self.arm()
-        self._running = isolations[spec.run_in].start(spec, self.context)
+        isolation = isolations["process" if self.claim.suspect else spec.run_in]
+        self._grace = isolation.grace_seconds
+        self._running = isolation.start(spec, self.context)
         self._running.future.add_done_callback(self._done)
 
     def arm(self) -> None:
@@ -103,6 +105,8 @@ class Attempt:
     def warn(self, reason: str) -> None:
         """Let the handler see `cancelled`, so that it may finish early; nothing is interrupted."""
         self.context.cancel(reason)
+        if self._running is not None:
+            self._running.warn(reason)
 
     def hand_back(self, reason: str) -> None:
         """Interrupt it; unless it ends with success, the execution goes back without using up a try.
@@ -111,6 +115,11 @@ class Attempt:
         """
         if not self.over and self._stopping is not OutcomeKind.TIMEOUT:
             self._stop(OutcomeKind.HANDED_BACK, reason)
+
+    def end(self) -> None:
+        """It was asked to stop and has not: end it by force, where it runs in a process."""
+        if self._running is not None:
+            self._running.end()
 
     def give_up_waiting(self) -> None:
         """It was handed back and would not stop: tell the outcome without it."""
@@ -130,7 +139,13 @@ class Attempt:
             self._running.stop(reason)
 
     def _timed_out(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._overdue)
+        self._timer = None
+        if self._running is not None and self._running.preparing:
+            self.context.deadline = monotonic() + self.claim.timeout_seconds
+        if self.context.remaining() > 0:  # its process had to be started first
+            self.arm()
+            return
+        self._timer = asyncio.get_running_loop().call_later(self._grace, self._overdue)
         self._stop(OutcomeKind.TIMEOUT, f"timed out after {self.claim.timeout_seconds:g} s")
 
     def _overdue(self) -> None:
@@ -162,8 +177,10 @@ class Attempt:
         if self._stopping is OutcomeKind.HANDED_BACK:
             return Outcome(OutcomeKind.HANDED_BACK)
         if self._stopping is OutcomeKind.CANCELLED:
-            return Outcome(OutcomeKind.CANCELLED, error=self.context.cancel_reason)
+            return Outcome(OutcomeKind.CANCELLED, error=self.context.cancel_reason, traceback=_story(error))
         if isinstance(error, asyncio.CancelledError):
+            if self.context.cancelled:  # it was warned, before it had begun maybe
+                return Outcome(OutcomeKind.HANDED_BACK)
             return Outcome(OutcomeKind.FAILURE, error="CancelledError: the handler cancelled its own task.")
         text, traceback = describe_error(error)
         return Outcome(OutcomeKind.FAILURE, error=text, traceback=traceback, permanent=isinstance(error, ParamsError))
@@ -176,9 +193,12 @@ class Attempt:
 
     def _timeout(self, error: BaseException | None) -> Outcome:
         text = f"Timed out after {self.claim.timeout_seconds:g} s."
-        if error is None:
-            return Outcome(OutcomeKind.TIMEOUT, error=text)
-        return Outcome(OutcomeKind.TIMEOUT, error=text, traceback=describe_error(error)[1])
+        return Outcome(OutcomeKind.TIMEOUT, error=text, traceback=_story(error))
+
+
+def _story(error: BaseException | None) -> str | None:
+    """How a handler that had to stop ended: by which steps, and where it was; None if it did as it was told."""
+    return None if error is None or isinstance(error, asyncio.CancelledError) else describe_error(error)[1]
 
 
 def _asked_for(decision: ControlFlow) -> Outcome:

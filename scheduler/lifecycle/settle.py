@@ -63,6 +63,10 @@ class Settler:
         waiting = list(self._waiting)
         return frozenset(_pair(s) for s in waiting if s.outcome.kind is not OutcomeKind.HANDED_BACK)
 
+    def unwritten(self) -> tuple[list[Success], list[Settlement]]:
+        """What waits, as it is to be written; for whoever ends this process in place of its loop. In any thread."""
+        return _to_write(list(self._waiting))
+
     async def wanted(self) -> None:
         """Wait until there is something to flush."""
         await self._wanted.wait()
@@ -88,8 +92,7 @@ class Settler:
 
     async def _write_all(self, batch: Sequence[Settled]) -> dict[Pair, Exception]:
         """Say of each what became of it; those that can't be written in any form, and why."""
-        successes = [_success(s) for s in batch if s.transition.status is Status.SUCCESS]
-        others = [_settlement(s) for s in batch if s.transition.status is not Status.SUCCESS]
+        successes, others = _to_write(batch)
         written, refused = dict[Pair, Status](), dict[Pair, Exception]()
         if successes:
             written |= await _write(self.executions.settle_successes, successes, _storable_success, refused)
@@ -106,12 +109,18 @@ def _pair(settled: Settled) -> Pair:
     return settled.claim.id, settled.claim.token
 
 
+def _to_write(batch: Sequence[Settled]) -> tuple[list[Success], list[Settlement]]:
+    successes = [_success(s) for s in batch if s.transition.status is Status.SUCCESS]
+    others = [settlement(s.claim, s.outcome, s.transition) for s in batch if s.transition.status is not Status.SUCCESS]
+    return successes, others
+
+
 def _success(settled: Settled) -> Success:
     return Success(settled.claim.id, settled.claim.token, settled.outcome.seconds, settled.outcome.result)
 
 
-def _settlement(settled: Settled) -> Settlement:
-    claim, outcome, transition = settled.claim, settled.outcome, settled.transition
+def settlement(claim: Claim, outcome: Outcome, transition: Transition) -> Settlement:
+    """What is written about an attempt that did not succeed."""
     return Settlement(
         claim.id,
         claim.token,

@@ -6,11 +6,10 @@ stops itself before its lease ends, by its own monotonic clock; identity is a fr
 
 import asyncio
 import random
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from threading import Event, Thread, main_thread
+from threading import Event, Thread
 from typing import Protocol, TypeVar
 from uuid import UUID, uuid4
 
@@ -19,7 +18,8 @@ from scheduler.clock import monotonic
 from scheduler.messages import log
 from scheduler.model import WorkerStatus
 from scheduler.services.loop import Trouble, first_line
-from scheduler.store.executions import Pair
+from scheduler.services.whereabouts import main_frame, place_of
+from scheduler.store.executions import Pair, Settlement, Success
 from scheduler.store.workers import Counters, OwnWorker, Registration
 
 RETRY_SECONDS = 1.0
@@ -45,7 +45,7 @@ class Memory:
 
 
 class Keeper(Protocol):
-    """Whose lease it is. The first three are called from the heartbeat's thread, the others in the event loop."""
+    """Whose lease it is. The first five are called from the heartbeat's thread, the others in the event loop."""
 
     @property
     def beat(self) -> float:
@@ -58,6 +58,9 @@ class Keeper(Protocol):
     def overdue(self) -> Sequence[str]:
         """Handlers of running attempts past their deadline."""
 
+    def unwritten(self) -> tuple[Sequence[Success], Sequence[Settlement]]:
+        """Outcomes on their way to the database."""
+
     def lease_begins(self, worker: UUID) -> None: ...
 
     def lease_lost(self, reason: str) -> None: ...
@@ -66,8 +69,20 @@ class Keeper(Protocol):
 
 
 class Heartbeat:
-    def __init__(self, own: OwnWorker, registration: Registration, keeper: Keeper, *, interval: float) -> None:
-        """`registration.id` is ignored: each incarnation gets its own. `interval`: seconds, at most half the lease."""
+    def __init__(
+        self,
+        own: OwnWorker,
+        registration: Registration,
+        keeper: Keeper,
+        *,
+        interval: float,
+        end_blocked: Callable[[UUID, float], object] | None = None,
+    ) -> None:
+        """`registration.id` is ignored: each incarnation gets its own. `interval`: seconds, at most half the lease.
+
+        `end_blocked` ends the process when its event loop has been blocked for longer than a lease, so many seconds.
+        """
+        self._end_blocked = end_blocked
         self.own, self.registration, self.keeper, self.interval = own, registration, keeper, interval
         self.status = WorkerStatus.ACTIVE
         self.last_success: float | None = None
@@ -158,7 +173,7 @@ class Heartbeat:
         """Renew until stopped (None) or lost (the reason)."""
         next_beat = self._sent + self.interval
         while not self._stopping.wait(max(0.0, min(1.0, next_beat - monotonic()))):
-            if reason := self._blocked():
+            if reason := self._blocked(worker):
                 return reason
             if monotonic() >= next_beat:
                 sent = monotonic()
@@ -196,7 +211,7 @@ class Heartbeat:
             self._tell(self.keeper.claims_lost, gone)
         return True
 
-    def _blocked(self) -> str | None:
+    def _blocked(self, worker: UUID) -> str | None:
         """Report an event loop that doesn't answer; a reason to give up when work is overdue and can't be recorded."""
         silent = monotonic() - self.keeper.beat
         if silent < BLOCKED_SECONDS:
@@ -204,8 +219,10 @@ class Heartbeat:
             return None
         overdue = self.keeper.overdue()
         if not self._reported_block:
-            log("worker.loop_blocked", seconds=round(silent), place=_where_the_main_thread_is())
+            log("worker.loop_blocked", seconds=round(silent), place=place_of(main_frame()))
             self._reported_block = True
+        if self._end_blocked is not None and silent > self.registration.lease:
+            self._end_blocked(worker, silent)
         return (
             "a handler blocks the event loop past its timeout" if overdue and silent > self.registration.lease else None
         )
@@ -236,9 +253,3 @@ class Heartbeat:
         assert self._loop is not None
         with suppress(RuntimeError):  # the loop is closed: the process is ending
             self._loop.call_soon_threadsafe(callback, argument)
-
-
-def _where_the_main_thread_is() -> str:
-    """`file:line in function` of the innermost Python code that the main thread, and with it the event loop, is in."""
-    frame = sys._current_frames().get(main_thread().ident or 0)
-    return "unknown" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """See the settings of the same names."""
+    """See the settings of the same names.
+
+    `tells_more_waits`: others may be started when more waits than this worker can take.
+    """
 
     queues: Sequence[str] = ("default",)
     pool_size: int = 5
@@ -14,3 +17,4 @@ class WorkerOptions:
     claim_batch_size: int = 10
     claim_batch_max: int = 500
     lease_seconds: float = 30.0
+    tells_more_waits: bool = False

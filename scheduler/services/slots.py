@@ -48,7 +48,7 @@ class Slots:
         self.closed = False
         """Nothing begins here any more."""
         self.handed_back: list[int] = []
-        self.succeeded = self.failed = 0
+        self.begun = self.succeeded = self.failed = 0
         self._used = 0
         self._held: dict[Pair, Claim] = {}
         self._waiting: deque[Claim] = deque()
@@ -92,6 +92,11 @@ class Slots:
         wanted = min(options.claim_batch_max, free + ahead)
         return wanted if free > 0 or wanted * 2 >= ahead else 0
 
+    @property
+    def load(self) -> float:
+        """The part of the slots that are taken."""
+        return self._used / self.options.pool_size
+
     def hold(self, claims: Sequence[Claim]) -> None:
         """These are ours now, and wait for `start`."""
         if not self._waiting:
@@ -134,6 +139,7 @@ class Slots:
             claim = self._waiting.popleft()
             attempt = Attempt(claim, self)
             self._used += 1
+            self.begun += 1
             self.attempts[claim.id, claim.token] = attempt
             attempt.begin(self.handlers, self.isolations)
             self._to_arm.append(attempt)

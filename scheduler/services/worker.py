@@ -1,6 +1,7 @@
 """worker: keeps its slots full. Claims ahead a little, has outcomes settled, lets go of everything in time."""
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -16,10 +17,11 @@ from scheduler.model import Claim, Status
 from scheduler.services.execution_log import ExecutionLog
 from scheduler.services.heartbeat import Memory
 from scheduler.services.options import WorkerOptions
+from scheduler.services.reports import Report
 from scheduler.services.slots import Slots
 from scheduler.services.upkeep import Upkeep
 from scheduler.services.wakeups import Wakeups
-from scheduler.store.executions import Executions, Pair
+from scheduler.store.executions import Executions, Pair, Settlement, Success
 from scheduler.store.workers import Counters, Workers
 
 FIRST_POLL_SECONDS = 0.05
@@ -31,8 +33,12 @@ RENEW_WAKE_SECONDS = 0.5
 PULSE_SECONDS = 0.5
 INTERRUPT_SECONDS = 0.75
 """How long interrupted handlers get to end at a shutdown, and then their outcomes to be written."""
+KILL_SECONDS = 0.2
+"""How long the kernel may take to end a process."""
 HURRY_SECONDS = 0.2
 """The same once somebody has lost patience."""
+EVER_SECONDS = 31_622_400.0
+"""Whatever has become available in the last year waits."""
 
 
 class Worker:
@@ -65,6 +71,7 @@ class Worker:
         self.looks = 0
         """How often the queues were looked at."""
         self._found_nothing = False
+        self._more_waits = False
         self._poll = FIRST_POLL_SECONDS
         self._woken_until = 0.0
         self._claims_ended = asyncio.Event()
@@ -82,6 +89,9 @@ class Worker:
 
     def overdue(self) -> Sequence[str]:
         return self.slots.overdue()
+
+    def unwritten(self) -> tuple[Sequence[Success], Sequence[Settlement]]:
+        return self.settler.unwritten()
 
     # What the heartbeat tells, in the loop ---------------------------------------------------------------------------
 
@@ -119,6 +129,7 @@ class Worker:
         claims = await claimer.claim(room)
         self.looks += 1
         self._found_nothing = not claims
+        self._more_waits = len(claims) >= room
         self._changed.set()
         if claims:
             self._accept(claimer, claims)
@@ -177,12 +188,23 @@ class Worker:
         self.log.pulse()
         await asyncio.sleep(PULSE_SECONDS)
 
+    def report(self) -> Report:
+        """For the supervisor."""
+        return Report(self.slots.begun, load=self.slots.load, more_waits=self._more_waits)
+
     async def watch_round(self) -> None:
         await asyncio.sleep(PULSE_SECONDS)
         if await self.upkeep.let_go():
             self.bell.ring()
         if self.claimer is not None:
             await self.upkeep.watch(self.claimer.worker)
+            await self._look_for_more()
+
+    async def _look_for_more(self) -> None:
+        """Whether anything waits, while there is no room to claim it, which would tell."""
+        if self.options.tells_more_waits and self.slots.room() <= 0:
+            soonest = await self.upkeep.executions.next_available(self.options.queues, since=EVER_SECONDS)
+            self._more_waits = soonest is not None and soonest <= 0
 
     # The end ---------------------------------------------------------------------------------------------------------
 
@@ -193,8 +215,21 @@ class Worker:
         by then is interrupted and handed back.
         """
         deadline = monotonic() + seconds
-        self.slots.closed = True
         log("worker.stopping", running=len(self.slots.attempts), seconds=seconds)
+        await self._take_no_more()
+        for attempt in self.slots.attempts.values():
+            attempt.warn("the worker shuts down")
+        await self.slots.until_over(deadline)
+        return await self._interrupt()
+
+    async def retire(self) -> None:
+        """Take no more, and wait for what runs, which is told nothing and may take as long as it does."""
+        log("worker.retiring", running=len(self.slots.attempts))
+        await self._take_no_more()
+        await self.slots.until_over(math.inf)
+
+    async def _take_no_more(self) -> None:
+        self.slots.closed = True
         for event in (self._changed, self.slots.has_room):
             event.set()
         self.bell.ring()
@@ -204,16 +239,12 @@ class Worker:
         with suppress(Exception):  # then the rescuer of another worker returns it
             async with asyncio.timeout(INTERRUPT_SECONDS):
                 await self.upkeep.return_waiting()
-        for attempt in self.slots.attempts.values():
-            attempt.warn("the worker shuts down")
-        await self.slots.until_over(deadline)
-        return await self._interrupt()
 
     async def _interrupt(self) -> list[int]:
         for attempt in self.slots.unfinished():
             attempt.hand_back("the worker shuts down")
         await self.slots.until_over(monotonic() + INTERRUPT_SECONDS)
-        self._wait_no_longer()
+        await self._end_by_force()
         with suppress(TimeoutError):
             async with asyncio.timeout(INTERRUPT_SECONDS):
                 await self.settler.drained()
@@ -226,7 +257,14 @@ class Worker:
         """Interrupt everything now, and wait hardly at all: the process ends within a second."""
         for attempt in self.slots.unfinished():
             attempt.hand_back("the worker was told twice to stop")
+            attempt.end()
         asyncio.get_running_loop().call_later(HURRY_SECONDS, self._wait_no_longer)
+
+    async def _end_by_force(self) -> None:
+        for attempt in self.slots.unfinished():
+            attempt.end()
+        await self.slots.until_over(monotonic() + KILL_SECONDS)
+        self._wait_no_longer()
 
     def _wait_no_longer(self) -> None:
         for attempt in self.slots.unfinished():

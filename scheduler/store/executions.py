@@ -97,33 +97,12 @@ class Executions:
 
     async def settle_successes(self, batch: Sequence[Success]) -> dict[Pair, Status]:
         """The claims that were written, by id and token; one that is missing was not ours any more."""
-        rows = await self.session.run(
-            "settle_success",
-            {
-                "ids": [s.id for s in batch],
-                "tokens": [s.token for s in batch],
-                "seconds": [s.seconds for s in batch],
-                "results": [s.result for s in batch],
-            },
-        )
+        rows = await self.session.run("settle_success", success_values(batch))
         return {(row[0], row[1]): Status(row[2]) for row in rows}
 
     async def settle_others(self, batch: Sequence[Settlement]) -> dict[Pair, Status]:
         """The status that each written row has now, by id and token; one that is missing was not ours any more."""
-        rows = await self.session.run(
-            "settle_other",
-            {
-                "ids": [s.id for s in batch],
-                "tokens": [s.token for s in batch],
-                "statuses": [s.status.value for s in batch],
-                "retry_counts": [s.retry_count for s in batch],
-                "delays": [s.delay for s in batch],
-                "suspects": [s.suspect for s in batch],
-                "seconds": [s.seconds for s in batch],
-                "errors": [s.error for s in batch],
-                "entries": [s.entry for s in batch],
-            },
-        )
+        rows = await self.session.run("settle_other", settle_values(batch))
         return {(row[0], row[1]): Status(row[2]) for row in rows}
 
     async def read(self, ids: Sequence[int]) -> Mapping[int, tuple[Status, UUID | None, int]]:
@@ -162,6 +141,29 @@ class Executions:
     async def rescue(self, n: int) -> list[tuple[int, Status]]:
         """Return up to `n` rows of workers that are gone; (id, status now)."""
         return [(row[0], Status(row[1])) for row in await self.session.run("rescue", {"n": n})]
+
+
+def success_values(batch: Sequence[Success]) -> dict[str, Any]:
+    return {
+        "ids": [s.id for s in batch],
+        "tokens": [s.token for s in batch],
+        "seconds": [s.seconds for s in batch],
+        "results": [s.result for s in batch],
+    }
+
+
+def settle_values(batch: Sequence[Settlement]) -> dict[str, Any]:
+    return {
+        "ids": [s.id for s in batch],
+        "tokens": [s.token for s in batch],
+        "statuses": [s.status.value for s in batch],
+        "retry_counts": [s.retry_count for s in batch],
+        "delays": [s.delay for s in batch],
+        "suspects": [s.suspect for s in batch],
+        "seconds": [s.seconds for s in batch],
+        "errors": [s.error for s in batch],
+        "entries": [s.entry for s in batch],
+    }
 
 
 def release_values(pairs: Sequence[tuple[int, UUID]]) -> dict[str, Any]:

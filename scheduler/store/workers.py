@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from scheduler.model import WorkerStatus
-from scheduler.store.executions import release_values
+from scheduler.store.executions import Settlement, Success, release_values, settle_values, success_values
 from scheduler.store.session import Session, SyncSession
 
 
@@ -91,6 +91,13 @@ class OwnWorker:
     def held(self, worker: UUID) -> set[tuple[int, UUID]]:
         """(id, token) of the rows that the database believes it to be running."""
         return {(row[0], row[1]) for row in self.session.run("held", {"worker": worker})}
+
+    def settle(self, successes: Sequence[Success], others: Sequence[Settlement]) -> None:
+        """Write outcomes, fenced as any other."""
+        if successes:
+            self.session.run("settle_success", success_values(successes))
+        if others:
+            self.session.run("settle_other", settle_values(others))
 
     def release(self, pairs: Sequence[tuple[int, UUID]]) -> list[int]:
         """Hand back rows by (id, token); the ids that were still held."""

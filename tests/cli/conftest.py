@@ -44,6 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder: a project with the handlers `email` and `shout`, and no settings."""
     for name in list(_scheduler_variables()):
         monkeypatch.delenv(name)
+    monkeypatch.setenv("SCHEDULER_WORKER__PROCESSES", "0")  # this process is not to be started again
     monkeypatch.chdir(tmp_path)
     (tmp_path / "handlers").mkdir()
     (tmp_path / "handlers" / "mail.py").write_text(

@@ -202,9 +202,11 @@ class TestInterrupted:
 def _take_the_terminal() -> None:
     """Ctrl-C reaches whoever has it."""
     import fcntl
+    import signal
     import termios
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell has its background jobs ignore it
 
 
 class TestQuestions:

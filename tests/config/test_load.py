@@ -268,3 +268,12 @@ def test_a_byte_order_mark_is_no_part_of_a_key(project: Project) -> None:
     worker = project.load().worker
 
     assert (worker.pool_size, worker.processes) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("written", "range_"), [("1", (1, 1)), ("0", (0, 0)), ("3", (3, 3)), ("2..8", (2, 8)), ("' 2 .. 2 '", (2, 2))]
+)
+def test_a_number_or_a_range_of_processes(project: Project, written: str, range_: tuple[int, int]) -> None:
+    project.write("scheduler.yaml", f"worker: {{processes: {written}}}\n")
+
+    assert project.load().worker.process_range == range_

@@ -22,7 +22,7 @@ def test_a_file_with_a_slip_is_named_with_what_was_meant(project: Project, event
     ("text", "told"),
     [
         ("worker: {processes: 1}", []),
-        ("worker: {processes: 2}", ["worker.processes"]),
+        ("worker: {processes: 2}", []),
         ("retention:", []),
         ("retention: {SUCCESS: {keep_days: 30}}", ["retention"]),
         ("drivers: {}", []),

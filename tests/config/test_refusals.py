@@ -145,7 +145,7 @@ def test_every_problem_is_listed_at_once(project: Project) -> None:
     assert project.refusal(SCHEDULER_WORKER__PROCESSES="x").splitlines() == [
         "The settings have 4 problems:",
         "  - config/worker.yaml, line 2: worker.pool_size must be 1 or more, not 0.",
-        "  - SCHEDULER_WORKER__PROCESSES must be a whole number, not 'x'.",
+        "  - SCHEDULER_WORKER__PROCESSES must be a number of processes, or two such as 2..8, not 'x'.",
         "  - config/worker.yaml, line 3: worker.queue is not a setting. Did you mean 'queues'?",
         "  - config/log.yaml, line 1: log.language must be 'en' or 'ko', not 'fr'.",
     ]
@@ -179,6 +179,24 @@ def test_a_wrong_variable_in_dotenv_is_named_as_such(project: Project) -> None:
     project.write(".env", "SCHEDULER_WORKER__POOL_SIZE=0\n")
 
     assert project.refusal() == "SCHEDULER_WORKER__POOL_SIZE (in .env) must be 1 or more, not '0'."
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ("many", "must be a number of processes, or two such as 2..8, not 'many'."),
+        ("-1", "must be from 0 up to 1000, not -1."),
+        ("1001", "must be from 0 up to 1000, not 1001."),
+        ("2..1001", "must be from 0 up to 1000, not '2..1001'."),
+        ("8..2", "must be a range from 1 up, such as 2..8, not '8..2'."),
+        ("0..2", "must be a range from 1 up, such as 2..8, not '0..2'."),
+        ("2..", "must be a number of processes, or two such as 2..8, not '2..'."),
+    ],
+)
+def test_a_number_of_processes_that_makes_no_sense(project: Project, written: str, sentence: str) -> None:
+    project.write("scheduler.yaml", f"worker: {{processes: {written}}}\n")
+
+    assert sentence in project.refusal()
 
 
 def test_two_addresses_for_the_job_database_are_refused(project: Project) -> None:

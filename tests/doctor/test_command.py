@@ -56,7 +56,7 @@ def test_what_is_fine_is_told_by_subject(scheduler: Command, connection: psycopg
     assert subjects == [
         "Settings", "Database", "Tables", "Clocks", "Vacuum", "Two-phase commit", "Workers", "Work", "Cron jobs",
     ]  # fmt: skip
-    assert "  ✓ Settings come from SCHEDULER_DATABASE_URL." in out
+    assert "  ✓ Settings come from SCHEDULER_DATABASE_URL, SCHEDULER_WORKER__PROCESSES." in out
     assert "  ✓ 2 handlers in handlers: email, shout." in out
     assert "password" not in out
 
@@ -76,12 +76,14 @@ def test_files_that_are_left_alone(scheduler: Command, connection: psycopg.Conne
     (folder / "config").mkdir()
     (folder / "config" / "database.yaml").write_text("database: {default: {url: 'postgresql://db/jobs'}}")
     (folder / "config" / "theirs.yaml").write_text("theirs: 1")
-    (folder / "config" / "worker.yaml").write_text("worker: {processes: 2}")
+    (folder / "config" / "pruning.yaml").write_text("retention: {SUCCESS: {keep_days: 30}}")
     answer = scheduler("doctor")
-    assert "  ✓ Settings come from config/worker.yaml, SCHEDULER_DATABASE_URL." in answer.out
+    assert (
+        "  ✓ Settings come from config/pruning.yaml, SCHEDULER_DATABASE_URL, SCHEDULER_WORKER__PROCESSES." in answer.out
+    )
     assert "  ✓ config/theirs.yaml has none of the scheduler's sections and is left alone." in answer.out
     assert "  ! config/database.yaml is ignored: 'database' is not a section. Did you mean 'databases'?" in answer.out
-    assert "  ! The setting worker.processes does nothing yet" in answer.out
+    assert "  ! The setting retention does nothing yet" in answer.out
     assert "WARNING" not in answer.err
 
 

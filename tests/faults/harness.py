@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Any, Self
@@ -30,6 +30,7 @@ SETTINGS = {
     "WORKER__LEASE_SECONDS": str(LEASE_SECONDS),
     "LOG__FORMAT": "json",
     "LOG__LEVEL": "debug",
+    "WORKER__PROCESSES": "0",  # the worker is the process that is started
 }
 _POLL_SECONDS = 0.02
 _COUNTS = """
@@ -54,8 +55,9 @@ class SchedulerProcess:
 
     def __init__(self, command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
-            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
         self.output: list[str] = []
         self._events: list[Event] = []
         self._news = Condition()
@@ -71,10 +73,10 @@ class SchedulerProcess:
     def is_up(self) -> bool:
         return self._process.poll() is None
 
-    def events(self, name: str) -> list[Event]:
-        """The log lines of this event, so far."""
+    def events(self, *names: str) -> list[Event]:
+        """The log lines of these events, so far."""
         with self._news:
-            return [event for event in self._events if event["event"] == name]
+            return [event for event in self._events if event["event"] in names]
 
     def said(self, name: str, *, count: int = 1, seconds: float = PATIENCE_SECONDS) -> list[Event]:
         """Wait until it has logged the event so often. Returns those lines."""
@@ -88,6 +90,10 @@ class SchedulerProcess:
     def log(self) -> str:
         with self._news:
             return "".join(self.output)
+
+    def workers(self, count: int = 0) -> list[int]:
+        """The numbers of the processes that it has started as a supervisor, at least so many."""
+        return [event["pid"] for event in self.said("supervisor.started_worker", count=count)]
 
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -106,6 +112,9 @@ class SchedulerProcess:
         if self.is_up:
             self._process.kill()  # ends a stopped process too
         self._process.wait()
+        for pid in self.workers():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._reader.join()
         if self._process.stdout is not None:
             self._process.stdout.close()
@@ -146,28 +155,41 @@ class Scene:
 
     # Processes
 
+    def add(self, handlers: str) -> None:
+        """Give the project a module of this folder as handlers, too."""
+        shutil.copy(HERE / handlers, self.folder / "handlers" / handlers)
+
     def start(
         self,
-        *,
+        *arguments: str,
         sabotage: Sequence[Sabotage] = (),
+        constants: Mapping[str, float] | None = None,
         url: str | None = None,
         only: str | None = None,
         **settings: object,
     ) -> SchedulerProcess:
         """`scheduler run` in the project, or `only` a part; `settings` are variables without their SCHEDULER_."""
-        arguments = ["run", *(["--only", only] if only else [])]
-        return self.command(*arguments, sabotage=sabotage, url=url, **settings)
+        part = ["--only", only] if only else []
+        return self.command("run", *part, *arguments, sabotage=sabotage, constants=constants, url=url, **settings)
 
     def command(
-        self, *arguments: str, sabotage: Sequence[Sabotage] = (), url: str | None = None, **settings: object
+        self,
+        *arguments: str,
+        sabotage: Sequence[Sabotage] = (),
+        constants: Mapping[str, float] | None = None,
+        url: str | None = None,
+        **settings: object,
     ) -> SchedulerProcess:
-        """Any other `scheduler` command, with the same settings."""
+        """Any other `scheduler` command, with the same settings.
+
+        `constants` are set in it and in the workers that it starts: dotted name → value.
+        """
         given = SETTINGS | {name: str(value) for name, value in settings.items()}
         env = {name: value for name, value in os.environ.items() if not name.startswith("SCHEDULER_")}
         env |= {f"SCHEDULER_{name}": value for name, value in given.items()}
         env |= {"SCHEDULER_DATABASE_URL": url or self.url, "PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
-        broken = [HERE / "sabotaged.py", json.dumps(sabotage)]
-        program = broken if sabotage else ["-m", "scheduler"]
+        broken = [HERE / "sabotaged.py", json.dumps(sabotage), json.dumps(constants or {})]
+        program = broken if sabotage or constants else ["-m", "scheduler"]
         process = SchedulerProcess([sys.executable, *program, *arguments], cwd=self.folder, env=env)
         return self._resources.enter_context(process)
 
@@ -182,6 +204,13 @@ class Scene:
         """A process that only plans, once it does."""
         process = self.start(only="planner", **options)
         process.said("planner.started")
+        return process
+
+    def supervised(self, processes: int | str = 1, **options: Any) -> SchedulerProcess:
+        """`scheduler run` with worker processes, once the least of them have their leases."""
+        process = self.start(WORKER__PROCESSES=processes, **options)
+        least = int(str(processes).partition(".")[0])
+        self.until_true("SELECT count(*) >= %s FROM job_workers WHERE status = 'ACTIVE'", least)
         return process
 
     def incarnations(self, process: SchedulerProcess) -> list[UUID]:
@@ -241,6 +270,13 @@ class Scene:
     def until_all(self, status: str, ids: Sequence[int], *, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until all these executions have the status."""
         self.until({status: len(ids)}, _COUNTS, list(ids), seconds=seconds)
+
+    def until_there(self, name: str, *, seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait for a file that a handler leaves in the project."""
+        deadline = time.monotonic() + seconds
+        while not (self.folder / name).exists():
+            assert time.monotonic() < deadline, f"{name} is not there after {seconds:g} s"
+            time.sleep(_POLL_SECONDS)
 
     def open_gate(self, attempt: int) -> None:
         """Let the handler `gated` end its attempts of this number."""

@@ -1,6 +1,7 @@
 """The handlers of the projects that the fault tests run: copied into each one's `handlers/`."""
 
 import asyncio
+import itertools
 import os
 import time
 from pathlib import Path
@@ -59,6 +60,22 @@ def hanging() -> None:
 @handler("blocking")
 async def blocking() -> None:
     time.sleep(3600)  # noqa: ASYNC251 - it is here to do wrong
+
+
+@handler("blocks_inside", max_retry=1)
+async def blocks_inside() -> None:
+    """In a task of its own, two calls deep."""
+
+    async def part() -> None:
+        time.sleep(3600)  # noqa: ASYNC251 - it is here to do wrong
+
+    await asyncio.gather(part())
+
+
+@handler("keeps_the_interpreter", timeout=1, max_retry=2, retry_delay=0)
+async def keeps_the_interpreter() -> None:
+    """No other thread of the process runs any more."""
+    sum(itertools.repeat(0))
 
 
 @handler("unstorable_result")

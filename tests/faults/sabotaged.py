@@ -1,10 +1,13 @@
 """`scheduler run` with statements that were broken on purpose: a check that stays green on it checks nothing.
 
-python sabotaged.py '[["settle_success", "AND e.claim_token = o.token", ""]]' run
+python sabotaged.py '[["settle_success", "AND e.claim_token = o.token", ""]]' '{"services.loop.REPEAT_SECONDS": 9}' run
+
+Constants can be others, too, so that a test needn't wait for what takes long.
 """
 
 import json
 import sys
+from importlib import import_module
 from unittest.mock import patch
 
 from scheduler.cli import main
@@ -20,6 +23,15 @@ def sabotage(edits: list[tuple[str, str, str]]) -> None:
     patch.object(statements, "_texts", return_value=texts).start()
 
 
+def set_constants(values: dict[str, float]) -> None:
+    for name, value in values.items():
+        module, _, constant = name.rpartition(".")
+        found = import_module(f"scheduler.{module}")
+        assert hasattr(found, constant), f"there is no {name}"
+        setattr(found, constant, value)
+
+
 if __name__ == "__main__":
     sabotage(json.loads(sys.argv.pop(1)))
+    set_constants(json.loads(sys.argv.pop(1)))
     main()

@@ -2,6 +2,7 @@
 
 import signal
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def made(scene: Scene) -> datetime:
     return found
 
 
-def backfill(scene: Scene, made: datetime, *, sabotage: tuple[Sabotage, ...] = (), **settings: str) -> SchedulerProcess:
+def backfill(scene: Scene, made: datetime, *, sabotage: tuple[Sabotage, ...] = (), **settings: Any) -> SchedulerProcess:
     arguments = ("cron", "backfill", JOB, "--from", made.isoformat(), "--yes")
     return scene.command(*arguments, sabotage=sabotage, **settings)
 

@@ -61,18 +61,22 @@ def test_a_worker_that_dies_between_two_steps_leaves_nothing_half_done(scene: Sc
     scene.assert_sound()
 
 
-def test_a_job_that_kills_its_workers_fails_at_last_and_others_go_on(scene: Scene) -> None:
+def test_a_job_that_kills_its_worker_is_tried_apart_and_costs_its_neighbours_one_try(scene: Scene) -> None:
+    neighbours = scene.enqueue("gated", count=2)
+    victim = scene.worker(**HASTY)
+    scene.until_all("RUNNING", neighbours)
     (poison,) = scene.enqueue("dies")
-    for _ in range(2):
-        worker = scene.start(**HASTY)
-        assert worker.exit_status(within=RESCUE_SECONDS) == 9
-    scene.worker(**HASTY)
-    (harmless,) = scene.enqueue("work")
-    scene.until_all("SUCCESS", [harmless])
+    assert victim.exit_status() == 9
+    survivor = scene.worker(**HASTY)
+    scene.until_true(
+        "SELECT bool_and(suspect AND status = 'RUNNING') FROM job_executions WHERE id = ANY(%s)", neighbours
+    )
     scene.until_all("FAILED", [poison], seconds=RESCUE_SECONDS)
-    retries, attempt, error = scene.rows(
-        "SELECT retry_count, attempt, error FROM job_executions WHERE id = %s", poison
-    )[0]
-    assert (retries, attempt) == (2, 2)
-    assert error == "worker lost, may not have started"
+    scene.open_gate(2)
+    scene.until_all("SUCCESS", neighbours)
+    assert scene.rows("SELECT DISTINCT retry_count, attempt FROM job_executions") == [(2, 2), (1, 2)]
+    lost, apart = scene.value("SELECT errors FROM job_executions WHERE id = %s", poison)
+    assert lost["error"] == "worker lost, may not have started"
+    assert apart["error"] == "The handler's process exited with status 9 in the middle of an attempt."
+    assert survivor.is_up
     scene.assert_sound()

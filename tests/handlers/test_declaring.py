@@ -74,6 +74,10 @@ def test_names_that_can_not(name: str) -> None:
         ({"retry_backoff": "exponental"}, "retry_backoff can't be 'exponental'. Did you mean 'exponential'?"),
         ({"run_in": "thred"}, "run_in can't be 'thred'. Did you mean 'thread'?"),
         ({"run_in": ["task"]}, "run_in can't be ['task']"),
+        ({"max_memory_mb": 100}, 'max_memory_mb needs run_in="process"'),
+        ({"run_in": "process", "max_memory_mb": 15}, "max_memory_mb must be a number of MiB from 16 to 1048576."),
+        ({"run_in": "process", "max_memory_mb": float("inf")}, "max_memory_mb must be a number of MiB from 16 to"),
+        ({"run_in": "process", "max_memory_mb": True}, "max_memory_mb must be a number of MiB from 16 to"),
         ({"transactional": "default"}, 'like ["default", "business"]'),
         ({"transactional": ["a", "a"]}, "names a database twice: a, a"),
         ({"transactional": None}, 'like ["default", "business"]'),
@@ -83,6 +87,11 @@ def test_options_that_can_not_work_are_refused_in_a_sentence(options: dict[str, 
     with pytest.raises(ConfigurationError, match=re.escape(sentence)) as refused:
         spec(**options)
     assert str(refused.value).startswith("Handler 'email' (jobs.py:7)")
+
+
+def test_a_process_may_be_limited() -> None:
+    assert spec(report, run_in="process").max_memory_mb is None
+    assert spec(report, run_in="process", max_memory_mb=200).max_memory_mb == 200.0
 
 
 def test_a_blocking_def_may_not_run_in_the_loop() -> None:

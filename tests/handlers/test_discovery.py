@@ -222,12 +222,6 @@ def test_a_source_that_is_not_there(tmp_path: Path, write: Write) -> None:
         discover(["jobs"], tmp_path / "nowhere")
 
 
-def test_processes_are_not_there_yet(tmp_path: Path, write: Write) -> None:
-    write("handlers/one.py", "from scheduler import handler\n\n@handler('one', run_in='process')\ndef one(): ...")
-    with pytest.raises(ConfigurationError, match=r"'one' \(.*one\.py:3\).*not available yet"):
-        discover(["handlers"], tmp_path)
-
-
 def test_a_handler_from_a_folder_runs(tmp_path: Path, write: Write) -> None:
     write(
         "handlers/mail.py",

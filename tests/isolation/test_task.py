@@ -1,17 +1,16 @@
 """Handlers as asyncio tasks."""
 
 import asyncio
+import sys
 from typing import Any
 
-from scheduler.handlers import current_execution, declare
+from scheduler.handlers import ExecutionContext, current_execution, declare
 from scheduler.isolation import Isolation
-from scheduler.isolation.task import TaskIsolation
+from scheduler.isolation.task import TaskIsolation, context_in
 from scheduler.testing.isolation_contract import Ended, IsolationContract, context, ended
 
 
 class TestTask(IsolationContract):
-    run_in = "task"
-
     def make(self) -> Isolation:
         return TaskIsolation()
 
@@ -52,3 +51,26 @@ async def test_the_task_carries_the_name_of_its_handler() -> None:
         return task.get_name()
 
     assert (await ended(TaskIsolation().start(declare("email", name, "here", {}), context()))).value == "email"
+
+
+async def test_who_keeps_the_loop_is_known_wherever_in_the_handler_it_is() -> None:
+    found: list[ExecutionContext | None] = []
+
+    def block() -> None:
+        found.append(context_in(sys._getframe()))
+
+    async def part() -> None:
+        block()
+
+    async def work() -> None:
+        block()
+        await part()
+        await asyncio.gather(part(), part())
+        asyncio.get_running_loop().call_soon(block)
+        await asyncio.sleep(0)
+
+    mine = context(id=7)
+    await ended(TaskIsolation().start(declare("work", work, "here", {}), mine))
+    assert found == [mine] * 5
+    assert context_in(sys._getframe()) is None
+    assert context_in(None) is None

@@ -5,7 +5,6 @@ import gc
 import subprocess
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -16,13 +15,11 @@ from scheduler.errors import ControlFlow, RetryLater
 from scheduler.handlers import BaseHandler, ExecutionContext, HandlerSpec, current_execution, declare
 from scheduler.isolation import Isolation
 from scheduler.isolation.thread import ThreadIsolation, ThreadRunning
-from scheduler.testing.isolation_contract import Ended, IsolationContract, Signals, context, ended
+from scheduler.testing.isolation_contract import PATIENCE_SECONDS, Ended, IsolationContract, context, ended
 
 
 class TestThreadAsync(IsolationContract):
     """An `async def` with run_in="thread"."""
-
-    run_in = "thread"
 
     def make(self) -> Isolation:
         return ThreadIsolation(4)
@@ -31,25 +28,18 @@ class TestThreadAsync(IsolationContract):
 class TestThread(TestThreadAsync):
     """A `def`."""
 
-    def spec(self, body: Callable[..., Any]) -> HandlerSpec:
-        return declare("contract", body, "here", {})
+    form = "def"
 
-    def holding(self, signals: Signals) -> HandlerSpec:
-        def hold() -> str:
-            signals.began.set()
-            assert signals.release.wait(10)
-            return "released"
 
-        return declare("contract", hold, "here", {})
+class Signals:
+    """Between a handler in a thread and its test."""
 
-    def listening(self, signals: Signals) -> HandlerSpec:
-        def listen() -> None:
-            signals.began.set()
-            execution = current_execution()
-            while not execution.cancelled:
-                time.sleep(0.001)
+    def __init__(self) -> None:
+        self.began = threading.Event()
+        self.release = threading.Event()
 
-        return declare("contract", listen, "here", {})
+    async def wait_until_begun(self) -> None:
+        assert await asyncio.to_thread(self.began.wait, PATIENCE_SECONDS), "the handler did not begin"
 
 
 def handle(body: Callable[[], Any]) -> HandlerSpec:

@@ -25,8 +25,10 @@ class Runner:
         self.ends: list[Attempt] = []
         self._news = asyncio.Event()
 
-    def begin(self, handler: Callable[..., Any], *, params: str = "{}", timeout: float = 300.0) -> Attempt:
-        attempt = Attempt(claim(params_text=params, timeout_seconds=timeout), self)
+    def begin(
+        self, handler: Callable[..., Any], *, params: str = "{}", timeout: float = 300.0, suspect: bool = False
+    ) -> Attempt:
+        attempt = Attempt(claim(params_text=params, timeout_seconds=timeout, suspect=suspect), self)
         attempt.begin(HandlerRegistry([declare("work", handler, "here", {})]), self.isolations)
         attempt.arm()
         return attempt

@@ -5,14 +5,17 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from scheduler.clock import monotonic
 from scheduler.errors import CancelExecution, ControlFlow, FailPermanently, RetryLater, Snooze
-from scheduler.handlers import HandlerRegistry, current_execution, declare
-from scheduler.lifecycle.run import GRACE_SECONDS, UNKNOWN_HANDLER_DELAY_SECONDS, Attempt
+from scheduler.handlers import ExecutionContext, HandlerRegistry, HandlerSpec, current_execution, declare
+from scheduler.handlers.faults import ToldFault
+from scheduler.isolation import GRACE_SECONDS
+from scheduler.lifecycle.run import UNKNOWN_HANDLER_DELAY_SECONDS, Attempt
 from scheduler.model import Outcome, OutcomeKind
 from tests.lifecycle.handlers import PATIENCE_SECONDS, Stubborn, forever
 from tests.lifecycle.runner import Runner
@@ -261,3 +264,84 @@ async def test_an_abandoned_one_is_stopped_and_told_to_nobody(runner: Runner, se
     stubborn.let_go.set()
     await runner.end(attempt)
     assert runner.outcomes == []
+
+
+class Prepared:
+    """Stands for a process: it is there when the test says so, and ends as the test says."""
+
+    grace_seconds = 0.0
+
+    def __init__(self) -> None:
+        self.preparing = True
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.heard: list[str] = []
+        self.context: ExecutionContext | None = None
+
+    def start(self, spec: HandlerSpec, context: ExecutionContext) -> "Prepared":
+        self.context = context
+        return self
+
+    def warn(self, reason: str) -> None:
+        self.heard.append(f"warned: {reason}")
+
+    def stop(self, reason: str) -> None:
+        self.heard.append(f"stopped: {reason}")
+
+    def end(self) -> None:
+        self.heard.append("ended")
+
+    async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - see the contract
+        """There is nothing to give back."""
+
+
+@pytest.fixture
+async def prepared(runner: Runner) -> Prepared:
+    runner.isolations["process"] = found = Prepared()
+    return found
+
+
+async def test_a_suspect_runs_in_a_process_whatever_its_handler_says(runner: Runner, prepared: Prepared) -> None:
+    attempt = runner.begin(forever, suspect=True)
+    assert prepared.context is attempt.context
+    prepared.future.set_result("harmless")
+    assert (await runner.outcome(attempt)).result == '"harmless"'
+
+
+async def test_no_time_runs_out_while_the_process_is_prepared(runner: Runner, prepared: Prepared) -> None:
+    attempt = runner.begin(forever, suspect=True, timeout=0.02)
+    first = attempt.context.deadline
+    while attempt.context.deadline == first:  # noqa: ASYNC110 - the timer announces nothing
+        await asyncio.sleep(0.002)
+    assert (prepared.heard, attempt.over) == ([], False)
+    prepared.preparing = False
+    outcome = await runner.outcome(attempt)
+    assert (outcome.kind, outcome.traceback) == (OutcomeKind.TIMEOUT, None)
+    assert prepared.heard == ["stopped: timed out after 0.02 s"]
+    prepared.future.cancel()
+    await runner.end(attempt)
+
+
+async def test_warned_before_it_has_begun_it_goes_back(runner: Runner, prepared: Prepared) -> None:
+    attempt = runner.begin(forever, suspect=True)
+    attempt.warn("the worker shuts down")
+    assert prepared.heard == ["warned: the worker shuts down"]
+    prepared.future.cancel()
+    assert (await runner.outcome(attempt)).kind is OutcomeKind.HANDED_BACK
+
+
+async def test_how_it_was_ended_is_told_with_a_cancel(runner: Runner, prepared: Prepared) -> None:
+    attempt = runner.begin(forever, suspect=True)
+    attempt.ask_to_stop("not needed")
+    prepared.future.set_exception(ToldFault("It had to be killed.", "1.0 s: SIGTERM\n2.0 s: SIGKILL"))
+    outcome = await runner.outcome(attempt)
+    assert (outcome.kind, outcome.error) == (OutcomeKind.CANCELLED, "not needed")
+    assert outcome.traceback == "1.0 s: SIGTERM\n2.0 s: SIGKILL"
+
+
+async def test_ended_by_force_only_once_it_runs(runner: Runner, prepared: Prepared) -> None:
+    attempt = runner.begin(forever, suspect=True)
+    attempt.hand_back("the worker was told twice to stop")
+    attempt.end()
+    assert prepared.heard == ["stopped: the worker was told twice to stop", "ended"]
+    prepared.future.set_exception(ToldFault("It had to be killed.", ""))
+    assert (await runner.outcome(attempt)).kind is OutcomeKind.HANDED_BACK

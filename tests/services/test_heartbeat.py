@@ -16,7 +16,7 @@ from scheduler.model import WorkerStatus
 from scheduler.services import heartbeat as heartbeat_module
 from scheduler.services.heartbeat import BLOCKED_SECONDS, Heartbeat, Memory
 from scheduler.services.loop import Loop
-from scheduler.store.executions import Pair
+from scheduler.store.executions import Pair, Settlement, Success
 from scheduler.store.session import SyncSession
 from scheduler.store.workers import Counters, OwnWorker, Registration
 from tests.store.tables import Events, Tables
@@ -60,6 +60,9 @@ class Keeper:
 
     def overdue(self) -> Sequence[str]:
         return self.late
+
+    def unwritten(self) -> tuple[list[Success], list[Settlement]]:
+        return [], []
 
     def lease_begins(self, worker: UUID) -> None:
         self.begun.append(worker)
@@ -121,12 +124,18 @@ class Scene:
 
 
 @asynccontextmanager
-async def beating(tables: Tables, *, lease: float = 30.0, down: bool = False) -> AsyncIterator[Scene]:
+async def beating(
+    tables: Tables,
+    *,
+    lease: float = 30.0,
+    down: bool = False,
+    end_blocked: Callable[[UUID, float], object] | None = None,
+) -> AsyncIterator[Scene]:
     """A heartbeat at work, whose first incarnation has begun unless the server is down."""
     own, keeper = Own(SyncSession(tables.url, "public", "scheduler test")), Keeper()
     own.down = down
     registration = Registration(UUID(int=0), "host:1", "host", 1, ("default",), 5, lease, "0.1")
-    heartbeat = Heartbeat(own, registration, keeper, interval=INTERVAL)
+    heartbeat = Heartbeat(own, registration, keeper, interval=INTERVAL, end_blocked=end_blocked)
     heartbeat.start()
     watch = asyncio.create_task(Loop("lease", heartbeat.watch_round).forever())
     try:
@@ -291,6 +300,21 @@ async def test_a_loop_blocked_past_a_timeout_for_a_lease_gives_it_up(tables: Tab
     assert scene.keeper.lost == ["a handler blocks the event loop past its timeout"]
 
 
+async def test_under_a_supervisor_a_loop_blocked_for_a_lease_ends_the_process(tables: Tables) -> None:
+    ended: list[tuple[UUID, float]] = []
+    async with beating(tables, end_blocked=lambda worker, seconds: ended.append((worker, seconds))) as scene:
+        scene.keeper.blocked_since = monotonic() - 29.0
+        await scene.keeper.beat_again(2)
+        assert ended == []
+        scene.keeper.blocked_since = monotonic() - 31.0
+        await scene.keeper.beat_again(2)
+        worker, seconds = ended[0]
+        assert worker == scene.worker
+        assert 31.0 <= seconds < 32.0
+        scene.keeper.blocked_since = None
+    assert scene.keeper.lost == []
+
+
 async def test_a_loop_that_is_gone_ends_nothing_in_the_thread(tables: Tables) -> None:
     def run_and_close() -> Heartbeat:
         async def run() -> Heartbeat:
@@ -324,7 +348,7 @@ async def test_a_heartbeat_that_breaks_begins_anew(tables: Tables, monkeypatch: 
     async with beating(tables) as scene:
         first = scene.worker
         with monkeypatch.context() as broken:
-            broken.setattr(Heartbeat, "_blocked", lambda _: 1 / 0)
+            broken.setattr(Heartbeat, "_blocked", lambda *_: 1 / 0)
             await scene.keeper.until(lambda: bool(scene.keeper.lost))
         await scene.keeper.until(lambda: scene.worker != first)
     assert scene.keeper.lost[0] == "its heartbeat failed: division by zero"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from scheduler.services import stopping as stopping_module
-from scheduler.services.stopping import LAST_WORDS_SECONDS, SIGNALS, SLACK_SECONDS, Stopping
+from scheduler.services.stopping import HURRY, LAST_WORDS_SECONDS, SIGNALS, SLACK_SECONDS, Stopping
 
 PATIENCE_SECONDS = 10.0
 
@@ -38,6 +38,15 @@ def _handlers_as_before() -> Iterator[None]:
     before = [signal.getsignal(each) for each in SIGNALS]
     yield
     assert [signal.getsignal(each) for each in SIGNALS] == before
+
+
+@pytest.fixture
+def _ignored_afterwards(_handlers_as_before: None) -> Iterator[None]:
+    """A supervised process that is ending dies of no signal."""
+    before = {each: signal.getsignal(each) for each in (*SIGNALS, HURRY)}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
 
 
 def send(number: signal.Signals) -> None:
@@ -93,4 +102,33 @@ async def test_one_that_ends_in_time_is_left_alone(exit_: Exit) -> None:
         timers = stopping._timers
     for timer in timers:
         await asyncio.to_thread(timer.join, PATIENCE_SECONDS)
+    assert not exit_.happened.is_set()
+
+
+@pytest.mark.usefixtures("_ignored_afterwards")
+async def test_under_a_supervisor_the_first_signal_may_come_twice(exit_: Exit) -> None:
+    """From it, and from whatever ends a whole service."""
+    hurried = asyncio.Event()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with Stopping(60.0, hurried.set, lambda: None, supervised=True) as stopping:
+            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+                send(number)
+            await stopping.asked.wait()
+            assert len(stopping._timers) == 2
+            assert not hurried.is_set()
+            send(HURRY)
+            await hurried.wait()
+        send(signal.SIGTERM)  # late: it is ending
+    assert {signal.getsignal(each) for each in (*SIGNALS, HURRY)} == {signal.SIG_IGN}
+    assert not exit_.happened.is_set()
+
+
+@pytest.mark.usefixtures("_ignored_afterwards")
+async def test_hurried_at_once_it_asks_too(exit_: Exit) -> None:
+    hurried = asyncio.Event()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with Stopping(60.0, hurried.set, lambda: None, supervised=True) as stopping:
+            send(HURRY)
+            await stopping.asked.wait()
+            await hurried.wait()
     assert not exit_.happened.is_set()

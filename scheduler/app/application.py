@@ -1,4 +1,4 @@
-"""The composition root: settings become sessions, services and loops. Nothing else knows all of them."""
+"""Application: settings become sessions, services and loops. Nothing else knows all of them."""
 
 import asyncio
 import json
@@ -6,33 +6,32 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Self
+from signal import SIGTERM, raise_signal
 from uuid import UUID
 
 from scheduler import __version__
-from scheduler.config import DatabaseSettings, Settings, declared, load_settings
-from scheduler.config.notices import tell_ignored, tell_not_yet
-from scheduler.config.variables import JOB_URL
+from scheduler.app.project import Project
+from scheduler.config.notices import tell_not_yet
 from scheduler.database import DatabaseRegistry
-from scheduler.embedded import EmbeddedPostgres
-from scheduler.errors import ConfigurationError
-from scheduler.handlers import HandlerRegistry, discover
+from scheduler.database.database import DatabaseOptions
+from scheduler.handlers import HandlerRegistry
 from scheduler.isolation import Isolation
+from scheduler.isolation.fork_server import Setup
+from scheduler.isolation.parents import die_with_parent
+from scheduler.isolation.process import ProcessIsolation
 from scheduler.isolation.task import TaskIsolation
 from scheduler.isolation.thread import ThreadIsolation
-from scheduler.messages import configure, log
-from scheduler.model import DeclaredCronJob
-from scheduler.operations.declared import Declarations, gather
-from scheduler.operations.readiness import require_complete, require_rights
+from scheduler.messages import log
+from scheduler.services.blocked import BlockedEnd
 from scheduler.services.heartbeat import Heartbeat
 from scheduler.services.listener import Listener
 from scheduler.services.loop import Loop
 from scheduler.services.options import WorkerOptions
 from scheduler.services.planner import Planner
+from scheduler.services.reports import Reports
 from scheduler.services.rescuer import Rescuer
 from scheduler.services.stopping import LAST_WORDS_SECONDS, Stopping
 from scheduler.services.wakeups import Wakeups
@@ -43,136 +42,19 @@ from scheduler.store.session import Session, SyncSession
 from scheduler.store.workers import OwnWorker, Registration, Workers
 
 PARTS = ("worker", "planner")
-FOLDER = ".scheduler"
-"""Where a project's embedded server lives."""
-_EMBEDDED_DATABASE = "scheduler"
 _LEFTOVER_SECONDS = 0.2
-_NO_DATABASE = f"""\
-No database is configured, and neither a terminal nor a .scheduler/ folder says that an embedded one is wanted. Either
-  name one:     {JOB_URL}=postgresql://user:password@host/dbname, or databases.default.url in a file
-  or embed one: scheduler run --embedded"""
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
-    """A folder with its settings, and the job database that they lead to."""
-
-    folder: Path
-    settings: Settings
-    server: EmbeddedPostgres | None = None
-
-    @classmethod
-    def open(
-        cls,
-        folder: Path,
-        *,
-        embedded: bool = False,
-        may_embed: bool = False,
-        quiet: bool = False,
-        as_it_is: bool = False,
-    ) -> Self:
-        """Read the settings; start or join the embedded server if no database is configured, and migrate it.
-
-        `embedded` demands it, `may_embed` allows a first one to be made. `quiet` is for a command that only passes by:
-        unless the settings ask for more, its log begins with warnings. With `as_it_is` no server is made, no database
-        in it, and no table.
-        Raises ConfigurationError and EmbeddedPostgresError.
-        """
-        settings = load_settings(folder)
-        level = "warning" if quiet and settings.log.level == "info" else settings.log.level
-        configure(level, settings.log.format, settings.log.language)
-        tell_ignored(settings)
-        if settings.database_named:
-            if embedded:
-                raise ConfigurationError(
-                    "--embedded asks for a server of the project's own, but the settings name a database "
-                    f"({', '.join(map(str, settings.sources)) or JOB_URL}): drop one of the two."
-                )
-            return cls(folder, _reachable(settings))
-        if not (embedded or may_embed or (folder / FOLDER).is_dir()):
-            raise ConfigurationError(_NO_DATABASE)
-        server = EmbeddedPostgres(folder / FOLDER).start(may_make=not as_it_is)
-        try:
-            return cls(folder, _at_server(settings, server, as_it_is=as_it_is), server)
-        except BaseException:
-            server.stop()
-            raise
-
-    @property
-    def database(self) -> DatabaseSettings:
-        """The job database."""
-        found = self.settings.job_database
-        assert found is not None  # open() has seen to it
-        return found
-
-    @property
-    def schema(self) -> str:
-        return self.database.schema_
-
-    def handlers(self) -> HandlerRegistry:
-        """All handlers of the project. Raises ConfigurationError naming a module that can't be imported."""
-        found = discover(self.settings.handlers, self.folder)
-        for spec in found:
-            if spec.transactional:
-                raise ConfigurationError(
-                    f"Handler {spec.name!r} ({spec.where}) declares transactional={list(spec.transactional)}, which "
-                    "this version does not offer yet: open the databases inside, with `async with transactional(…)`."
-                )
-        return found
-
-    def declared_cron_jobs(self, handlers: HandlerRegistry) -> list[DeclaredCronJob]:
-        """Those of the settings and of these handlers."""
-        return [*declared(self.settings.cron_jobs), *(job for spec in handlers for job in spec.cron_jobs)]
-
-    def declarations(self, handlers: HandlerRegistry) -> Declarations:
-        """Everything that the project declares. Raises ConfigurationError for what can't become a row."""
-        return gather(self.declared_cron_jobs(handlers), handlers, self.settings.managed_by)
-
-    def session(self, application_name: str) -> SyncSession:
-        """A connection to the job database for a command."""
-        return SyncSession(self.database.conninfo, self.schema, application_name)
-
-    def require_schema(self, *, writable: bool = False) -> None:
-        """Raises ConfigurationError if the database can't be reached, SchemaError if its tables don't fit.
-
-        With `writable`, also where tables are missing, or where nothing can be written, or not by this role.
-        """
-        from scheduler.store.revision import check, require_writable
-
-        check(self.database.conninfo, self.schema).require_current()
-        if writable:
-            require_writable(self.database.conninfo)
-            with closing(self.session("scheduler command")) as session:
-                require_complete(session)
-                require_rights(session)
-
-    def close(self) -> None:
-        if self.server is not None:
-            self.server.stop()
-
-
-def _reachable(settings: Settings) -> Settings:
-    """Without the databases that only an embedded server could make: handlers are told that they are not there."""
-    found = {name: database for name, database in settings.databases.items() if database.has_address}
-    return settings.model_copy(update={"databases": found})
-
-
-def _at_server(settings: Settings, server: EmbeddedPostgres, *, as_it_is: bool) -> Settings:
-    """The settings with each database at the embedded server, made and migrated unless it is to stay as it is."""
-    from scheduler.store.revision import check
-
-    job = settings.worker.database
-    names = {job, *settings.worker.databases, *settings.databases}
-    place = server.url if as_it_is else server.ensure_database
-    found = {
-        name: settings.databases.get(name, DatabaseSettings()).at(place(_EMBEDDED_DATABASE if name == job else name))
-        for name in sorted(names)
-    }
-    if not as_it_is and not check(found[job].conninfo, found[job].schema_).current:
-        from scheduler.store.migration import migrate
-
-        migrate(found[job].conninfo, found[job].schema_)
-    return settings.model_copy(update={"databases": found})
+def _setup(project: Project) -> Setup:
+    """The project, for a process that runs handlers and reads no settings."""
+    settings = project.settings
+    options = {name: DatabaseOptions.of(name, database) for name, database in settings.databases.items()}
+    return Setup(
+        project=str(project.folder),
+        handlers=settings.handlers,
+        databases={name: asdict(each) for name, each in options.items()},
+        log=(settings.log.level, settings.log.format, settings.log.language),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +69,19 @@ class Started:
 class Application:
     """The services of one process."""
 
-    def __init__(self, project: Project, *, parts: Iterable[str] = PARTS) -> None:
-        """Raises ConfigurationError and SchemaError; connects to nothing that would have to be closed."""
+    def __init__(self, project: Project, *, parts: Iterable[str] = PARTS, reports_to: int | None = None) -> None:
+        """`reports_to` is where the supervisor of this process listens.
+
+        Raises ConfigurationError and SchemaError; connects to nothing that would have to be closed.
+        """
+        self._reports_to = reports_to
+        if reports_to is not None:
+            die_with_parent(os.getppid(), SIGTERM)
         self.project, self.parts = project, tuple(parts)
         self.settings = project.settings.worker
         self.handlers = project.handlers() if "worker" in self.parts else HandlerRegistry()
         self.wakeups = Wakeups()
+        self._retiring = asyncio.Event()
         self._sessions: list[Session] = []
         DatabaseRegistry.configure(project.settings)
 
@@ -200,13 +89,16 @@ class Application:
         """Run until a signal, or until nothing is due. The exit code: 1 if work had to be abandoned, else 0."""
         on_start(Started(self.project, self.handlers, self.parts))
         tell_not_yet(self.project.settings)
+        if any(spec.run_in == "process" for spec in self.handlers):
+            await self._processes.warm_up()
         heartbeat = self._heartbeat()
 
         def last_words() -> None:
             self._name_abandoned(self.worker.slots.left())
             heartbeat.stop(timeout=LAST_WORDS_SECONDS)
 
-        with Stopping(self.settings.shutdown_timeout_seconds, self.worker.hurry, last_words) as stopping:
+        seconds, supervised = self.settings.shutdown_timeout_seconds, self._reports_to is not None
+        with Stopping(seconds, self.worker.hurry, last_words, supervised=supervised) as stopping:
             heartbeat.start()
             loops = [asyncio.create_task(loop.forever(), name=loop.name) for loop in self._loops(heartbeat)]
             if "worker" in self.parts:
@@ -214,9 +106,9 @@ class Application:
             else:
                 log("planner.started")
             try:
-                await self._until(stopping, until_idle)
+                await self._until(stopping, until_idle, heartbeat)
                 heartbeat.drain()
-                abandoned = await self.worker.drain(self.settings.shutdown_timeout_seconds)
+                abandoned = await self.worker.drain(seconds)
             finally:
                 for task in loops:
                     task.cancel()
@@ -257,6 +149,7 @@ class Application:
                 claim_batch_size=options.claim_batch_size,
                 claim_batch_max=options.claim_batch_max,
                 lease_seconds=options.lease_seconds,
+                tells_more_waits=self._reports_to is not None and options.process_range[0] < options.process_range[1],
             ),
             claims=Executions(claims),
             settles=Executions(self._session("settle")),
@@ -274,7 +167,12 @@ class Application:
 
     @cached_property
     def _isolations(self) -> Mapping[str, Isolation]:
-        return {"task": TaskIsolation(), "thread": ThreadIsolation(self.settings.pool_size)}
+        threads = ThreadIsolation(self.settings.pool_size)
+        return {"task": TaskIsolation(), "thread": threads, "process": self._processes}
+
+    @cached_property
+    def _processes(self) -> ProcessIsolation:
+        return ProcessIsolation(_setup(self.project), DatabaseRegistry.end_sessions, keep=self.settings.pool_size)
 
     def _loops(self, heartbeat: Heartbeat) -> list[Loop]:
         worker = self.worker
@@ -296,6 +194,11 @@ class Application:
             ]
         if "planner" in self.parts:
             loops.append(Loop("planner", self.planner.round))
+        if self._reports_to is not None:
+            reports = Reports(
+                self._reports_to, worker.report, retire=self._retiring.set, orphaned=lambda: raise_signal(SIGTERM)
+            )
+            loops.append(Loop("reports", reports.round))
         return loops
 
     def _heartbeat(self) -> Heartbeat:
@@ -311,21 +214,36 @@ class Application:
             version=__version__,
         )
         own = OwnWorker(SyncSession(self.project.database.direct_conninfo, self.project.schema, "scheduler heartbeat"))
-        return Heartbeat(own, registration, self.worker, interval=options.heartbeat_interval_seconds)
+        return Heartbeat(
+            own,
+            registration,
+            self.worker,
+            interval=options.heartbeat_interval_seconds,
+            end_blocked=BlockedEnd(own, self.worker) if self._reports_to is not None else None,
+        )
 
     def _session(self, purpose: str) -> Session:
         session = Session(self.project.database.conninfo, self.project.schema, f"scheduler {purpose}")
         self._sessions.append(session)
         return session
 
-    async def _until(self, stopping: Stopping, until_idle: bool) -> None:
-        waits: list[asyncio.Task[object]] = [asyncio.create_task(stopping.asked.wait())]
+    async def _until(self, stopping: Stopping, until_idle: bool, heartbeat: Heartbeat) -> None:
+        waits: list[asyncio.Task[object]] = [
+            asyncio.create_task(stopping.asked.wait()),
+            asyncio.create_task(self._retired(heartbeat)),
+        ]
         if until_idle:
             waits.append(asyncio.create_task(self._nothing_due()))
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for task in waits:
             task.cancel()
         await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _retired(self, heartbeat: Heartbeat) -> None:
+        """Wait until the supervisor has asked for it and nothing runs here any more."""
+        await self._retiring.wait()
+        heartbeat.drain()
+        await self.worker.retire()
 
     async def _nothing_due(self) -> None:
         """Wait until the planner has nothing more to plan and, after that, a full look of the worker finds nothing."""

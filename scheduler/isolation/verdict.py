@@ -1,0 +1,57 @@
+"""How an attempt ended in a child process, told to its worker: a value, a decision, or a fault, as JSON both ways."""
+
+import asyncio
+from typing import Any
+
+from scheduler.errors import CancelExecution, ControlFlow, FailPermanently, ParamsError, RetryLater, Snooze
+from scheduler.handlers import describe_error, encode_result
+from scheduler.handlers.faults import ToldFault, clean_text
+from scheduler.handlers.results import EncodedResult
+from scheduler.isolation.frames import Message
+
+
+def told(value: Any, error: BaseException | None) -> Message:
+    """In the child."""
+    match error:
+        case None:
+            return {"value": encode_result(value)}
+        case asyncio.CancelledError():
+            return {"cancelled": True}
+        case RetryLater():
+            return {"decision": "RetryLater", "delay": error.delay, "reason": clean_text(error.reason)}
+        case FailPermanently() | CancelExecution():
+            kind = FailPermanently if isinstance(error, FailPermanently) else CancelExecution
+            return {"decision": kind.__name__, "reason": clean_text(error.reason)}
+        case Snooze():
+            return {"decision": "Snooze", "delay": error.delay}
+        case ParamsError():
+            return {"params": clean_text(str(error))}
+        case _:
+            return {"fault": describe_error(error)}
+
+
+def heard(message: Message) -> EncodedResult | Exception | None:
+    """In the worker: the result, the exception, or None for an attempt that was stopped."""
+    match message:
+        case {"value": [text, changed]}:
+            return EncodedResult(text, changed)
+        case {"decision": _}:
+            return _decision(message)
+        case {"params": text}:
+            return ParamsError(text)
+        case {"fault": [headline, traceback]}:
+            return ToldFault(headline, traceback)
+        case _:
+            return None
+
+
+def _decision(message: Message) -> ControlFlow:
+    match message["decision"]:
+        case "RetryLater":
+            return RetryLater(message["delay"], message["reason"])
+        case "FailPermanently":
+            return FailPermanently(message["reason"])
+        case "CancelExecution":
+            return CancelExecution(message["reason"])
+        case _:
+            return Snooze(message["delay"])

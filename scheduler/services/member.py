@@ -1,0 +1,71 @@
+"""member: one worker process, as its supervisor sees it."""
+
+import json
+import math
+import signal
+import socket
+import subprocess
+from contextlib import suppress
+
+from scheduler.services.reports import RETIRE, Report
+
+
+class Member:
+    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket, now: float) -> None:
+        """`channel` is where it reports. Times are on the monotonic clock."""
+        self.process, self.channel = process, channel
+        self.started_at = self.heard_at = now
+        self.report: Report | None = None
+        """The latest; None before the first."""
+        self.retiring = False
+        """It was told to take no more, and ends when its work has."""
+        self.kill_at = math.inf
+        """When its end is due at the latest."""
+        self.killed = False
+        self._unread = b""
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def executions(self) -> int:
+        return self.report.executions if self.report else 0
+
+    @property
+    def load(self) -> float:
+        """The part of its slots that are taken; all of them as long as nobody knows."""
+        return self.report.load if self.report else 1.0
+
+    def listen(self, now: float) -> bool:
+        """Take in what it has reported; False when it will report nothing more."""
+        try:
+            received = self.channel.recv(65536)
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            return False
+        *reports, self._unread = (self._unread + received).split(b"\n")
+        for report in reports:
+            self.report, self.heard_at = Report(**json.loads(report)), now
+        return bool(received)
+
+    def retire(self) -> None:
+        self.retiring = True
+        with suppress(OSError):  # then it has ended, or will be found silent
+            self.channel.send(RETIRE)
+
+    def send(self, number: signal.Signals, kill_at: float) -> None:
+        """A signal that asks it to end by then."""
+        self.kill_at = min(self.kill_at, kill_at)
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        self.killed = True
+        self.process.kill()
+
+    def close(self) -> None:
+        """End it, if it has not ended."""
+        self.channel.close()
+        self.kill()
+        self.process.wait()

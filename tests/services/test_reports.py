@@ -1,0 +1,73 @@
+"""What a worker says to its supervisor, and what it hears."""
+
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from scheduler.services import reports as reports_module
+from scheduler.services.reports import RETIRE, Report, Reports
+
+REPORT = Report(executions=7, load=0.5, more_waits=True)
+
+
+class Worker:
+    """Reports to one end of a channel."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.heard: list[str] = []
+        self.reports = Reports(
+            end.fileno(),
+            lambda: REPORT,
+            retire=lambda: self.heard.append("retire"),
+            orphaned=lambda: self.heard.append("orphaned"),
+        )
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[socket.socket, socket.socket]]:
+    monkeypatch.setattr(reports_module, "INTERVAL_SECONDS", 0.0)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+async def test_a_report_is_a_line(ends: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = ends
+    worker = Worker(theirs)
+    await worker.reports.round()
+    await worker.reports.round()
+    line, again, rest = ours.recv(4096).split(b"\n")
+    assert (line, rest) == (again, b"")
+    assert Report(**json.loads(line)) == REPORT
+    assert worker.heard == []
+
+
+async def test_it_hears_that_it_shall_retire(ends: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = ends
+    worker = Worker(theirs)
+    ours.send(RETIRE)
+    await worker.reports.round()
+    assert worker.heard == ["retire"]
+
+
+async def test_a_supervisor_that_does_not_listen_delays_nothing(ends: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = ends
+    worker = Worker(theirs)
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    for _ in range(500):
+        await worker.reports.round()
+    assert worker.heard == []
+    assert all(Report(**json.loads(line)) == REPORT for line in ours.recv(1 << 20).splitlines())
+
+
+@pytest.mark.parametrize("unread", [False, True])
+async def test_it_notices_that_it_is_alone(ends: tuple[socket.socket, socket.socket], unread: bool) -> None:
+    ours, theirs = ends
+    worker = Worker(theirs)
+    if unread:
+        await worker.reports.round()
+    ours.close()
+    await worker.reports.round()
+    assert worker.heard == ["orphaned"]
