@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import typer
 
@@ -43,25 +43,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _code_of(root: typer.Typer, arguments: Sequence[str] | None) -> str | int | None:
     """Its exit code; what it has said is written by then, or OSError tells why it isn't."""
+    typed = sys.argv[1:] if arguments is None else [*arguments]
+    if typed[:1] == ["help"]:
+        typed = [*typed[1:], "--help"]
     try:
-        code = root(args=arguments, prog_name="scheduler", standalone_mode=False)
+        code = root(args=typed, prog_name="scheduler", standalone_mode=False)
     except typer.Abort:  # Ctrl-C at a question
         code = INTERRUPTED
     except typer.TyperException as error:
-        _show(error)
+        from scheduler.cli.wrong_usage import tell
+
+        tell(error)
         code = error.exit_code
     except SystemExit as end:
         code = end.code
     sys.stdout.flush()
     return code or 0
-
-
-def _show(error: Any) -> None:
-    """What was typed wrongly, as the parser tells it (in classes that aren't public); mistyped options as all names."""
-    if near := getattr(error, "possibilities", None):
-        error.message += f". Did you mean {' or '.join(map(repr, near))}?"
-        error.possibilities = None
-    error.show()
 
 
 def _current_folder() -> str:

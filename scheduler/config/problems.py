@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from scheduler.config.reference import ANY_NAME, keys_under
+from scheduler.config.refusals import words
 from scheduler.config.settings import Problem
 from scheduler.config.variables import JOB_URL, variable_name
 from scheduler.config.yaml_files import Document
@@ -16,25 +16,7 @@ from scheduler.errors import did_you_mean
 Path = tuple[str | int, ...]
 
 _MAY_HOLD_SECRETS = ("databases", "drivers")
-_NUMBERS = {
-    "greater_than_equal": ("ge", "must be {} or more"),
-    "greater_than": ("gt", "must be more than {}"),
-    "less_than_equal": ("le", "must be {} or less"),
-}
 _MAPPINGS = ("dict_type", "model_type", "model_attributes_type")
-_WORDS = {
-    "int_type": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "float_parsing": "must be a number",
-    "finite_number": "must be a number",
-    "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
-    "string_type": "must be text; put it in quotes",
-    "list_type": "must be a list, such as [a, b]",
-    "too_short": "must name at least one",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +62,7 @@ def _problems(details: ErrorDetails, origins: Origins) -> list[Problem]:
         return [Problem(path, _unknown_key(path, origins))]
     if details["type"] in _MAPPINGS:
         return [Problem(path, _a_mapping(keys_under(path)))]
-    return [Problem(path, _words(details["type"], context, details["msg"]) + _not_this(path, details))]
-
-
-def _words(kind: str, context: Mapping[str, Any], message: str) -> str:
-    if kind in _NUMBERS:
-        name, words = _NUMBERS[kind]
-        return words.format(f"{context[name]:g}")
-    match kind:
-        case "value_error":
-            return str(context["error"])
-        case "literal_error":
-            return f"must be {context['expected']}"
-        case "missing":
-            return "is missing; write it"
-        case _:
-            return _WORDS.get(kind, f"is refused: {message}")
+    return [Problem(path, words(details) + _not_this(path, details))]
 
 
 def _a_mapping(keys: list[str]) -> str:

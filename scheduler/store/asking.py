@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 from sqlalchemy import CheckConstraint
 
 from scheduler.errors import QueryExecutionError, RefusedError, RightsError, SchedulerError, SchemaError
+from scheduler.store.checks import in_words
 from scheduler.store.schema import metadata
 from scheduler.store.session import RowRefused, SyncSession
 
@@ -71,7 +72,7 @@ def _sentence(error: psycopg.Error, schema: str) -> SchedulerError:
     said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
     match error:
         case errors.CheckViolation():
-            return RefusedError(f"A value is refused: {_broken_rule(error)} must hold.")
+            return RefusedError(f"{_broken_rule(error)}.")
         case (
             errors.UndefinedTable() | errors.UndefinedColumn() | errors.UndefinedFunction() | errors.InvalidSchemaName()
         ):
@@ -91,9 +92,9 @@ def _sentence(error: psycopg.Error, schema: str) -> SchedulerError:
 
 
 def _broken_rule(error: errors.CheckViolation) -> str:
-    """The rule in the words of the schema; the name of one that somebody has added to it."""
+    """The rule in words; the name of one that somebody has added to the schema."""
     table, name = metadata.tables.get(error.diag.table_name or ""), error.diag.constraint_name
     for rule in table.constraints if table is not None else ():
         if isinstance(rule, CheckConstraint) and rule.name == name:
-            return str(rule.sqltext)
-    return f"the rule {name}"
+            return in_words(str(rule.sqltext))
+    return f"the rule {name} must hold"

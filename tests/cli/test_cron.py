@@ -105,9 +105,9 @@ class TestAdd:
             (["61 * * * *", "email"], "The minute field '61' is out of range"),
             (["0 0 30 2 *", "email"], "would never fire"),
             (["@daily", "email", "--tz", "Europe/Berlim"], "Did you mean 'Europe/Berlin'?"),
-            (["@daily", "email", "--params", '{"to": '], "Invalid value for --params"),
-            (["@daily", "email", "--timeout", "-1"], "timeout_seconds > 0"),
-            (["@daily", ""], "handler_name <> ''"),
+            (["@daily", "email", "--params", '{"to": '], "error: --params: "),
+            (["@daily", "email", "--timeout", "-1"], "timeout_seconds must be more than 0"),
+            (["@daily", ""], "handler_name must have from 1"),
             (["0", "3", "*", "*", "*", "email"], UNQUOTED),
         ],
     )

@@ -126,7 +126,7 @@ def test_left_as_it_was_refused_it_is_given_up_and_kept(edit: Edit, sql: Sql, ke
     assert (code, out) == (2, "")
     note, error = err.splitlines()
     assert note.startswith("note: What you wrote about 'nightly' is kept in ")
-    assert error == "error: A value is refused: priority BETWEEN -9 AND 9 must hold."
+    assert error == "error: priority must be from -9 to 9."
     assert "\npriority: 99\n" in kept()[0]
     assert columns(sql, "priority") == (0,)
 

@@ -52,7 +52,7 @@ class TestEnqueue:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            (["email", "{to: 1}"], "Invalid value for PARAMS_JSON: '{to: 1}' is not JSON"),
+            (["email", "{to: 1}"], "error: PARAMS_JSON: '{to: 1}' is not JSON"),
             (["email", "NaN"], "NaN is no number of JSON"),
             (["email", '{"a": "\\u0000"}'], "error: A value is refused"),
             (["email", "--at", "soon"], "'soon' is not a time"),

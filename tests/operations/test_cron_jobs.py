@@ -48,7 +48,7 @@ def test_each_refusal_has_its_error(session: SyncSession) -> None:
         add(session, new("b", "61 * * * *"))
     with pytest.raises(ScheduleError, match="'Nowhere' is unknown"):
         add(session, new("b", timezone="Nowhere"))
-    with pytest.raises(RefusedError, match="priority BETWEEN -9 AND 9 must hold"):
+    with pytest.raises(RefusedError, match="priority must be from -9 to 9"):
         add(session, CronJobDefinition(name="b", cron_expression="@daily", handler_name="h", priority=10))
     with pytest.raises(RefusedError, match="NUL"):
         add(session, new("a\0b"))

@@ -32,7 +32,7 @@ def test_what_was_enqueued_can_be_shown(session: SyncSession) -> None:
 
 
 def test_refusals(session: SyncSession) -> None:
-    with pytest.raises(RefusedError, match="priority BETWEEN -9 AND 9 must hold"):
+    with pytest.raises(RefusedError, match="priority must be from -9 to 9"):
         enqueue(session, NewExecution(handler_name="h", priority=10))
     with pytest.raises(RefusedError, match="json"):
         enqueue(session, NewExecution(handler_name="h", handler_params="{"))

@@ -1,0 +1,20 @@
+"""The CHECKs of our tables in words, for who has written a value that one of them refuses."""
+
+import re
+
+_FORMS = (
+    (r"(\w+) <> '' AND octet_length\(\1\) <= (\d+)", "{0} must have from 1 to {1} bytes"),
+    (r"octet_length\((\w+)\) <= (\d+)", "{0} must have at most {1} bytes"),
+    (r"(\w+) > (\d+) AND \1 <= (\d+)", "{0} must be more than {1} and at most {2}"),
+    (r"(\w+) BETWEEN (-?\d+) AND (\d+)", "{0} must be from {1} to {2}"),
+    (r"(\w+) >= (\d+)", "{0} must be {1} or more"),
+    (r"(\w+) IN \(([^()]+)\)", "{0} must be one of {1}"),
+)
+
+
+def in_words(condition: str) -> str:
+    """Such as "priority must be from -9 to 9"; one of another form is quoted as it stands."""
+    for form, said in _FORMS:
+        if found := re.fullmatch(form, condition):
+            return said.format(*found.groups())
+    return f"{condition} must hold"
