@@ -95,7 +95,7 @@ def enqueue(
             print_json({"id": enqueued})
         ended = waiting.wait_for(session, [enqueued]) if wait else None
     if ended is not None:
-        waiting.tell(ended, as_json=as_json)
+        waiting.tell(ended, as_json=as_json, alone=True)
 
 
 @group.command("list")

@@ -47,12 +47,12 @@ def wait_for(session: "SyncSession", ids: "Sequence[int]", timeout: float | None
         return waiting.wait(session, ids, timeout=timeout, watch=lambda states: show(_so_far(states)))
 
 
-def tell(states: "Sequence[ExecutionState]", *, as_json: bool) -> None:
-    """How they ended; exits 1 unless all of them succeeded."""
+def tell(states: "Sequence[ExecutionState]", *, as_json: bool, alone: bool = False) -> None:
+    """How they ended; exits 1 unless all of them succeeded. In JSON a list, or an object of one that is `alone`."""
     if as_json:
         from scheduler.cli.tables import print_json
 
-        print_json(states)
+        print_json(states[0] if alone else states)
     else:
         for state in states:
             typer.echo(_ended(state))

@@ -104,7 +104,8 @@ def _require(session: SyncSession, chosen: Sequence[str]) -> dict[str, bool]:
     }
     for name in chosen:
         if name not in found:
-            raise NotFoundError(unknown(name, names(session)))
+            nothing = " Nothing was changed." if len(chosen) > 1 else ""
+            raise NotFoundError(f"{unknown(name, names(session))}{nothing}")
     return found
 
 

@@ -80,6 +80,8 @@ class CronJobPage:
     """Why it is refused: what the planner said, or would say."""
     ticks: tuple[Tick, ...]
     """The next ones; none while it is paused or invalid."""
+    skipped_until: datetime | None
+    """The last tick of a skip that is in force."""
     executions: tuple[NewestExecution, ...]
     """The newest first."""
 
@@ -120,12 +122,14 @@ def show(session: SyncSession, name: str) -> CronJobPage:
     """Raises NotFoundError."""
     job = find(session, name, only_look=True)
     executions = ask(session, "newest_of_cron_job", cron_job_id=job.id, limit=_EXECUTIONS)
+    skip = ask(session, "skip_in_force", cron_job_id=job.id)
     schedule, refusal = _schedule(job)
     return CronJobPage(
         cron_job=job,
         words=None if schedule is None else in_words(schedule),
         refusal=job.invalid_reason or refusal,
         ticks=() if schedule is None else next_ticks(schedule, job),
+        skipped_until=skip[0]["last"] if skip else None,
         executions=tuple(NewestExecution(**row) for row in executions),
     )
 

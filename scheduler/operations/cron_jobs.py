@@ -115,10 +115,19 @@ def add(session: SyncSession, new: CronJobDefinition) -> AddedCronJob:
     return AddedCronJob(name=new.name, **added[0])
 
 
-def statuses(session: SyncSession, selection: Selection | None = None) -> list[CronJobStatus]:
-    """Those of the selection, or all, by name."""
+def statuses(
+    session: SyncSession, selection: Selection | None = None, *, after: str | None = None, limit: int | None = None
+) -> list[CronJobStatus]:
+    """Those of the selection, or all, by name; only the first `limit`, only those whose names come after `after`."""
     now = database_time(session)
-    return [_status(row, now) for row in ask(session, "cron_job_statuses", **asdict(selection or Selection()))]
+    chosen = asdict(selection or Selection())
+    return [_status(row, now) for row in ask(session, "cron_job_statuses", **chosen, after=after, limit=limit)]
+
+
+def in_use(session: SyncSession) -> tuple[set[str], set[str]]:
+    """The handlers and the queues that cron jobs name."""
+    rows = ask(session, "cron_jobs_use")
+    return {row["handler_name"] for row in rows}, {row["queue"] for row in rows}
 
 
 def names(session: SyncSession) -> Mapping[str, bool]:

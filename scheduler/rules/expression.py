@@ -111,8 +111,8 @@ def six_fields(expression: str) -> list[str]:
         )
     if len(words) not in (5, 6):
         raise ScheduleError(
-            f"The expression has {len(words)} fields: write 5 (minute, hour, day-of-month, month, day-of-week), "
-            "or 6 with seconds first."
+            f"The expression has {len(words)} field{'' if len(words) == 1 else 's'}: "
+            "write 5 (minute, hour, day-of-month, month, day-of-week), or 6 with seconds first."
         )
     return words if len(words) == 6 else ["0", *words]
 

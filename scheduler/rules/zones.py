@@ -1,8 +1,10 @@
 """Time zones from the `tzdata` package, never from the host: every host then agrees on every tick."""
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import pairwise
@@ -14,6 +16,15 @@ from scheduler.errors import ScheduleError, did_you_mean
 from scheduler.rules.instants import DAY, from_unix
 
 _CHUNK = 32 * DAY
+
+
+_ABBREVIATION = re.compile(r"[A-Z]{2,5}")
+_HALVES = (datetime(2025, 1, 15), datetime(2025, 7, 15))  # noqa: DTZ001 - each zone makes them its own
+_WELL_KNOWN = (
+    "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles", "Europe/London", "Europe/Berlin",
+    "Europe/Helsinki", "Asia/Seoul", "Asia/Tokyo", "Asia/Shanghai", "Asia/Kolkata", "Australia/Sydney",
+)  # fmt: skip
+"""Named before others that share an abbreviation with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +84,21 @@ def jumps(zone: ZoneInfo, start: int, end: int) -> Iterator[Stretch]:
 
 def _unknown_zone(name: str) -> str:
     shown = name if len(name) <= 60 else f"{name[:60]}…"
+    if _ABBREVIATION.fullmatch(name) and (meant := _abbreviated(name)):
+        return f"{name!r} is an abbreviation, which names no zone for certain: write one such as {', '.join(meant)}."
     spelled = {known.lower(): known for known in zone_names()}.get(shown.lower(), shown)
     hint = did_you_mean(spelled, zone_names())
     return f"The time zone {shown!r} is unknown: write an IANA name such as 'Asia/Seoul'.{hint}"
+
+
+def _abbreviated(name: str) -> list[str]:
+    """Zones whose clocks show this abbreviation in some winter or summer: of the well-known ones, else the first."""
+    found = [
+        known
+        for known in (*_WELL_KNOWN, *sorted(zone_names()))
+        if "/" in known and name in {load_zone(known).tzname(half.replace(tzinfo=load_zone(known))) for half in _HALVES}
+    ]
+    return list(dict.fromkeys(found))[:3]
 
 
 @lru_cache(maxsize=4096)

@@ -7,6 +7,8 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scheduler.cli import editor
 from scheduler.cli.cron import document
@@ -228,7 +230,7 @@ class TestDocument:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("timezone: [", "This is no YAML"),
+            ("timezone: [", "Line 1 is no YAML: put"),
             ("just words", "A line has to be a column and its value"),
             ("timezon: UTC", "There is no column 'timezon' to edit. Did you mean 'timezone'?"),
             ("id: 5", "There is no column 'id' to edit."),
@@ -247,3 +249,9 @@ class TestDocument:
         with pytest.raises(RefusedError) as refused:
             document.read(text, job.definition)
         assert str(refused.value).startswith(said)
+
+
+@given(description=st.text(max_size=60), name=st.text(min_size=1, max_size=60))
+def test_what_nobody_touched_comes_back_as_it_was(description: str, name: str) -> None:
+    job = CronJobDefinition(name=name, cron_expression="@daily", handler_name="email", description=description)
+    assert document.read(document.written(job), job) == job

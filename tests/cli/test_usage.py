@@ -91,7 +91,7 @@ def test_a_slip_in_a_section_is_told_before_anything_is_started(scheduler: Comma
 
 
 def test_an_interruption_is_quiet(online: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("scheduler.operations.cron_jobs.statuses", interrupted)

@@ -134,7 +134,7 @@ def test_a_bad_row_can_be_edited_elsewhere(session: SyncSession, psql: psycopg.C
     seen = find(session, "b")
     assert seen.next_run_at is None
     assert len(edit(session, seen, replace(seen.definition, description="to be mended"))) == 1
-    assert "fields" in (show(session, "b").refusal or "")
+    assert "1 field:" in (show(session, "b").refusal or "")
 
 
 def test_an_absurd_time_hides_nothing(session: SyncSession, psql: psycopg.Connection) -> None:

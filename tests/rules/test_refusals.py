@@ -198,3 +198,12 @@ def test_tzdata_version_is_an_iana_one() -> None:
     year, letter = int(tzdata_version()[:4]), tzdata_version()[4:]
     assert year >= 2026
     assert letter.isalpha()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("KST", "Asia/Seoul"), ("PDT", "America/Los_Angeles"), ("CST", "America/Chicago, Asia/Shanghai")],
+)
+def test_an_abbreviation_is_told_from_a_name(name: str, meant: str) -> None:
+    with pytest.raises(ScheduleError, match=rf"^'{name}' is an abbreviation.*write one such as {meant}"):
+        load_zone(name)

@@ -14,7 +14,6 @@ from scheduler.errors import RefusedError, did_you_mean
 from scheduler.model import Backoff, CatchUp, OverlapPolicy
 
 if TYPE_CHECKING:
-    from scheduler.operations.cron_job_page import CronJob
     from scheduler.operations.cron_jobs import CronJobDefinition
 
 _HEAD = """\
@@ -25,7 +24,7 @@ _NULLS = ("", "null", "~")
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
-def written(job: "CronJob") -> str:
+def written(job: "CronJobDefinition") -> str:
     """Every column that a person decides."""
     return "".join(_lines(job))
 
@@ -35,7 +34,7 @@ def read(text: str, before: "CronJobDefinition") -> "CronJobDefinition":
     try:
         root = yaml.compose(text, Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
-        raise RefusedError(f"This is no YAML: {' '.join(str(error).split())}.") from None
+        raise RefusedError(_no_yaml(error)) from None
     if not isinstance(root, yaml.MappingNode):
         raise RefusedError("A line has to be a column and its value, such as `timezone: Asia/Seoul`.")
     values: dict[str, Any] = {}
@@ -49,7 +48,14 @@ def read(text: str, before: "CronJobDefinition") -> "CronJobDefinition":
     return replace(before, **values)
 
 
-def _lines(job: "CronJob") -> Iterator[str]:
+def _no_yaml(error: yaml.YAMLError) -> str:
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    where = "This" if mark is None else f"Line {mark.line + 1}"
+    said = f" ({problem})" if problem and "<" not in problem else ""  # its signs for tokens say nothing to people
+    return f"{where} is no YAML{said}: put text with special signs in quotes."
+
+
+def _lines(job: "CronJobDefinition") -> Iterator[str]:
     from scheduler.operations.cron_jobs import MEANINGS
 
     yield _HEAD.format(name=job.name)
@@ -66,7 +72,9 @@ def _yaml(column: str, value: Any) -> str:
     if not isinstance(value, str) or isinstance(value, Backoff | CatchUp | OverlapPolicy):
         return text
     # In quotes where it would be something else without, and on one line.
-    return yaml.safe_dump(text, allow_unicode=True, width=float("inf")).removesuffix("...\n").strip()
+    style = None if text.isprintable() else '"'
+    dumped = yaml.safe_dump(text, default_style=style, allow_unicode=style is None, width=float("inf"))
+    return dumped.removesuffix("...\n").strip()
 
 
 def _block(params: str) -> str:

@@ -1,5 +1,6 @@
 """`scheduler cron edit`: by options, or in an editor."""
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ from scheduler.cli.cron import options
 from scheduler.cli.cron.ticks import print_ticks
 from scheduler.cli.moments import parsed
 from scheduler.cli.options import AsJson
+from scheduler.cli.printable import printable
 from scheduler.cli.project import connected, warn_of_unknown_handler
 from scheduler.cli.values import json_text
 from scheduler.errors import did_you_mean
@@ -102,24 +104,29 @@ def _edit(name: str, wanted: Mapping[str, Any], *, as_json: bool) -> None:
     with connected() as (project, session):
         seen = find(session, name)
         changes = edit(session, seen, replace(seen.definition, **wanted)) if wanted else _edit_as_text(session, seen)
-        page = show(session, wanted.get("name", _renamed(changes, name)))
+        page = show(session, _renamed(changes, name))
         now = database_time(session)
         _warn(project, session, page.cron_job, changes)
     if as_json:
         from scheduler.cli.cron.show import as_object
         from scheduler.cli.tables import print_json
 
-        told = {change.column: {"old": change.one, "new": change.other} for change in changes}
+        told = {
+            change.column: {"old": _told(change, change.one), "new": _told(change, change.other)} for change in changes
+        }
         print_json({"changes": told, "cron_job": as_object(page.cron_job)})
         return
     _print_changes(name, changes)
+    quoted = shlex.quote(page.cron_job.name)
     if page.ticks and changes:
         typer.echo("Its next ticks:")
         print_ticks(page.ticks, now)
     elif changes and not page.cron_job.enabled:
-        typer.echo("It is paused: `scheduler cron resume` lets it tick again.")
+        typer.echo(printable(f"It is paused: `scheduler cron resume {quoted}` lets it tick again."))
     elif changes:
-        typer.echo("It has no next tick: `scheduler cron show` tells why.")
+        typer.echo(printable(f"It has no next tick: `scheduler cron show {quoted}` tells why."))
+    if changes and (owner := page.cron_job.managed_by) is not None:
+        typer.echo(printable(f"note: {owner} declares it: `scheduler cron apply` finds it edited."), err=True)
 
 
 def _edit_as_text(session: "SyncSession", seen: "CronJob") -> "list[Difference]":
@@ -150,6 +157,13 @@ def _unset(names: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
             raise typer.BadParameter(f"either set {options.OPTIONS[column]} or unset it.", param_hint="--unset")
         found[column] = defaults[column]
     return found
+
+
+def _told(change: "Difference", value: Any) -> Any:
+    """For JSON, in which params are no text either."""
+    from scheduler.operations.executions import decoded
+
+    return decoded(value) if change.column == "handler_params" else value
 
 
 def _renamed(changes: "Sequence[Difference]", name: str) -> str:

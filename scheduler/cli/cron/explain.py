@@ -14,6 +14,7 @@ from scheduler.cli.cron.ticks import print_ticks
 from scheduler.cli.moments import relative
 from scheduler.cli.options import AsJson
 from scheduler.cli.project import connected
+from scheduler.errors import ScheduleError, SchedulerError
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -55,11 +56,24 @@ def explain(
     from scheduler.cli.tables import print_json
 
     options.refuse_unquoted(context)
-    explained, now = _of_expression(what, timezone, count) if _is_expression(what) else _of_row(what, timezone, count)
+    explained, now = _found(what, timezone, count)
     if as_json:
         print_json(_as_object(explained))
     else:
         _print(explained, now)
+
+
+def _found(what: str, timezone: str | None, count: int) -> "tuple[Explanation, datetime]":
+    """An expression before a cron job of that name; `clean up old reports` and `7` are names, too."""
+    if not _is_expression(what):
+        return _of_row(what, timezone, count)
+    try:
+        return _of_expression(what, timezone, count)
+    except ScheduleError as refusal:
+        try:
+            return _of_row(what, timezone, count)
+        except SchedulerError:  # no such row, or no database to look into
+            raise refusal from None
 
 
 def _is_expression(what: str) -> bool:

@@ -1,5 +1,6 @@
 """`scheduler cron list`."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -31,9 +32,13 @@ def list_cron_jobs(
     paused: Annotated[bool, typer.Option("--paused", help="Only those that are paused.")] = False,
     invalid: Annotated[bool, typer.Option("--invalid", help="Only those that the planner refuses.")] = False,
     failing: Annotated[bool, typer.Option("--failing", help="Only those that failed last.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 100,
+    after: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only those whose names come after this one: the next page.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show each cron job: its next tick, its last outcome, and what is wrong with it.
+    """Show each cron job by its name: its next tick, its last outcome, and what is wrong with it.
 
     Example: scheduler cron list
 
@@ -45,31 +50,36 @@ def list_cron_jobs(
 
     selection = Selection(handler_name=handler, queue=queue, paused=paused, invalid=invalid, failing=failing)
     with connected() as (_, session):
-        found, now = statuses(session, selection), database_time(session)
-        hint = "" if found else _nothing(session, selection)
+        found, now = statuses(session, selection, after=after, limit=limit + 1), database_time(session)
+        hint = "" if found else _nothing(session, selection, after)
+    more, found = len(found) > limit, found[:limit]
     if as_json:
         print_json(found)
     elif found:
         print_table(_HEADERS, (_cells(job, now) for job in found), long="reason", usual={"zone": "UTC"}, spare=_SPARE)
+    if more:
+        typer.echo(f"More: --after {shlex.quote(found[-1].name)}", err=True)
     if hint and not as_json:
         typer.echo(hint, err=True)
 
 
-def _nothing(session: "SyncSession", selection: "Selection") -> str:
+def _nothing(session: "SyncSession", selection: "Selection", after: str | None) -> str:
     """What there is instead."""
-    from scheduler.operations.cron_jobs import Selection, statuses
+    from scheduler.operations.cron_jobs import in_use
 
-    every = statuses(session)
-    if not every or selection == Selection():
+    handlers, queues = in_use(session)
+    if not handlers:
         return "There is no cron job yet: `scheduler cron add --help` shows how to add one."
-    hints = "".join(_hints(selection, every))
+    if after is not None:
+        return f"No cron job like that comes after {after!r}."
+    hints = "".join(_hints(selection, handlers, queues))
     return f"No cron job is like that.{hints} `scheduler cron list` shows all of them."
 
 
-def _hints(selection: "Selection", every: "Sequence[CronJobStatus]") -> Iterator[str]:
+def _hints(selection: "Selection", handlers: set[str], queues: set[str]) -> Iterator[str]:
     for what, name, known in (
-        ("runs the handler", selection.handler_name, {job.handler_name for job in every}),
-        ("uses the queue", selection.queue, {job.queue for job in every}),
+        ("runs the handler", selection.handler_name, handlers),
+        ("uses the queue", selection.queue, queues),
     ):
         if name is not None and name not in known:
             yield f" None {what} {name!r}.{did_you_mean(name, known)}"

@@ -37,7 +37,7 @@ def run(
         if wait:
             ended = wait_for(session, [enqueued], timeout)
     if wait:
-        tell(ended, as_json=as_json)
+        tell(ended, as_json=as_json, alone=True)
     elif as_json:
         print_json({"id": enqueued})
     else:

@@ -55,7 +55,13 @@ def show(
         page, now = show_it(session, name), database_time(session)
     if as_json:
         ticks = [{"utc": tick.utc.isoformat(), "local": tick.local.isoformat()} for tick in page.ticks]
-        more = {"words": page.words, "refusal": page.refusal, "next_ticks": ticks, "executions": page.executions}
+        more = {
+            "words": page.words,
+            "refusal": page.refusal,
+            "next_ticks": ticks,
+            "skipped_until": page.skipped_until,
+            "executions": page.executions,
+        }
         print_json({**as_object(page.cron_job), **more})
     else:
         _print_page(page, now)
@@ -84,7 +90,7 @@ def _print_page(page: "CronJobPage", now: datetime) -> None:
     for problem in _problems(page, now):
         typer.echo(printable(f"\n{problem}"))
     if not page.executions and job.enabled:
-        typer.echo("\nIt has no execution yet: `scheduler cron run` makes one now.")
+        typer.echo(printable(f"\nIt has no execution yet: `scheduler cron run {_quoted(job)}` makes one now."))
 
 
 def _fields(page: "CronJobPage", now: datetime) -> Iterator[tuple[str, object]]:
@@ -110,7 +116,7 @@ def _fields(page: "CronJobPage", now: datetime) -> Iterator[tuple[str, object]]:
     yield "last tick", when(job.last_run_at, now)
     yield "unfinished", _unfinished(job)
     yield "failures", f"{job.failures_in_a_row} in a row" if job.failures_in_a_row else None
-    yield "managed by", job.managed_by
+    yield "managed by", None if job.managed_by is None else f"{job.managed_by}: `scheduler cron apply` sets it back"
     yield "created", f"{when(job.created_at, now)} by {job.created_by}"
     yield "edited", when(job.updated_at, now) if job.updated_at > job.created_at else None
 
@@ -124,6 +130,11 @@ def _problems(page: "CronJobPage", now: datetime) -> Iterator[str]:
         yield f"It is paused. Resume it: scheduler cron resume {_quoted(job)}"
     elif job.ends_at is not None and job.ends_at <= now:
         yield f"Its end is past. Go on without one: scheduler cron edit {_quoted(job)} --unset ends-at"
+    elif page.skipped_until is not None:
+        yield (
+            f"Its ticks are skipped up to {when(page.skipped_until, now)}. "
+            f"Let them run: scheduler cron skip {_quoted(job)} --until now"
+        )
     elif page.refusal is None and job.next_run_at is None:
         yield f"It will never tick again. See why: scheduler cron explain {_quoted(job)}"
     if job.next_run_at is not None and (now - job.next_run_at).total_seconds() > _LATE_SECONDS:

@@ -1,5 +1,6 @@
 """`scheduler cron pause`, `resume` and `remove`."""
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,7 +66,7 @@ def resume(names: Names = None, everything: All = False, as_json: AsJson = False
     for job in jobs:
         said = "is enabled again" if job.name in resumed else "was not paused"
         tick = f": its next tick is {relative(job.next_run_at, now)}" if job.next_run_at else ", but has no next tick"
-        hint = "" if job.next_run_at else ": `scheduler cron show` tells why"
+        hint = "" if job.next_run_at else f": `scheduler cron show {shlex.quote(job.name)}` tells why"
         typer.echo(one_line(f"Cron job {job.name!r} {said}{tick}{hint}."))
 
 
@@ -78,7 +79,7 @@ def remove(
 ) -> None:
     """Remove cron jobs. Their executions stay, and those that wait still run.
 
-    Prints the command line that brings each of them back.
+    Prints the command line that brings each of them back; of one that is declared, that is `scheduler cron apply`.
 
     Example: scheduler cron remove nightly
     """
@@ -110,7 +111,11 @@ def _chosen(session: "SyncSession", names: list[str] | None, everything: bool) -
 
 
 def _undo(job: "CronJob") -> str:
+    """A row of its own would be nobody's: what is declared comes back by its declaration."""
     from dataclasses import replace
+
+    if job.managed_by is not None:
+        return "scheduler cron apply"
 
     interval = job.cron_expression.lstrip().lower().startswith("@every")
     # A new row would count from its own making: the old phase is kept.

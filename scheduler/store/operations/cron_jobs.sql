@@ -54,7 +54,8 @@ SELECT c.name, c.id, c.enabled FROM {s}.cron_jobs AS c WHERE c.name = ANY(%(name
 
 
 -- name: cron_job_statuses
--- `uncomputed`: no planner has looked at the row yet, so that its next tick is still to be computed.
+-- `uncomputed`: no planner has looked at the row yet, so that its next tick is still to be computed. A page walks the index by name,
+-- so that the view looks at the executions of no other.
 SELECT s.cron_job_id AS id, s.name, c.description, s.cron_expression, s.timezone, s.handler_name, c.queue, s.enabled, s.invalid_reason,
        s.next_run_at, s.last_run_at, s.last_status, s.last_finished_at, s.last_error, s.failures_in_a_row,
        c.next_run_at IS NULL AS uncomputed, c.starts_at, c.ends_at, c.created_at
@@ -64,7 +65,13 @@ WHERE (%(handler_name)s::text IS NULL OR c.handler_name = %(handler_name)s)
   AND (NOT %(paused)s::boolean OR NOT c.enabled)
   AND (NOT %(invalid)s::boolean OR c.invalid_reason IS NOT NULL)
   AND (NOT %(failing)s::boolean OR s.failures_in_a_row > 0)
-ORDER BY s.name;
+  AND (%(after)s::text IS NULL OR c.name > %(after)s)
+ORDER BY c.name
+LIMIT %(limit)s;
+
+
+-- name: cron_jobs_use
+SELECT DISTINCT c.handler_name, c.queue FROM {s}.cron_jobs AS c;
 
 
 -- name: one_cron_job
