@@ -9,12 +9,13 @@ from scheduler.cli.agreement import agree
 from scheduler.cli.answers import Found, tell_answers, tell_dry_run
 from scheduler.cli.filters import (
     CronOption,
+    EndedOption,
     ErrorOption,
     Filters,
     HandlerOption,
     QueueOption,
     SinceOption,
-    StatusOption,
+    UnfinishedOption,
     UntilOption,
     tell_unknown_names,
 )
@@ -41,7 +42,7 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what wo
 def cancel(
     ids: Ids = None,
     reason: Annotated[str | None, typer.Option(help="Kept with the execution.")] = None,
-    status: StatusOption = None,
+    status: UnfinishedOption = None,
     handler: HandlerOption = None,
     queue: QueueOption = None,
     cron: CronOption = None,
@@ -78,7 +79,7 @@ def cancel(
 
 def retry(
     ids: Ids = None,
-    status: StatusOption = None,
+    status: EndedOption = None,
     handler: HandlerOption = None,
     queue: QueueOption = None,
     cron: CronOption = None,
@@ -145,7 +146,7 @@ def _carry_out(order: _Order) -> None:
         statuses = None if order.ids else order.filters.statuses or MEANT[order.action]
         found = _named(session, order) if statuses is None else _matching(session, order, statuses)
         if not found.ids:
-            typer.echo("No execution is like that.", err=True)
+            typer.echo("No execution matches.", err=True)
             tell_unknown_names(project, session, order.filters)
         elif order.dry_run:
             tell_dry_run(found, as_json=order.as_json)

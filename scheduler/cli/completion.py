@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import TYPE_CHECKING
 
-from scheduler.model import Status
+from scheduler.model import FINAL, Status
 
 if TYPE_CHECKING:
     from scheduler.app import Project
@@ -52,6 +52,34 @@ def handlers(incomplete: str) -> list[str]:
 
 def statuses(incomplete: str) -> list[str]:
     return _fitting([*(status.lower() for status in Status), "dead", "final"], incomplete)
+
+
+def unfinished(incomplete: str) -> list[str]:
+    return _fitting(["pending", "running"], incomplete)
+
+
+def ended(incomplete: str) -> list[str]:
+    return _fitting([*(status.lower() for status in Status if status in FINAL), "dead", "final"], incomplete)
+
+
+def zones(incomplete: str) -> list[str]:
+    from scheduler.rules.zones import zone_names
+
+    return _fitting(zone_names(), incomplete)
+
+
+def columns(incomplete: str) -> list[str]:
+    """What `cron edit --unset` takes."""
+    from scheduler.cli.cron.options import OPTIONS, defaults
+
+    return _fitting([OPTIONS[column].removeprefix("--") for column in defaults()], incomplete)
+
+
+def pages(incomplete: str) -> list[str]:
+    """What `doctor --page` takes."""
+    from scheduler.operations.doctor.finding import Code
+
+    return _fitting([code.value for code in Code], incomplete)
 
 
 def _asked(names: "Callable[[Project, SyncSession], Iterable[str]]", incomplete: str) -> list[str]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scheduler.cli import completion
 from scheduler.cli.failures import FAILED
 from scheduler.cli.options import AsJson
 
@@ -18,7 +19,13 @@ def doctor(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only what is not fine.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings as well.")] = False,
     page: Annotated[
-        str | None, typer.Option("--page", metavar="CODE", help="Print what a finding means, and do nothing else.")
+        str | None,
+        typer.Option(
+            "--page",
+            metavar="CODE",
+            help="Print what a finding means, and do nothing else.",
+            autocompletion=completion.pages,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -26,6 +26,24 @@ StatusOption = Annotated[
         autocompletion=completion.statuses,
     ),
 ]
+UnfinishedOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--status",
+        metavar="STATUS",
+        help="Only those that wait (pending) or that run (running).",
+        autocompletion=completion.unfinished,
+    ),
+]
+EndedOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--status",
+        metavar="STATUS",
+        help="Such as cancelled; also dead (FAILED and TIMEOUT, which is the default) and final.",
+        autocompletion=completion.ended,
+    ),
+]
 HandlerOption = Annotated[
     str | None,
     typer.Option("--handler", metavar="NAME", help="Only those of this handler.", autocompletion=completion.handlers),

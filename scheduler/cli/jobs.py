@@ -18,7 +18,7 @@ from scheduler.cli.filters import (
 )
 from scheduler.cli.moments import absolute, duration, parsed, relative
 from scheduler.cli.options import AsJson
-from scheduler.cli.project import connected, warn_of_unknown_handler, warn_of_unserved_queue
+from scheduler.cli.project import connected, warn_of_handler, warn_of_unserved_queue
 from scheduler.model import Status
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def enqueue(
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for its end, and tell it; exits 1 unless it is SUCCESS.")
     ] = False,
+    at_most: waiting.AtMost = None,
     as_json: AsJson = False,
 ) -> None:
     """Enqueue one execution and print its id.
@@ -72,6 +73,8 @@ def enqueue(
     from scheduler.cli.tables import print_json
     from scheduler.operations import executions
 
+    if at_most is not None and not wait:
+        raise typer.BadParameter("it goes with --wait.", param_hint="--for")
     if at is not None and delay:
         raise typer.BadParameter("give either --delay or --at.", param_hint="--at")
     new = executions.NewExecution(
@@ -87,13 +90,15 @@ def enqueue(
     )
     with connected() as (project, session):
         enqueued = executions.enqueue(session, new)
-        warn_of_unknown_handler(project, handler)
+        warn_of_handler(project, handler, new.handler_params)
         warn_of_unserved_queue(project, session, queue)
         if not as_json:
-            typer.echo(enqueued)
+            typer.echo(enqueued.id)
         elif not wait:
-            print_json({"id": enqueued})
-        ended = waiting.wait_for(session, [enqueued]) if wait else None
+            print_json(enqueued)
+        if enqueued.existing:
+            typer.echo(f"note: Execution {enqueued.id} holds that unique key: nothing was enqueued.", err=True)
+        ended = waiting.wait_for(session, [enqueued.id], at_most) if wait else None
     if ended is not None:
         waiting.tell(ended, as_json=as_json, alone=True)
 
@@ -124,6 +129,8 @@ def list_executions(
 
     Example: scheduler jobs list --since 12h --error "timed out"
     """
+    from dataclasses import replace
+
     from scheduler.cli.progress import live_line
     from scheduler.cli.tables import print_json, print_table
     from scheduler.operations.overview import database_time
@@ -137,7 +144,9 @@ def list_executions(
             def watch(look: Look) -> None:
                 show(f"looking, {look.done:.0%}")
 
-            page = newest(session, filters.search(now), limit=limit, before=before, patience=patience, watch=watch)
+            look = filters.search(now)
+            page = newest(session, look, limit=limit + 1, before=before, patience=patience, watch=watch)
+        more, page = len(page.lines) > limit, replace(page, lines=page.lines[:limit])
         if as_json:
             print_json(page.lines)
         elif page.lines:
@@ -145,7 +154,7 @@ def list_executions(
         elif page.below is None:
             _tell_none(filters, before)
             tell_unknown_names(project, session, filters)
-    _tell_rest(page, limit, now, patience, as_json=as_json)
+    _tell_rest(page, more, now, patience, as_json=as_json)
 
 
 @group.command("show")
@@ -179,7 +188,7 @@ def _cells(line: "ExecutionLine", now: "datetime") -> "Sequence[object]":
 
 def _tell_none(filters: Filters, before: int | None) -> None:
     if filters.any or before is not None:
-        typer.echo("No execution is like that.", err=True)
+        typer.echo("No execution matches.", err=True)
     else:
         typer.echo(
             "There is no execution yet: `scheduler jobs enqueue --help` shows how to add one, and `scheduler cron add "
@@ -188,7 +197,7 @@ def _tell_none(filters: Filters, before: int | None) -> None:
         )
 
 
-def _tell_rest(page: "Page", limit: int, now: "datetime", patience: float, *, as_json: bool) -> None:
+def _tell_rest(page: "Page", more: bool, now: "datetime", patience: float, *, as_json: bool) -> None:
     """How to see more, where there may be more; what a program must not mistake for all is told with --json too."""
     if page.below is not None:
         since = "" if page.back_to is None else f", created {relative(page.back_to, now)} ({absolute(page.back_to)})"
@@ -197,7 +206,7 @@ def _tell_rest(page: "Page", limit: int, now: "datetime", patience: float, *, as
             "look longer with --patience, or at less with --since.",
             err=True,
         )
-    elif len(page.lines) == limit and not as_json:
+    elif more and not as_json:
         typer.echo(f"Older ones: --before {page.lines[-1].id}", err=True)
 
 

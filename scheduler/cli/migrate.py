@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from scheduler.cli.failures import FAILED, report
+from scheduler.cli.options import AsJson
 from scheduler.cli.project import opened
 
 
@@ -12,6 +13,7 @@ def migrate(
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; exit 1 unless the tables are those of this version.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make the scheduler's tables, or update them.
 
@@ -19,6 +21,7 @@ def migrate(
 
     Example: scheduler migrate --check
     """
+    from scheduler.cli.tables import print_json
     from scheduler.errors import SchemaError
     from scheduler.operations import migration
 
@@ -30,4 +33,7 @@ def migrate(
     except SchemaError as error:
         report(error)
         raise typer.Exit(FAILED) from None
+    if as_json:
+        print_json({"database": state.database, "schema": state.schema, "revision": state.found})
+        return
     typer.echo(f'Schema "{state.schema}" of database "{state.database}" is at revision {state.found}.')

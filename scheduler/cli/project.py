@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from scheduler.errors import ConfigurationError, RightsError, did_you_mean
+from scheduler.cli.printable import printable
+from scheduler.errors import ConfigurationError, ParamsError, RightsError, did_you_mean
 
 if TYPE_CHECKING:
     from scheduler.app import Project
@@ -60,18 +61,26 @@ def handlers_of(project: "Project") -> "HandlerRegistry":
         return project.handlers()
 
 
-def warn_of_unknown_handler(project: "Project", name: str) -> None:
-    """Say so where the project's handlers can be found and `name` isn't one of them; another worker may have it."""
+def warn_of_handler(project: "Project", name: str, params: str | None) -> None:
+    """Say so where the project's handlers can be found and `name` isn't one of them, or doesn't take `params`.
+
+    Only a warning: another worker may have it, or another version of it. Params may be None for not known.
+    """
     try:
-        known = handlers_of(project).names
+        known = handlers_of(project)
     except ConfigurationError:
         return
-    if known and name not in known:
+    if known.names and name not in known.names:
         typer.echo(
-            f"warning: No handler of this project is named {name!r}.{did_you_mean(name, known)} "
+            f"warning: No handler of this project is named {name!r}.{did_you_mean(name, known.names)} "
             "Only a worker that has one can run it.",
             err=True,
         )
+    elif known.names and params is not None:
+        try:
+            known.get(name).decode(params)
+        except ParamsError as error:
+            typer.echo(printable(f"warning: {error} It will fail when it runs."), err=True)
 
 
 def warn_of_unserved_queue(project: "Project", session: "SyncSession", name: str) -> None:

@@ -97,8 +97,15 @@ class Execution:
     """The role may not read params, result and errors: here they are None, None and empty."""
 
 
-def enqueue(session: SyncSession, new: NewExecution) -> int:
-    """The id of the new row, or of the one that holds its unique key. Raises RefusedError."""
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    id: int
+    existing: bool
+    """It was there before, and holds the unique key."""
+
+
+def enqueue(session: SyncSession, new: NewExecution) -> Enqueued:
+    """The new row, or the one that holds its unique key. Raises RefusedError."""
     (row,) = ask(
         session,
         "enqueue_execution",
@@ -112,7 +119,7 @@ def enqueue(session: SyncSession, new: NewExecution) -> int:
         max_retry=new.max_retry,
         unique_key=new.unique_key,
     )
-    return int(row["id"])
+    return Enqueued(**row)
 
 
 def show(session: SyncSession, id: int) -> Execution:  # noqa: A002 - the column's name

@@ -1,7 +1,7 @@
 """The scheduler's own tables: make them, and see whether they are those of this version."""
 
 from scheduler.store import migration
-from scheduler.store.revision import SchemaState, check
+from scheduler.store.revision import SchemaState, check, require_writable
 
 __all__ = ["SchemaState", "migrated", "ready", "state"]
 
@@ -13,6 +13,8 @@ def state(conninfo: str, schema: str) -> SchemaState:
 
 def migrated(conninfo: str, schema: str) -> SchemaState:
     """How they are once they are made or updated. Raises as `state()` does, and SchemaError where it can't be done."""
+    if not state(conninfo, schema).current:
+        require_writable(conninfo)
     migration.migrate(conninfo, schema)
     return state(conninfo, schema)
 

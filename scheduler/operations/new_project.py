@@ -121,13 +121,30 @@ def require_room(folder: Path, new: NewProject) -> None:
     """Raises ConflictError where one of the files, or a handler of somebody else's, is there already."""
     if folder.exists() and not folder.is_dir():
         raise ConflictError(f"{folder.absolute()} is a file: name a folder, which may be a new one.")
-    taken = {file.path for file in new.files if file.path != IGNORED and os.path.lexists(folder / file.path)}
+    for parent in (folder.absolute(), *folder.absolute().parents):
+        if parent.name == HANDLERS and (parent.parent / SETTINGS).exists():
+            raise ConflictError(
+                f"{folder.absolute()} is among the handlers of the project in {parent.parent}, which would take its "
+                "files for its own: choose another folder."
+            )
+    taken = {file.path for file in new.files if _in_the_way(folder, file)}
     others = {path.relative_to(folder).as_posix() for path in (folder / HANDLERS).rglob("*.py")}
     if taken or others:
         raise ConflictError(
             f"{folder.absolute()} has {', '.join(sorted(taken | others))} already: nothing was written. "
             "Choose another folder, or move them away."
         )
+
+
+def _in_the_way(folder: Path, file: File) -> bool:
+    """A .gitignore stays as it is, and a .env that says nothing of what is to be said is added to."""
+    path = folder / file.path
+    if not os.path.lexists(path) or file.path == IGNORED:
+        return False
+    if file.path != SECRETS or not path.is_file():
+        return True
+    said = {line.removeprefix("export ").partition("=")[0].strip() for line in path.read_text().splitlines()}
+    return any(line.partition("=")[0] in said for line in file.text.splitlines())
 
 
 @contextmanager
@@ -142,7 +159,8 @@ def placed(folder: Path, new: NewProject) -> Iterator[Placed]:
     with ExitStack() as undo:
         for file in files:
             _make_folders((folder / file.path).parent, undo)
-            _write(folder / file.path, file, undo)
+            put = _append if (folder / file.path).exists() else _write
+            put(folder / file.path, file, undo)
         yield Placed(files, kept)
         undo.pop_all()
 
@@ -160,6 +178,13 @@ def _write(path: Path, file: File, undo: ExitStack) -> None:
     undo.callback(_quietly, path.unlink)
     with open(descriptor, "w", encoding="utf-8") as opened:
         opened.write(file.text)
+
+
+def _append(path: Path, file: File, undo: ExitStack) -> None:
+    before = path.read_text(encoding="utf-8")
+    undo.callback(path.write_text, before, encoding="utf-8")
+    between = "" if before.endswith("\n") or not before else "\n"
+    path.write_text(f"{before}{between}{file.text}", encoding="utf-8")
 
 
 def _quietly(remove: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from scheduler.clock import monotonic
 from scheduler.errors import NotFoundError
-from scheduler.model import FINAL
+from scheduler.model import FINAL, Status
 from scheduler.operations.executions import decoded, unknown
 from scheduler.store.asking import ask
 from scheduler.store.session import SyncSession
@@ -34,12 +34,26 @@ class ExecutionState:
     progress_message: str | None
     result: Any
     error: str | None
+    queue: str
     served: bool
     """Whether a worker with a lease serves its queue."""
+    paused: bool
+    """Whether its queue is."""
 
     @property
     def final(self) -> bool:
         return self.status in FINAL
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why it waits, if it may do so in vain."""
+        if self.status != Status.PENDING:
+            return None
+        if self.paused:
+            return f"its queue {self.queue!r} is paused"
+        if not self.served:
+            return f"no worker serves its queue {self.queue!r}"
+        return None if self.error is None else f"it failed before: {self.error.partition(chr(10))[0]}"
 
 
 def states(session: SyncSession, ids: Sequence[int]) -> list[ExecutionState]:

@@ -68,7 +68,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def scheduler(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+def scheduler(folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run one command, without a database."""
     logger = logging.getLogger("scheduler")
     monkeypatch.setattr(logger, "handlers", list(logger.handlers))
@@ -76,10 +76,10 @@ def scheduler(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     monkeypatch.setattr(logger, "level", logger.level)
 
     def run(*arguments: str) -> Ran:
-        capsys.readouterr()
+        capfd.readouterr()
         with pytest.raises(SystemExit) as left:
             main(arguments)
-        said = capsys.readouterr()
+        said = capfd.readouterr()
         assert isinstance(left.value.code, int)
         return Ran(left.value.code, said.out, said.err)
 

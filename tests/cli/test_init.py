@@ -136,7 +136,7 @@ class TestOtherFiles:
             *(".git", "README.md", "pyproject.toml", ".gitignore", "handlers", "scheduler.yaml")
         }
 
-    @pytest.mark.parametrize("name", ["scheduler.yaml", "handlers/hello.py", "handlers/jobs/other.py", ".env"])
+    @pytest.mark.parametrize("name", ["scheduler.yaml", "handlers/hello.py", "handlers/jobs/other.py"])
     def test_nothing_is_overwritten(self, scheduler: Command, shop: Path, name: str, database_url: str) -> None:
         (shop / name).parent.mkdir(parents=True, exist_ok=True)
         (shop / name).write_text("mine")
@@ -145,6 +145,31 @@ class TestOtherFiles:
         assert code == 1
         assert f"shop has {name} already: nothing was written" in err
         assert {path: path.is_file() and path.read_text() for path in shop.rglob("*")} == before
+
+    def test_a_secret_file_is_added_to_once(self, scheduler: Command, shop: Path, database_url: str) -> None:
+        (shop / ".env").write_text("TOKEN=abc")
+        assert scheduler("init", "shop", "--database-url", database_url).code == 0
+        first, second = (shop / ".env").read_text().splitlines()
+        assert (first, second.partition("=")[0]) == ("TOKEN=abc", JOB_URL)
+        (shop / "scheduler.yaml").unlink()
+        (shop / "handlers" / "hello.py").unlink()
+        code, _, err = scheduler("init", "shop", "--database-url", database_url)
+        assert code == 1
+        assert "shop has .env already: nothing was written" in err
+
+    def test_an_interrupted_addition_is_taken_back(self, shop: Path) -> None:
+        (shop / ".env").write_text("TOKEN=abc\n")
+        with pytest.raises(KeyboardInterrupt), placed(shop, NewProject(urls={JOB_URL: "postgresql://h/d"})):
+            assert JOB_URL in (shop / ".env").read_text()
+            raise KeyboardInterrupt
+        assert (shop / ".env").read_text() == "TOKEN=abc\n"
+
+    def test_not_among_the_handlers_of_another(self, online: Command, folder: Path) -> None:
+        assert online("init", "shop").code == 0
+        code, _, err = online("init", "shop/handlers/deep")
+        assert code == 1
+        assert f"is among the handlers of the project in {folder / 'shop'}" in err
+        assert not (folder / "shop" / "handlers" / "deep").exists()
 
     def test_settings_elsewhere_make_it_a_project(self, online: Command, shop: Path) -> None:
         (shop / "config").mkdir()

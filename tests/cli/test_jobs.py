@@ -35,7 +35,7 @@ class TestEnqueue:
         assert "a handler's module that prints" in err
 
     def test_json(self, online: Command) -> None:
-        assert list(json.loads(online("jobs", "enqueue", "email", "--json").out)) == ["id"]
+        assert list(json.loads(online("jobs", "enqueue", "email", "--json").out)) == ["id", "existing"]
 
     def test_later(self, online: Command, sql: Sql) -> None:
         online("jobs", "enqueue", "email", "--at", "2030-01-02T03:04", "--timeout", "9", "--max-retry", "1")
@@ -120,7 +120,7 @@ class TestList:
         assert online("jobs", "list", "--limit", "2").err == "Older ones: --before 12\n"
 
     def test_none(self, online: Command) -> None:
-        assert tuple(online("jobs", "list", "--error", "nobody")) == (0, "", "No execution is like that.\n")
+        assert tuple(online("jobs", "list", "--error", "nobody")) == (0, "", "No execution matches.\n")
 
     def test_the_end_of_patience_is_told_to_programs_too(
         self, online: Command, sql: Sql, monkeypatch: pytest.MonkeyPatch
@@ -185,7 +185,7 @@ class TestWait:
         terminal("")
         code, out, err = online("jobs", "wait", "1")
         assert (code, out) == (0, '1 (email) SUCCESS: {"sent": true}\n')
-        assert "1 (email) PENDING 40% page\ufffd 2, and no worker serves its queue" in err
+        assert "1 (email) PENDING 40% page\ufffd 2, no worker serves its queue 'default'" in err
 
     @pytest.mark.parametrize(("status", "code", "said"), [("SUCCESS", 0, "SUCCESS: 7"), ("FAILED", 1, "FAILED: No")])
     def test_enqueue_and_wait(

@@ -104,10 +104,16 @@ def joined(typed: str) -> str:
 
 def lines(ran: Ran, folder: Path) -> list[str]:
     """What a command said, without what differs from run to run."""
-    out = ran.out.replace(str(folder), "FOLDER").splitlines()
-    err = [f"! {line}".rstrip() for line in ran.err.replace(str(folder), "FOLDER").splitlines()]
+    out, err = (_the_same(text, folder).splitlines() for text in (ran.out, ran.err))
+    err = [f"! {line}".rstrip() for line in err]
     said = [line.rstrip() or "~" for line in [*out, *err] if "a handler's module that prints" not in line]
     return [*said, f"[{ran.code}]"] if ran.code else said
+
+
+def _the_same(text: str, folder: Path) -> str:
+    text = re.sub(r"\btest_[0-9a-f]{32}\b", "DATABASE", text.replace(str(folder), "FOLDER"))
+    text = re.sub(r"/\S*scheduler-pg-\w+", "HOST", text)
+    return re.sub(r"\bpostgresql://[^\s\"]*DATABASE[^\s\"]*", "URL", text)
 
 
 def set_clock(sql: Sql, now: datetime) -> None:

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from scheduler.errors import NotFoundError, RefusedError
-from scheduler.operations.executions import Attempt, NewExecution, enqueue, show
+from scheduler.operations.executions import Attempt, Enqueued, NewExecution, enqueue, show
 from scheduler.store.session import SyncSession
 
 
@@ -24,15 +24,15 @@ def test_what_was_enqueued_can_be_shown(session: SyncSession) -> None:
     new = NewExecution(
         handler_name="h", handler_params='{"a": [1, null]}', priority=-9, delay_seconds=60, unique_key="k"
     )
-    execution = show(session, enqueue(session, new))
+    execution = show(session, enqueue(session, new).id)
     assert (execution.source, execution.status, execution.handler_params) == ("enqueue", "PENDING", {"a": [1, None]})
     assert (execution.available_at - execution.created_at).total_seconds() == pytest.approx(60, abs=1)
     assert (execution.result, execution.errors, execution.worker) == (None, (), None)
-    assert enqueue(session, new) == execution.id
+    assert enqueue(session, new) == Enqueued(execution.id, existing=True)
 
 
 def test_refusals(session: SyncSession) -> None:
-    with pytest.raises(RefusedError, match="priority must be from -9 to 9"):
+    with pytest.raises(RefusedError, match=r"^priority 10 is out of range\. Write -9 to 9; higher runs first\.$"):
         enqueue(session, NewExecution(handler_name="h", priority=10))
     with pytest.raises(RefusedError, match="json"):
         enqueue(session, NewExecution(handler_name="h", handler_params="{"))

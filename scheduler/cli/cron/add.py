@@ -9,7 +9,7 @@ from scheduler.cli.cron import options
 from scheduler.cli.cron.ticks import HOW_MANY, print_ticks
 from scheduler.cli.moments import parsed
 from scheduler.cli.options import AsJson
-from scheduler.cli.project import connected, warn_of_unknown_handler, warn_of_unserved_queue
+from scheduler.cli.project import connected, warn_of_handler, warn_of_unserved_queue
 from scheduler.cli.values import json_text
 from scheduler.errors import ConflictError
 from scheduler.model import Backoff, CatchUp, OverlapPolicy
@@ -77,7 +77,7 @@ def add(
     )
     with connected() as (project, session):
         added = _added(session, new)
-        warn_of_unknown_handler(project, handler)
+        warn_of_handler(project, handler, new.handler_params)
         warn_of_unserved_queue(project, session, queue)
     if as_json:
         from scheduler.cli.cron.show import as_object

@@ -13,7 +13,7 @@ from scheduler.cli.cron.ticks import print_ticks
 from scheduler.cli.moments import parsed
 from scheduler.cli.options import AsJson
 from scheduler.cli.printable import printable
-from scheduler.cli.project import connected, warn_of_unknown_handler
+from scheduler.cli.project import connected, warn_of_handler
 from scheduler.cli.values import json_text
 from scheduler.errors import did_you_mean
 from scheduler.model import Backoff, CatchUp, OverlapPolicy
@@ -52,7 +52,12 @@ def edit(
     rename: Annotated[str | None, typer.Option("--rename", metavar="NAME", help="Another name.")] = None,
     unset: Annotated[
         list[str] | None,
-        typer.Option("--unset", metavar="OPTION", help="Back to what `cron add` would make it, as in --unset timeout."),
+        typer.Option(
+            "--unset",
+            metavar="OPTION",
+            help="Back to what `cron add` would make it, as in --unset timeout.",
+            autocompletion=completion.columns,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -174,8 +179,8 @@ def _warn(project: "Project", session: "SyncSession", job: "CronJob", changes: "
     from scheduler.cli.project import warn_of_unserved_queue
 
     changed = {change.column for change in changes}
-    if "handler_name" in changed:
-        warn_of_unknown_handler(project, job.handler_name)
+    if changed & {"handler_name", "handler_params"}:
+        warn_of_handler(project, job.handler_name, job.handler_params)
     if "queue" in changed:
         warn_of_unserved_queue(project, session, job.queue)
 

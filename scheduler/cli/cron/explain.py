@@ -39,7 +39,10 @@ def explain(
     timezone: Annotated[
         str | None,
         typer.Option(
-            "--tz", metavar="ZONE", help="An IANA zone, such as Asia/Seoul.  [default: UTC, or the cron job's]"
+            "--tz",
+            metavar="ZONE",
+            help="An IANA zone, such as Asia/Seoul.  [default: UTC, or the cron job's]",
+            autocompletion=completion.zones,
         ),
     ] = None,
     count: Annotated[int, typer.Option(min=1, max=1_000, help="How many of the next ticks to show.")] = 5,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # What a shell makes of an unquoted expression is refused by the commands, which know the remedy.
 TAKES_AN_EXPRESSION = {"allow_extra_args": True}
 
-ZONE = typer.Option("--tz", metavar="ZONE", help="An IANA zone, such as Asia/Seoul.")
+ZONE = typer.Option("--tz", metavar="ZONE", help="An IANA zone, such as Asia/Seoul.", autocompletion=completion.zones)
 PARAMS = typer.Option("--params", metavar="JSON", help="What the handler is given.")
 QUEUE = typer.Option("--queue", help="The queue that its executions wait under.", autocompletion=completion.queues)
 PRIORITY = typer.Option("--priority", min=-9, max=9, help="Higher runs first.")

@@ -3,10 +3,12 @@
 
 
 -- name: enqueue_execution
-SELECT {s}.enqueue_job(
+-- `existing`: the row was there when the statement began, and holds the unique key.
+SELECT enqueued.id, EXISTS (SELECT FROM {s}.job_executions AS e WHERE e.id = enqueued.id) AS existing
+FROM (SELECT {s}.enqueue_job(
     %(handler_name)s, %(handler_params)s::jsonb, queue => %(queue)s, priority => %(priority)s::integer, delay_seconds => %(delay_seconds)s,
     available_at => %(available_at)s, timeout_seconds => %(timeout_seconds)s, max_retry => %(max_retry)s::integer, unique_key => %(unique_key)s
-) AS id;
+) AS id OFFSET 0) AS enqueued;
 
 
 -- name: one_execution
@@ -40,7 +42,8 @@ WHERE e.id = %(id)s::bigint;
 -- name: execution_states
 SELECT e.id, e.handler_name, e.status, e.attempt, e.retry_count, e.max_retry, e.available_at, e.started_at, e.finished_at, e.progress,
        e.progress_message, e.result::text, e.error,
-       EXISTS (SELECT FROM {s}.job_workers AS w WHERE e.queue = ANY (w.queues) AND w.status = 'ACTIVE' AND w.lease_until > {s}.job_now()) AS served
+       e.queue, EXISTS (SELECT FROM {s}.job_workers AS w WHERE e.queue = ANY (w.queues) AND w.status = 'ACTIVE' AND w.lease_until > {s}.job_now()) AS served,
+       EXISTS (SELECT FROM {s}.job_queues AS q WHERE q.name = e.queue AND q.paused AND (q.resume_at IS NULL OR q.resume_at > {s}.job_now())) AS paused
 FROM {s}.job_executions AS e
 WHERE e.id = ANY (%(ids)s::bigint[]);
 
