@@ -30,8 +30,13 @@ from typing import Final
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """`" Did you mean 'x'?"` with the nearest known name, or an empty string."""
-    near = get_close_matches(given, list(known), n=1, cutoff=0.6)
+    near = nearest(given, known)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def nearest(given: str, known: Iterable[str]) -> list[str]:
+    """The known name that was probably meant; empty where none is near."""
+    return get_close_matches(given, list(known), n=1, cutoff=0.6)
 
 
 class SchedulerError(Exception):

@@ -94,7 +94,7 @@ class Patient:
     def _database_facts(self, project: Project) -> DatabaseFacts:
         given = project.settings
         worker, job = given.worker, project.database
-        others = [name for name in worker.databases if name != worker.database and name in given.databases]
+        others = [name for name in given.databases if name != worker.database]
         return DatabaseFacts(
             job=_place(worker.database, job),
             others=[_place(name, given.databases[name]) for name in others],

@@ -22,6 +22,8 @@ _SIGNS = {
     Level.ERROR: ("✗", "red"),
     Level.UNCHECKED: ("–", "dim"),
 }
+_PLAIN_SIGNS = {Level.FINE: "+", Level.WARNING: "!", Level.ERROR: "x", Level.UNCHECKED: "-"}
+"""Where stdout takes no others."""
 _ORDER = (Level.ERROR, Level.WARNING, Level.UNCHECKED, Level.FINE)
 _SIGN, _BODY = 2, 4
 """Columns before a sign, and before what belongs to it."""
@@ -52,6 +54,7 @@ def worst(found: Found) -> Level:
 
 def _finding(out: "Console", finding: Finding) -> None:
     sign, style = _SIGNS[finding.level]
+    sign = sign if _can_write(sign) else _PLAIN_SIGNS[finding.level]
     first, *more = _wrapped(out, finding.says)
     from rich.text import Text
 
@@ -64,6 +67,14 @@ def _finding(out: "Console", finding: Finding) -> None:
         _line(out, " " * (_BODY + 2) + printable(statement), "cyan")
     if finding.level in (Level.ERROR, Level.WARNING):
         _line(out, " " * _BODY + finding.page, "dim")
+
+
+def _can_write(sign: str) -> bool:
+    try:
+        sign.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _wrapped(out: "Console", text: str) -> Iterator[str]:

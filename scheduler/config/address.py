@@ -1,12 +1,17 @@
 """Where a Postgres is: a URL taken apart, and put together again so that every part is quoted as it must be."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import quote, unquote
 
+from scheduler.database.libpq import option_names
+from scheduler.errors import did_you_mean
+
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 
+_PLAIN = re.compile(r"[a-z_]+")
 _NAMED = ("host", "port", "user", "password", "dbname")
 _ENCODE = "in a user or password write / as %2F, ? as %3F, @ as %40, : as %3A, or use the keys host, user and password"
 
@@ -40,7 +45,7 @@ class Address:
         options = list(_pairs(query))
         named = dict(options)
         host, port = _hosts(",".join(value for key, value in options if key == "host") or unquote(hosts))
-        return cls(
+        found = cls(
             host=host,
             port=_ports(named.get("port") or port),
             user=named.get("user") or unquote(user) or None,
@@ -48,6 +53,8 @@ class Address:
             dbname=named.get("dbname") or unquote(dbname) or None,
             options=tuple((key, value) for key, value in options if key not in _NAMED),
         )
+        _require_known(named)
+        return found
 
     def url(self, scheme: str) -> str:
         """The same address as a URL that libpq and SQLAlchemy read alike."""
@@ -68,6 +75,17 @@ def _pairs(query: str) -> Iterator[tuple[str, str]]:
     for part in filter(None, query.split("&")):
         key, _, value = part.partition("=")
         yield unquote(key), unquote(value)
+
+
+def _require_known(options: Iterable[str]) -> None:
+    """Raises ValueError, which names an option only where it can't be a part of a password."""
+    known = option_names()
+    for name in options:
+        if name not in known:
+            if not _PLAIN.fullmatch(name):
+                raise ValueError(f"can't be read: {_ENCODE}")
+            hint = did_you_mean(name, known) or " Take it out"
+            raise ValueError(f"has the option {name!r}, which Postgres doesn't know.{hint}")
 
 
 def _hosts(text: str) -> tuple[str | None, str | None]:

@@ -68,6 +68,11 @@ def connect_sync(
     return psycopg.Connection.connect(autocommit=True, prepare_threshold=None, **params)
 
 
+def option_names() -> frozenset[str]:
+    """What may stand behind the `?` of a url, by the libpq that is here."""
+    return frozenset(option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults())
+
+
 def _parsed(url: str) -> dict[str, Any]:
     scheme = next((scheme for scheme in _SCHEMES if url.startswith(scheme)), None)
     plain = url if scheme is None else "postgresql://" + url.removeprefix(scheme)

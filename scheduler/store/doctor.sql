@@ -249,10 +249,16 @@ ORDER BY c.name, d.field
 LIMIT 20;
 
 
+-- name: doctor_clock
+-- Where there is no job_now() yet.
+SELECT clock_timestamp() AS now;
+
+
 -- name: doctor_streaks
--- Cron jobs whose last three executions all failed: the thousand that ran last are looked at. Index: job_executions_tick.
+-- Cron jobs whose last three executions all failed, those by hand included: the thousand that ran last are looked at. Index:
+-- job_executions_tick.
 SELECT c.name, last.id, left(split_part(e.error, E'\n', 1), 200) AS error
-FROM (SELECT r.id, r.name FROM {s}.cron_jobs AS r WHERE r.enabled AND r.last_run_at IS NOT NULL ORDER BY r.last_run_at DESC LIMIT 1000) AS c
+FROM (SELECT r.id, r.name FROM {s}.cron_jobs AS r WHERE r.enabled ORDER BY r.last_run_at DESC NULLS LAST LIMIT 1000) AS c
 CROSS JOIN LATERAL (
     SELECT count(*) AS seen, bool_and(newest.status IN ('FAILED', 'TIMEOUT')) AS failed, (array_agg(newest.id))[1] AS id
     FROM (SELECT t.id, t.status FROM {s}.job_executions AS t

@@ -275,9 +275,7 @@ class TestChecksThatFail:
     def test_without_tables_the_rest_goes_on(self, doctor: Doctor, database_url: str) -> None:
         findings = doctor.given(job=Place("default", database_url, 10, two_phase=True)).findings()
         assert [each.code for each in findings if each.level is Level.ERROR] == [Code.SCHEMA_REVISION, Code.AUTOVACUUM]
-        assert findings[-1].says == (
-            "Not examined, for it needs tables of this version: clocks, workers, work, cron jobs."
-        )
+        assert findings[-1].says == ("Not examined, for it needs tables of this version: workers, work, cron jobs.")
 
 
 def at(place: Place, url: str, *, two_phase: bool = True) -> Place:

@@ -1,14 +1,20 @@
 """Cron jobs that nobody plans, that can't be planned, that will never fire, that only fail."""
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from shlex import quote
 from typing import Any
 
+from scheduler.errors import ScheduleError, nearest
 from scheduler.operations.doctor.bench import Bench
 from scheduler.operations.doctor.finding import Code, Finding, literal
 from scheduler.operations.words import count_of, span
+from scheduler.rules.schedule import parse
+from scheduler.rules.zones import zone_names
 
 _LATE_SECONDS = 60
+_ANY_DAY = datetime(2026, 1, 1, tzinfo=UTC)
+"""Whether an expression can be read doesn't depend on when `@every` begins."""
 _DATES = {
     "infinite": "it is {value}; NULL means that there is no bound",
     "before starts_at": "it is {value}, which is not after starts_at, so that it never fires",
@@ -37,12 +43,12 @@ def invalid(bench: Bench) -> Iterator[Finding]:
     """Every row can be planned."""
     rows = bench.ask("doctor_invalid")
     for row in rows:
-        reason = row["reason"].rstrip(". ")
         yield Finding.error(
             Code.CRON_INVALID,
-            f"Cron job {row['name']!r} ({row['cron_expression']}, {row['timezone']}) is not planned: {reason}.",
+            f"Cron job {row['name']!r} ({row['cron_expression']}, {row['timezone']}) is not planned: "
+            f"{_sentence(row['reason'])}",
             "Correct what is wrong in it; it is planned again at once.",
-            [_update(bench, row["name"], _schedule(row))],
+            [_update(bench, row["name"], _corrected(row))],
         )
     if not rows:
         yield Finding.fine(Code.CRON_INVALID, "No row is refused by the planner.")
@@ -50,9 +56,9 @@ def invalid(bench: Bench) -> Iterator[Finding]:
 
 def never(bench: Bench) -> Iterator[Finding]:
     """Every row that is on will fire again, within the years that somebody thinks of."""
-    rows = bench.ask("doctor_never")
-    yield from (_never(bench, row) for row in rows)
-    dates = bench.ask("doctor_dates")
+    rows, dates = bench.ask("doctor_never"), bench.ask("doctor_dates")
+    said = {row["name"] for row in dates}  # a date that nobody means is why it never fires
+    yield from (_never(bench, row) for row in rows if row["name"] not in said)
     yield from (_date(bench, row) for row in dates)
     if not rows and not dates:
         yield Finding.fine(Code.CRON_NEVER, "Every cron job that is on will fire again.")
@@ -106,8 +112,21 @@ def _date(bench: Bench, row: Mapping[str, Any]) -> Finding:
     )
 
 
-def _schedule(row: Mapping[str, Any]) -> str:
-    return f"cron_expression = {literal(row['cron_expression'])}, timezone = {literal(row['timezone'])}"
+def _corrected(row: Mapping[str, Any]) -> str:
+    """What is to be written: the nearest zone there is, and dots where only the owner knows."""
+    changes = []
+    if row["timezone"] not in zone_names():
+        changes.append(f"timezone = {literal(next(iter(nearest(row['timezone'], zone_names())), '…'))}")
+    try:
+        parse(row["cron_expression"], "UTC", anchor=_ANY_DAY)
+    except ScheduleError:
+        changes.append("cron_expression = '…'")
+    return ", ".join(changes) or "starts_at = NULL, ends_at = NULL"
+
+
+def _sentence(text: str) -> str:
+    text = text.rstrip(". ")
+    return text if text.endswith("?") else f"{text}."
 
 
 def _update(bench: Bench, name: str, change: str) -> str:

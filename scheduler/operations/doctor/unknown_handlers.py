@@ -1,10 +1,9 @@
 """Rows that name a handler which this project doesn't have."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
-from scheduler.errors import HandlerNotFoundError, did_you_mean
+from scheduler.errors import HandlerNotFoundError, did_you_mean, nearest
 from scheduler.operations.doctor.bench import Bench
 from scheduler.operations.doctor.finding import Code, Finding, literal
 from scheduler.operations.words import count_of
@@ -24,9 +23,9 @@ def unknown_handlers(bench: Bench) -> Iterator[Finding]:
     failed = [row for row in dead if row["handler"] not in known]
     yield from (_cron_job(bench, row, known) for row in cron_jobs)
     named = {row["handler"] for row in cron_jobs}
-    yield from (_execution("wait for", row, known) for row in waiting if row["handler"] not in named)
+    yield from (_execution(bench, "wait for", row, known) for row in waiting if row["handler"] not in named)
     named |= {row["handler"] for row in waiting}
-    yield from (_execution("failed for want of", row, known) for row in failed if row["handler"] not in named)
+    yield from (_execution(bench, "failed for want of", row, known) for row in failed if row["handler"] not in named)
     if not cron_jobs and not waiting and not failed:
         yield Finding.fine(Code.UNKNOWN_HANDLERS, "Every row names a handler of this project.")
 
@@ -34,7 +33,6 @@ def unknown_handlers(bench: Bench) -> Iterator[Finding]:
 def _cron_job(bench: Bench, row: Mapping[str, Any], known: Sequence[str]) -> Finding:
     handler = row["handler"]
     others = f" and {row['count'] - 1} more name" if row["count"] > 1 else " names"
-    nearest = get_close_matches(handler, known, n=1, cutoff=0.6)
     table = bench.table("cron_jobs")
     return Finding.warning(
         Code.UNKNOWN_HANDLERS,
@@ -43,16 +41,22 @@ def _cron_job(bench: Bench, row: Mapping[str, Any], known: Sequence[str]) -> Fin
         "Correct the row, or write the handler, unless another project's worker has it.",
         [
             f"UPDATE {table} SET handler_name = {literal(near)} WHERE handler_name = {literal(handler)};"
-            for near in nearest
+            for near in nearest(handler, known)
         ],
     )
 
 
-def _execution(verb: str, row: Mapping[str, Any], known: Sequence[str]) -> Finding:
+def _execution(bench: Bench, verb: str, row: Mapping[str, Any], known: Sequence[str]) -> Finding:
     return Finding.warning(
         Code.UNKNOWN_HANDLERS,
         f"{count_of(row['count'], 'execution')} {verb} the handler {row['handler']!r}, which this project doesn't "
         f"have.{did_you_mean(row['handler'], known)}",
         f"Write the handler, or cancel what names it (`scheduler jobs show {row['example']}` is one), unless another "
         "project's worker has it.",
+        [
+            f"UPDATE {bench.table('job_executions')} SET handler_name = {literal(near)} "
+            f"WHERE handler_name = {literal(row['handler'])} AND status = 'PENDING';"
+            for near in nearest(row["handler"], known)
+            if verb == "wait for"
+        ],
     )
