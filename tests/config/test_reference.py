@@ -19,6 +19,16 @@ def test_the_page_lists_every_setting() -> None:
     )
 
 
+def test_the_page_lists_every_other_variable() -> None:
+    read = re.compile(r"""environ(?:\.\w+\(|\[)"([A-Z_]+)"|^_?[A-Z_]+ = "(SCHEDULER_[A-Z_]+)\"""", re.MULTILINE)
+    sources = [path.read_text() for path in (PAGE.parents[1] / "scheduler").rglob("*.py")]
+    names = {name for source in sources for match in read.findall(source) for name in match if name}
+    assert names >= {"SCHEDULER_PG_BIN", "SCHEDULER_REPORTS_TO", "EDITOR"}
+    ours = {name for name in names if "__" not in name} - {"PGCONNECT_TIMEOUT"}  # no settings, nor libpq
+    page = PAGE.read_text()
+    assert [name for name in sorted(ours) if f"`{name}`" not in page] == []
+
+
 def test_every_setting_says_what_it_means() -> None:
     assert [entry.path for entry in entries() if not entry.field.description] == []
     assert len({entry.path for entry in entries()}) == len(entries()) > 40
