@@ -147,12 +147,12 @@ CREATE TABLE job_executions (
     CONSTRAINT job_executions_concurrency_limit_check CHECK (concurrency_limit IS NULL OR (concurrency_limit >= 1 AND concurrency_key IS NOT NULL)),
     CONSTRAINT job_executions_skipped_check CHECK (skipped_count IS NULL OR (status = 'SKIPPED' AND skipped_count >= 1))
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_analyze_threshold = 500);
-CREATE UNIQUE INDEX job_executions_tick ON job_executions (cron_job_id, scheduled_at) WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED';
+CREATE UNIQUE INDEX job_executions_tick ON job_executions (cron_job_id, scheduled_at, (CASE source WHEN 'manual' THEN id ELSE 0 END)) WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED';
 CREATE INDEX job_executions_skipped ON job_executions (cron_job_id, scheduled_at) WHERE status = 'SKIPPED';
 CREATE INDEX job_executions_claim ON job_executions (queue, priority DESC, available_at, id) WHERE status = 'PENDING' AND concurrency_key IS NULL;
 CREATE INDEX job_executions_claim_keyed ON job_executions (queue, priority DESC, available_at, id) WHERE status = 'PENDING' AND concurrency_key IS NOT NULL;
 CREATE INDEX job_executions_of_worker ON job_executions (claimed_by) WHERE status = 'RUNNING';
-CREATE INDEX job_executions_of_key ON job_executions (concurrency_key, status) WHERE concurrency_key IS NOT NULL AND status IN ('PENDING', 'RUNNING');
+CREATE INDEX job_executions_of_key ON job_executions (concurrency_key, status, source) WHERE concurrency_key IS NOT NULL AND status IN ('PENDING', 'RUNNING');
 CREATE UNIQUE INDEX job_executions_unique_key ON job_executions (unique_key) WHERE unique_key IS NOT NULL AND (unique_until = 'forever' OR (unique_until = 'finished' AND status IN ('PENDING', 'RUNNING')) OR (unique_until = 'started' AND status = 'PENDING' AND attempt = 0));
 CREATE INDEX job_executions_dead_letters ON job_executions (finished_at) WHERE status IN ('FAILED', 'TIMEOUT');
 
@@ -189,7 +189,7 @@ COMMENT ON COLUMN job_executions.unique_key IS 'At most one row with this key fo
 COMMENT ON COLUMN job_executions.unique_until IS 'started: until its first claim; finished: until final; forever: as long as the row exists.';
 COMMENT ON COLUMN job_executions.concurrency_key IS 'At most concurrency_limit rows with this key run at once, over all workers; cron:ID for ticks that may not overlap.';
 COMMENT ON COLUMN job_executions.concurrency_limit IS 'How many rows with this concurrency_key may run at once, 1 or more. NULL: 1.';
-COMMENT ON COLUMN job_executions.skipped_count IS 'Ticks that a SKIPPED row stands for, up to skipped_until; 10000: at least so many. NULL: not SKIPPED, or not counted.';
+COMMENT ON COLUMN job_executions.skipped_count IS 'Ticks that a SKIPPED row stands for, up to skipped_until; 10000: at least so many. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_executions.skipped_until IS 'The last tick a SKIPPED row stands for. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_executions.notify_done IS 'Somebody waits for its end, which is notified.';
 COMMENT ON COLUMN job_executions.created_at IS 'When the row was inserted.';

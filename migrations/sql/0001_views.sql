@@ -1,3 +1,6 @@
+-- Where a long line waits behind one key or in one queue, the statistics say that nearly every row is of it, and an equality would be
+-- looked up by reading the whole table, once for each row of a view. Of a range (>= and <=) they say nothing, and the index is used.
+
 CREATE VIEW cron_job_status AS
 SELECT c.name, c.enabled, c.cron_expression, c.timezone, c.handler_name, nullif(c.next_run_at, 'infinity') AS next_run_at, c.last_run_at,
        last.status AS last_status, last.finished_at AS last_finished_at, last.error AS last_error,
@@ -7,19 +10,27 @@ SELECT c.name, c.enabled, c.cron_expression, c.timezone, c.handler_name, nullif(
        c.invalid_reason, c.id AS cron_job_id
 FROM cron_jobs c
 LEFT JOIN LATERAL (
-    SELECT e.status, e.finished_at, e.error FROM job_executions e
-    WHERE e.cron_job_id = c.id AND e.status <> 'SKIPPED' AND e.finished_at IS NOT NULL ORDER BY e.scheduled_at DESC LIMIT 1
+    SELECT e.status, e.finished_at, e.error FROM (
+        SELECT n.cron_job_id, n.status, n.scheduled_at, n.finished_at, n.error FROM job_executions n
+        WHERE n.cron_job_id >= c.id AND n.cron_job_id <= c.id AND n.status <> 'SKIPPED' ORDER BY n.cron_job_id DESC, n.scheduled_at DESC LIMIT 10000
+    ) e
+    WHERE e.finished_at IS NOT NULL ORDER BY e.cron_job_id DESC, e.scheduled_at DESC LIMIT 1
 ) last ON true
 LEFT JOIN LATERAL (
     SELECT count(*) FILTER (WHERE recent.failed AND recent.successes = 0) AS failures FROM (
-        SELECT e.status IN ('FAILED', 'TIMEOUT') AS failed, count(*) FILTER (WHERE e.status = 'SUCCESS') OVER (ORDER BY e.scheduled_at DESC) AS successes
-        FROM (SELECT x.status, x.scheduled_at FROM job_executions x
-              WHERE x.cron_job_id = c.id AND x.status <> 'SKIPPED' AND x.finished_at IS NOT NULL ORDER BY x.scheduled_at DESC LIMIT 100) e
+        SELECT x.status IN ('FAILED', 'TIMEOUT') AS failed, count(*) FILTER (WHERE x.status = 'SUCCESS') OVER (ORDER BY x.scheduled_at DESC) AS successes
+        FROM (
+            SELECT e.status, e.scheduled_at FROM (
+                SELECT n.cron_job_id, n.status, n.scheduled_at, n.finished_at FROM job_executions n
+                WHERE n.cron_job_id >= c.id AND n.cron_job_id <= c.id AND n.status <> 'SKIPPED' ORDER BY n.cron_job_id DESC, n.scheduled_at DESC LIMIT 10000
+            ) e
+            WHERE e.finished_at IS NOT NULL ORDER BY e.cron_job_id DESC, e.scheduled_at DESC LIMIT 100
+        ) x
     ) recent
 ) streak ON true
 LEFT JOIN LATERAL (
     SELECT count(*) FILTER (WHERE e.status = 'RUNNING') AS running, count(*) FILTER (WHERE e.status = 'PENDING') AS waiting
-    FROM job_executions e WHERE e.concurrency_key = 'cron:' || c.id AND e.status IN ('PENDING', 'RUNNING')
+    FROM job_executions e WHERE e.concurrency_key >= 'cron:' || c.id AND e.concurrency_key <= 'cron:' || c.id AND e.status IN ('PENDING', 'RUNNING')
 ) open ON true
 ORDER BY c.name;
 COMMENT ON VIEW cron_job_status IS 'Each cron job at a glance: next tick, last outcome, failures in a row, how late it is, why it is refused.';
@@ -30,10 +41,10 @@ COMMENT ON COLUMN cron_job_status.timezone IS 'The zone that it is meant in.';
 COMMENT ON COLUMN cron_job_status.handler_name IS 'The handler that its executions run.';
 COMMENT ON COLUMN cron_job_status.next_run_at IS 'The next tick. NULL: never again, or not computed yet, or paused or invalid.';
 COMMENT ON COLUMN cron_job_status.last_run_at IS 'The last tick that became an execution. NULL: none yet.';
-COMMENT ON COLUMN cron_job_status.last_status IS 'Outcome of the execution with the newest tick that is final; skipped ticks don''t count. NULL: none yet.';
+COMMENT ON COLUMN cron_job_status.last_status IS 'Outcome of the newest execution that is final, of the newest 10,000; skipped ticks don''t count. NULL: none yet.';
 COMMENT ON COLUMN cron_job_status.last_finished_at IS 'When that one ended.';
 COMMENT ON COLUMN cron_job_status.last_error IS 'What went wrong with it. NULL: nothing.';
-COMMENT ON COLUMN cron_job_status.failures_in_a_row IS 'FAILED or TIMEOUT since the last SUCCESS, of the newest 100 that are final.';
+COMMENT ON COLUMN cron_job_status.failures_in_a_row IS 'FAILED or TIMEOUT since the last SUCCESS, of the newest 100 that are final among the newest 10,000.';
 COMMENT ON COLUMN cron_job_status.running IS 'Executions that run now, of those that may not overlap; 0 under overlap_policy = allow.';
 COMMENT ON COLUMN cron_job_status.waiting IS 'Executions that wait now, of those that may not overlap; 0 under overlap_policy = allow.';
 COMMENT ON COLUMN cron_job_status.late_by IS 'Since when the next tick is due and not planned; more than some seconds: no planner is at work. NULL: not late.';
@@ -67,17 +78,21 @@ CREATE VIEW job_queue_status AS
 SELECT names.queue, coalesce(q.paused AND (q.resume_at IS NULL OR q.resume_at > job_now()), false) AS paused, q.paused_reason, q.resume_at,
        counts.waiting, counts.delayed, busy.running, counts.oldest_waiting,
        serving.workers, serving.per_minute
-FROM (SELECT name AS queue FROM job_queues
-      UNION SELECT unnest(queues) FROM job_workers WHERE status IN ('ACTIVE', 'DRAINING')
-      UNION SELECT queue FROM job_executions WHERE status = 'PENDING' AND concurrency_key IS NULL GROUP BY queue
-      UNION SELECT queue FROM job_executions WHERE status = 'PENDING' AND concurrency_key IS NOT NULL GROUP BY queue
-      UNION SELECT queue FROM job_executions WHERE status = 'RUNNING' GROUP BY queue) names
+FROM job_queue_names() AS names (queue)
 LEFT JOIN job_queues q ON q.name = names.queue
-LEFT JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE e.available_at <= n.now) AS waiting, count(*) FILTER (WHERE e.available_at > n.now) AS delayed,
-           max(n.now - e.available_at) FILTER (WHERE e.available_at <= n.now) AS oldest_waiting
-    FROM (SELECT job_now() AS now) n, job_executions e WHERE e.queue = names.queue AND e.status = 'PENDING'
-) counts ON true
+CROSS JOIN LATERAL (
+    SELECT sum(half.waiting)::bigint AS waiting, sum(half.delayed)::bigint AS delayed,
+           CASE WHEN min(half.oldest) <= n.now THEN n.now - min(half.oldest) END AS oldest_waiting
+    FROM (SELECT job_now() AS now) n CROSS JOIN LATERAL (
+        -- Each half is counted by one index, without a look at the table.
+        SELECT count(*) FILTER (WHERE e.available_at <= n.now) AS waiting, count(*) FILTER (WHERE e.available_at > n.now) AS delayed, min(e.available_at) AS oldest
+        FROM job_executions e WHERE e.queue >= names.queue AND e.queue <= names.queue AND e.status = 'PENDING' AND e.concurrency_key IS NULL
+        UNION ALL
+        SELECT count(*) FILTER (WHERE e.available_at <= n.now), count(*) FILTER (WHERE e.available_at > n.now), min(e.available_at)
+        FROM job_executions e WHERE e.queue >= names.queue AND e.queue <= names.queue AND e.status = 'PENDING' AND e.concurrency_key IS NOT NULL
+    ) half
+    GROUP BY n.now
+) counts
 LEFT JOIN LATERAL (
     SELECT count(*) AS running FROM job_executions e WHERE e.queue = names.queue AND e.status = 'RUNNING'
 ) busy ON true
@@ -88,7 +103,7 @@ LEFT JOIN LATERAL (
 ) serving ON true
 ORDER BY names.queue;
 COMMENT ON VIEW job_queue_status IS 'Each queue at a glance: what waits and since when, what runs, who serves it. Its cost grows with what waits.';
-COMMENT ON COLUMN job_queue_status.queue IS 'Every queue that settings, a worker at work, or a waiting or running execution names.';
+COMMENT ON COLUMN job_queue_status.queue IS 'Every queue that anything names; see job_queue_names().';
 COMMENT ON COLUMN job_queue_status.paused IS 'true: nothing is claimed from it now.';
 COMMENT ON COLUMN job_queue_status.paused_reason IS 'Why, for people.';
 COMMENT ON COLUMN job_queue_status.resume_at IS 'When the pause ends by itself. NULL: when somebody resumes it.';

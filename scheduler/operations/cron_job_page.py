@@ -6,7 +6,7 @@ from itertools import islice
 
 from scheduler.errors import NotFoundError, RightsError, ScheduleError
 from scheduler.model import Backoff, CatchUp, OverlapPolicy
-from scheduler.operations.cron_jobs import CronJobDefinition, names, next_tick, unknown
+from scheduler.operations.cron_jobs import CronJobDefinition, names, next_planned, unknown
 from scheduler.operations.preview import Tick
 from scheduler.rules.schedule import Schedule, anchor, parse
 from scheduler.rules.words import in_words
@@ -92,8 +92,7 @@ def find(session: SyncSession, name: str, *, only_look: bool = False) -> CronJob
     if not rows:
         raise NotFoundError(unknown(name, names(session)))
     row = rows[0]
-    planned = row["enabled"] and row["invalid_reason"] is None
-    row["next_run_at"] = next_tick(row, database_time(session)) if planned else None
+    row["next_run_at"] = next_planned(row, database_time(session))
     del row["uncomputed"]
     return CronJob(
         **{

@@ -1,6 +1,6 @@
 """Cron jobs: what one is made of, add one, and see how all of them do."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -135,6 +135,13 @@ def names(session: SyncSession) -> Mapping[str, bool]:
     return {row["name"]: row["enabled"] for row in ask(session, "cron_job_names")}
 
 
+def due_next(session: SyncSession, chosen: Collection[str]) -> Mapping[str, datetime | None]:
+    """The next tick of each that is there; None: never again, or not while it is paused or invalid."""
+    now = database_time(session)
+    rows = ask(session, "next_ticks_of_cron_jobs", names=list(chosen))
+    return {row["name"]: next_planned(row, now) for row in rows}
+
+
 def id_of(session: SyncSession, name: str) -> int:
     """Raises NotFoundError."""
     found = ask(session, "cron_jobs_named", names=[name])
@@ -184,10 +191,15 @@ def next_tick(row: Mapping[str, Any], now: datetime) -> datetime | None:
         return None  # the planner will say why in `invalid_reason`
 
 
+def next_planned(row: Mapping[str, Any], now: datetime) -> datetime | None:
+    """Likewise; None while it is paused or invalid."""
+    planned = row["enabled"] and row["invalid_reason"] is None
+    return next_tick(row, now) if planned else None
+
+
 def _status(row: Mapping[str, Any], now: datetime) -> CronJobStatus:
     told = {field.name: row[field.name] for field in fields(CronJobStatus)}
-    planned = row["enabled"] and row["invalid_reason"] is None
-    return CronJobStatus(**{**told, "next_run_at": next_tick(row, now) if planned else None})
+    return CronJobStatus(**{**told, "next_run_at": next_planned(row, now)})
 
 
 def _same(column: str, one: Any, other: Any) -> bool:

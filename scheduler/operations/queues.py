@@ -37,12 +37,12 @@ class Pause:
 
 
 def statuses(session: SyncSession) -> list[QueueStatus]:
-    """Every queue that has settings, workers, or executions that wait or run, by name."""
+    """Every queue that anything names, by name."""
     return [QueueStatus(**row) for row in ask(session, "queue_statuses")]
 
 
 def names(session: SyncSession) -> list[str]:
-    """Of queues that have settings, workers, cron jobs, or executions that wait or run."""
+    """Of queues that have settings, workers, cron jobs, or executions that wait, run or are among the newest."""
     return [row["name"] for row in ask(session, "queue_names")]
 
 
@@ -51,7 +51,7 @@ def require(session: SyncSession, name: str, configured: Iterable[str] = ()) -> 
     known = {*names(session), *configured}
     if name not in known:
         raise NotFoundError(
-            f"No worker, cron job or execution names a queue {name!r}.{did_you_mean(name, known)} "
+            f"No worker, cron job or recent execution names a queue {name!r}.{did_you_mean(name, known)} "
             "`scheduler queues list` shows all of them."
         )
 
@@ -65,7 +65,8 @@ def pause_of(session: SyncSession, name: str) -> Pause | None:
 def pause(session: SyncSession, name: str, *, reason: str | None = None, resume_at: datetime | None = None) -> None:
     """Nothing more is claimed from it until it is resumed, or until `resume_at`; what runs goes on.
 
-    Paused again, it has the new reason and end. Raises RefusedError for a name that no queue may have.
+    Paused again, it has the new reason and end. Raises RefusedError for a name that no queue may have, or an end that
+    is past.
     """
     ask(session, "pause_queue", name=name, reason=reason, resume_at=resume_at)
 

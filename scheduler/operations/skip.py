@@ -1,7 +1,8 @@
 """Skip: the next ticks of a cron job don't run, and one SKIPPED row says until when and at whose request.
 
 It moves the planner's cursor past them, in the transaction that writes the row. An edit of the schedule, a pause and a
-resume move the cursor back to now, and so end a skip. From Python:
+resume move the cursor back to now, and so end a skip: the row goes, and of its ticks that are past the planner writes a
+new one. From Python:
 
     skip(session, "nightly", monday)      # again with a later or an earlier time: longer, shorter
     end_skip(session, "nightly")          # the ticks to come run again

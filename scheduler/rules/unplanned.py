@@ -1,4 +1,4 @@
-"""Ticks that a pause or an edit took from the planner: which they were, by the schedule of then, and why."""
+"""Ticks that a pause, an edit or the end of a skip took from the planner: which, by the schedule of then, and why."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -16,6 +16,7 @@ _WHY = {
     "paused": "fell due while the cron job was paused",
     "pause": "nobody had planned before the pause",
     "edit": "nobody had planned before the schedule was edited",
+    "skip": "somebody had asked to skip, until an edit of the schedule or a pause ended that",
 }
 
 

@@ -73,6 +73,13 @@ def _sentence(error: psycopg.Error, schema: str) -> SchedulerError:
     match error:
         case errors.CheckViolation():
             return RefusedError(f"{_broken_rule(error)}.")
+        case errors.InvalidParameterValue() if error.diag.message_hint:
+            return RefusedError(f"{said}. {error.diag.message_hint}")
+        case errors.QueryCanceled():
+            return QueryExecutionError(
+                f"The job database broke off what took too long ({said}), and nothing was changed: ask for less at "
+                "once, or try again when it has less to do."
+            )
         case (
             errors.UndefinedTable() | errors.UndefinedColumn() | errors.UndefinedFunction() | errors.InvalidSchemaName()
         ):

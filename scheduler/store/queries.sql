@@ -354,17 +354,28 @@ LIMIT %(n)s;
 
 
 -- name: unfinished
--- What isn't final of these keys: how many wait and run, and the oldest running (or waiting) one. Index: job_executions_of_key.
--- A backfill is in no tick's way: the tick waits for the one that runs, and goes before those that wait.
-SELECT e.concurrency_key, count(*) FILTER (WHERE e.status = 'PENDING'), count(*) FILTER (WHERE e.status = 'RUNNING'),
-       coalesce(min(e.id) FILTER (WHERE e.status = 'RUNNING'), min(e.id))
-FROM {s}.job_executions AS e
-WHERE e.concurrency_key = ANY(%(keys)s::text[]) AND e.status IN ('PENDING', 'RUNNING') AND e.source <> 'backfill'
-GROUP BY e.concurrency_key;
+-- What isn't final of these keys: how many wait and run, each counted up to 10,000, and the oldest running (or waiting) one.
+-- A backfill is in no tick's way: the tick waits for the one that runs, and goes before those that wait. However many of its rows
+-- wait under the key, they are leapt over: 'backfill' is the first of the sources, the others are above it. Index: job_executions_of_key.
+SELECT k.key, waiting.count, running.count, coalesce(running.first, waiting.first)
+FROM unnest(%(keys)s::text[]) AS k (key)
+CROSS JOIN LATERAL (
+    SELECT count(*), min(w.id) AS first FROM (
+        SELECT e.id FROM {s}.job_executions AS e
+        WHERE e.concurrency_key = k.key AND e.status = 'PENDING' AND e.source > 'backfill'
+        ORDER BY e.source LIMIT 10000) AS w
+) AS waiting
+CROSS JOIN LATERAL (
+    SELECT count(*), min(r.id) AS first FROM (
+        SELECT e.id FROM {s}.job_executions AS e
+        WHERE e.concurrency_key = k.key AND e.status IN ('PENDING', 'RUNNING') AND e.status > 'PENDING' AND e.source > 'backfill'
+        LIMIT 10000) AS r
+) AS running
+WHERE waiting.count + running.count > 0;
 
 
 -- name: insert_ticks
--- A tick happens once, whoever plans it: job_executions_tick is unique. The cron job's row is locked by this transaction, so that
+-- A tick happens once, whoever plans it: job_executions_tick is unique, but for what was started by hand. The cron job's row is locked by this transaction, so that
 -- what is read of it here is what the tick was computed from.
 INSERT INTO {s}.job_executions (source, cron_job_id, handler_name, handler_params, queue, priority, scheduled_at, available_at,
                                 timeout_seconds, max_retry, retry_backoff, retry_delay_seconds, concurrency_key, concurrency_limit)
@@ -374,7 +385,7 @@ FROM unnest(%(cron_job_ids)s::bigint[], %(scheduled_ats)s::timestamptz[], %(avai
      AS t (cron_job_id, scheduled_at, available_at, concurrency_key)
      JOIN {s}.cron_jobs AS c ON c.id = t.cron_job_id
 ORDER BY t.scheduled_at, c.id
-ON CONFLICT (cron_job_id, scheduled_at) WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED' DO NOTHING
+ON CONFLICT (cron_job_id, scheduled_at, (CASE source WHEN 'manual' THEN id ELSE 0 END)) WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED' DO NOTHING
 RETURNING cron_job_id, scheduled_at, id;
 
 
@@ -410,7 +421,7 @@ SET status = CASE e.status WHEN 'PENDING' THEN 'CANCELLED' ELSE e.status END,
     finished_at = CASE e.status WHEN 'PENDING' THEN {s}.job_now() END,
     error = CASE e.status WHEN 'PENDING' THEN 'replaced by the next tick' ELSE e.error END,
     cancel_requested_at = coalesce(e.cancel_requested_at, {s}.job_now()), cancel_reason = coalesce(e.cancel_reason, 'replaced by the next tick')
-WHERE e.concurrency_key = ANY(%(keys)s::text[]) AND e.status IN ('PENDING', 'RUNNING') AND e.source <> 'backfill'
+WHERE e.concurrency_key = ANY(%(keys)s::text[]) AND e.status IN ('PENDING', 'RUNNING') AND e.source > 'backfill'
 RETURNING e.id;
 
 

@@ -44,7 +44,8 @@ REVOKE ALL ON cron_jobs, job_executions, job_workers, job_queues, job_transactio
     FROM {admin}, {enqueuer}, {worker}, {viewer};
 
 REVOKE ALL ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue, resume_queue,
-    register_worker, heartbeat_worker, claim_jobs, complete_job, fail_job, job_queue_is_known, job_now, job_channel, job_retry_delay, job_errors_with
+    register_worker, heartbeat_worker, claim_jobs, complete_job, fail_job, job_queue_names, job_now, job_channel, job_retry_delay, job_errors_with,
+    job_did_you_mean, cron_job_named
     FROM {admin}, {enqueuer}, {worker}, {viewer};
 
 
@@ -53,7 +54,7 @@ REVOKE ALL ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_c
 
 GRANT USAGE ON SCHEMA {s} TO {admin}, {enqueuer}, {worker}, {viewer};
 GRANT SELECT ON scheduler_version TO {admin}, {enqueuer}, {worker}, {viewer};
-GRANT EXECUTE ON FUNCTION job_now, job_channel, job_retry_delay, job_errors_with TO {admin}, {enqueuer}, {worker}, {viewer};
+GRANT EXECUTE ON FUNCTION job_now, job_channel, job_retry_delay, job_errors_with, job_did_you_mean TO {admin}, {enqueuer}, {worker}, {viewer};
 
 
 -- The viewer: every column but handler_params, declared (which repeats them), result, errors and traceback.
@@ -84,7 +85,7 @@ GRANT SELECT (id, handler_name, queue, status, finished_at, attempt, retry_count
 GRANT SELECT (execution_id, handler_name, cron_job_id, attempt, outcome, at, worker, error)
     ON job_attempts TO {viewer};
 
-GRANT EXECUTE ON FUNCTION cron_job_tick_at, job_queue_is_known TO {viewer};
+GRANT EXECUTE ON FUNCTION cron_job_named, cron_job_tick_at, job_queue_names TO {viewer};
 
 
 -- The enqueuer. It reads what RETURNING id and ON CONFLICT (unique_key) need, and the trigger whether some worker sleeps.
@@ -118,7 +119,7 @@ GRANT INSERT (id, name, hostname, pid, queues, pool_size, lease_until, version),
     UPDATE (status, heartbeat_at, lease_until, wake_until, running_count, succeeded_count, failed_count)
     ON job_workers TO {worker};
 
-GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, cron_job_tick_at, job_queue_is_known,
+GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, cron_job_named, cron_job_tick_at, job_queue_names,
     register_worker, heartbeat_worker, claim_jobs, complete_job, fail_job TO {worker};
 
 
@@ -128,6 +129,6 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON cron_jobs, job_executions, job_workers, 
 GRANT SELECT ON job_transactions,
     cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history TO {admin};
 GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue,
-    resume_queue, register_worker, heartbeat_worker, claim_jobs, complete_job, fail_job, job_queue_is_known TO {admin};
+    resume_queue, register_worker, heartbeat_worker, claim_jobs, complete_job, fail_job, cron_job_named, job_queue_names TO {admin};
 
 COMMIT;

@@ -327,8 +327,7 @@ job_executions = Table(
     optional(
         "skipped_count",
         Integer,
-        "Ticks that a SKIPPED row stands for, up to skipped_until; 10000: at least so many. "
-        "NULL: not SKIPPED, or not counted.",
+        "Ticks that a SKIPPED row stands for, up to skipped_until; 10000: at least so many. NULL: not SKIPPED.",
     ),
     optional("skipped_until", Time, "The last tick a SKIPPED row stands for. NULL: not SKIPPED."),
     required("notify_done", Boolean, "Somebody waits for its end, which is notified.", default=False),
@@ -382,6 +381,7 @@ Index(
     "job_executions_tick",
     job_executions.c.cron_job_id,
     job_executions.c.scheduled_at,
+    text("(CASE source WHEN 'manual' THEN id ELSE 0 END)"),  # what somebody started by hand is no tick
     unique=True,
     postgresql_where=text("cron_job_id IS NOT NULL AND status <> 'SKIPPED'"),
 )
@@ -398,6 +398,7 @@ Index(
     "job_executions_of_key",
     job_executions.c.concurrency_key,
     job_executions.c.status,
+    job_executions.c.source,
     postgresql_where=text("concurrency_key IS NOT NULL AND status IN ('PENDING', 'RUNNING')"),
 )
 Index(

@@ -31,8 +31,12 @@ END $function$;
 CREATE FUNCTION cron_jobs_edited()
  RETURNS trigger
  LANGUAGE plpgsql
+ SECURITY DEFINER
  SET search_path FROM CURRENT
 AS $function$
+DECLARE
+    since timestamptz;
+    because text;
 BEGIN
     IF TG_OP = 'INSERT' THEN
         NEW.next_run_at := NULL;
@@ -40,19 +44,23 @@ BEGIN
         NEW.invalid_reason := NULL;
     ELSIF (NEW.cron_expression, NEW.timezone, NEW.starts_at, NEW.ends_at, NEW.enabled)
           IS DISTINCT FROM (OLD.cron_expression, OLD.timezone, OLD.starts_at, OLD.ends_at, OLD.enabled) THEN
-        IF OLD.planned_until < job_now() AND OLD.invalid_reason IS NULL THEN
+        IF OLD.planned_until > job_now() THEN
+            -- A skip ends with it. What of it is past has to be counted anew, by the schedule of then, and that is the planner's.
+            because := 'skip';
+            WITH ended AS (
+                DELETE FROM job_executions e
+                WHERE e.cron_job_id = OLD.id AND e.status = 'SKIPPED' AND e.source = 'manual' AND e.skipped_until > job_now() RETURNING e.scheduled_at
+            ) SELECT min(scheduled_at) - interval '1 us' INTO since FROM ended;
+        ELSIF OLD.invalid_reason IS NULL THEN
+            because := CASE WHEN NOT OLD.enabled THEN 'paused' WHEN NOT NEW.enabled THEN 'pause' ELSE 'edit' END;
+            since := OLD.planned_until;
+        END IF;
+        IF since < job_now() THEN
             -- A hundred are enough for a row that nobody plans; whoever reads them reckons with any text in them.
             NEW.unplanned := CASE WHEN jsonb_array_length(OLD.unplanned) >= 100 THEN OLD.unplanned - 0 ELSE coalesce(OLD.unplanned, '[]') END
-                || jsonb_build_object('since', OLD.planned_until, 'until', job_now(),
-                                      'because', CASE WHEN NOT OLD.enabled THEN 'paused' WHEN NOT NEW.enabled THEN 'pause' ELSE 'edit' END,
+                || jsonb_build_object('since', since, 'until', job_now(), 'because', because,
                                       'cron_expression', left(OLD.cron_expression, 201), 'timezone', left(OLD.timezone, 100),
                                       'starts_at', OLD.starts_at, 'ends_at', OLD.ends_at);
-        END IF;
-        IF OLD.planned_until > job_now() THEN
-            -- A skip ends with it: its row stands for no tick to come, and for how many it stood is not known here.
-            DELETE FROM job_executions WHERE cron_job_id = OLD.id AND status = 'SKIPPED' AND source = 'manual' AND scheduled_at > job_now();
-            UPDATE job_executions SET skipped_until = job_now(), skipped_count = NULL, error = error || ', ended by an edit of the cron job'
-            WHERE cron_job_id = OLD.id AND status = 'SKIPPED' AND source = 'manual' AND skipped_until > job_now();
         END IF;
         NEW.next_run_at := NULL;
         NEW.planned_until := job_now();
@@ -220,7 +228,7 @@ CREATE TABLE job_executions (
     concurrency_limit   integer,                                            -- How many rows with this concurrency_key may run at once, 1 or
                                                                             -- more. NULL: 1.
     skipped_count       integer,                                            -- Ticks that a SKIPPED row stands for, up to skipped_until;
-                                                                            -- 10000: at least so many. NULL: not SKIPPED, or not counted.
+                                                                            -- 10000: at least so many. NULL: not SKIPPED.
     skipped_until       timestamptz,                                        -- The last tick a SKIPPED row stands for. NULL: not SKIPPED.
     notify_done         boolean          NOT NULL DEFAULT false,            -- Somebody waits for its end, which is notified.
     created_at          timestamptz      NOT NULL DEFAULT job_now(),        -- When the row was inserted.
@@ -249,12 +257,16 @@ CREATE TABLE job_executions (
     CONSTRAINT job_executions_concurrency_limit_check CHECK (concurrency_limit IS NULL OR concurrency_limit >= 1 AND concurrency_key IS NOT NULL),
     CONSTRAINT job_executions_skipped_check CHECK (skipped_count IS NULL OR status = 'SKIPPED' AND skipped_count >= 1)
 ) WITH (autovacuum_vacuum_scale_factor=0.02, autovacuum_analyze_scale_factor=0.02, autovacuum_vacuum_threshold=1000, autovacuum_analyze_threshold=500);
-CREATE UNIQUE INDEX job_executions_tick ON job_executions USING btree (cron_job_id, scheduled_at) WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED';
+CREATE UNIQUE INDEX job_executions_tick ON job_executions USING btree (cron_job_id, scheduled_at, (
+CASE source
+    WHEN 'manual' THEN id
+    ELSE 0::bigint
+END)) WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED';
 CREATE INDEX job_executions_skipped ON job_executions USING btree (cron_job_id, scheduled_at) WHERE status = 'SKIPPED';
 CREATE INDEX job_executions_claim ON job_executions USING btree (queue, priority DESC, available_at, id) WHERE status = 'PENDING' AND concurrency_key IS NULL;
 CREATE INDEX job_executions_claim_keyed ON job_executions USING btree (queue, priority DESC, available_at, id) WHERE status = 'PENDING' AND concurrency_key IS NOT NULL;
 CREATE INDEX job_executions_of_worker ON job_executions USING btree (claimed_by) WHERE status = 'RUNNING';
-CREATE INDEX job_executions_of_key ON job_executions USING btree (concurrency_key, status) WHERE concurrency_key IS NOT NULL AND (status = ANY (ARRAY['PENDING', 'RUNNING']));
+CREATE INDEX job_executions_of_key ON job_executions USING btree (concurrency_key, status, source) WHERE concurrency_key IS NOT NULL AND (status = ANY (ARRAY['PENDING', 'RUNNING']));
 CREATE UNIQUE INDEX job_executions_unique_key ON job_executions USING btree (unique_key) WHERE unique_key IS NOT NULL AND (unique_until = 'forever' OR unique_until = 'finished' AND (status = ANY (ARRAY['PENDING', 'RUNNING'])) OR unique_until = 'started' AND status = 'PENDING' AND attempt = 0);
 CREATE INDEX job_executions_dead_letters ON job_executions USING btree (finished_at) WHERE status = ANY (ARRAY['FAILED', 'TIMEOUT']);
 CREATE TRIGGER job_executions_wake AFTER INSERT ON job_executions FOR EACH STATEMENT EXECUTE FUNCTION job_executions_wake();
@@ -354,19 +366,62 @@ CREATE FUNCTION job_channel()
  STABLE
 RETURN ('scheduler_'::text || ((SELECT n.nspname FROM (pg_class c JOIN pg_namespace n ON ((n.oid = c.relnamespace))) WHERE (c.oid = ('job_executions'::regclass)::oid)))::text);
 
--- Used inside others: seconds before the next try after so many failures, at most 86400, without the jitter of 10 %.
-CREATE FUNCTION job_retry_delay(backoff text, delay_seconds double precision, failures integer)
- RETURNS double precision
+-- Used inside others: a question after the name that shares the most pairs of letters with a mistyped one; empty where
+-- none is like it.
+CREATE FUNCTION job_did_you_mean(word text, names text[])
+ RETURNS text
  LANGUAGE sql
  IMMUTABLE
-RETURN LEAST((86400)::double precision, (delay_seconds * (CASE backoff WHEN 'fixed'::text THEN (1)::numeric WHEN 'linear'::text THEN (failures)::numeric ELSE (2.0 ^ (LEAST((failures - 1), 40))::numeric) END)::double precision));
+RETURN COALESCE((SELECT (('Did you mean "'::text || close.name) || '"? '::text) FROM (SELECT n.name, ((((SELECT count(*) AS count FROM (SELECT substr(((' '::text || lower("left"(job_did_you_mean.word, 200))) || ' '::text), place.place, 2) AS substr FROM generate_series(1, (length("left"(job_did_you_mean.word, 200)) + 1)) place(place) INTERSECT SELECT substr(((' '::text || lower(n.name)) || ' '::text), place.place, 2) AS substr FROM generate_series(1, (length(n.name) + 1)) place(place)) shared))::numeric * 2.0) / (((length("left"(job_did_you_mean.word, 200)) + length(n.name)) + 2))::numeric) AS likeness FROM unnest(job_did_you_mean.names) n(name)) close WHERE (close.likeness >= 0.4) ORDER BY close.likeness DESC, close.name LIMIT 1), ''::text);
 
--- Used inside others: job_executions.errors with one more entry, of which the first and the last 19 are kept.
-CREATE FUNCTION job_errors_with(errors jsonb, entry jsonb)
- RETURNS jsonb
+-- Used inside others: cron_jobs.id by name; a name that none has is an error that says which was meant.
+CREATE FUNCTION cron_job_named(name text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path FROM CURRENT
+AS $function$
+#variable_conflict use_column
+DECLARE
+    found_id bigint;
+BEGIN
+    SELECT c.id INTO found_id FROM cron_jobs c WHERE c.name = cron_job_named.name;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no cron job is named "%"', cron_job_named.name
+            USING ERRCODE = 'no_data_found',
+                  HINT = job_did_you_mean(cron_job_named.name, ARRAY(SELECT c.name FROM cron_jobs c)) || 'SELECT name FROM cron_jobs lists them.';
+    END IF;
+    RETURN found_id;
+END $function$;
+
+-- Every queue that settings, a worker, a cron job, a waiting or running execution, or one of the newest 10,000 names;
+-- queues exist by being named.
+CREATE FUNCTION job_queue_names()
+ RETURNS SETOF text
  LANGUAGE sql
- IMMUTABLE
-RETURN (CASE WHEN (jsonb_array_length(errors) >= 20) THEN (errors - 1) ELSE errors END || jsonb_build_array(entry));
+ STABLE
+ SET search_path FROM CURRENT
+AS $function$
+    -- A step of an index for each name, however many rows wait.
+    WITH RECURSIVE unkeyed AS (
+        SELECT (SELECT min(e.queue) FROM job_executions e WHERE e.status = 'PENDING' AND e.concurrency_key IS NULL) AS name
+        UNION ALL
+        SELECT (SELECT min(e.queue) FROM job_executions e WHERE e.status = 'PENDING' AND e.concurrency_key IS NULL AND e.queue > u.name)
+        FROM unkeyed u WHERE u.name IS NOT NULL
+    ), keyed AS (
+        SELECT (SELECT min(e.queue) FROM job_executions e WHERE e.status = 'PENDING' AND e.concurrency_key IS NOT NULL) AS name
+        UNION ALL
+        SELECT (SELECT min(e.queue) FROM job_executions e WHERE e.status = 'PENDING' AND e.concurrency_key IS NOT NULL AND e.queue > k.name)
+        FROM keyed k WHERE k.name IS NOT NULL
+    )
+    SELECT u.name FROM unkeyed u WHERE u.name IS NOT NULL
+    UNION SELECT k.name FROM keyed k WHERE k.name IS NOT NULL
+    UNION SELECT e.queue FROM job_executions e WHERE e.status = 'RUNNING'
+    UNION SELECT n.queue FROM (SELECT e.queue FROM job_executions e ORDER BY e.id DESC LIMIT 10000) n
+    UNION SELECT q.name FROM job_queues q
+    UNION SELECT c.queue FROM cron_jobs c
+    UNION SELECT unnest(w.queues) FROM job_workers w;
+$function$;
 
 -- Enqueues one execution and returns its id; where unique_key is taken, the id of the row that holds it. SELECT
 -- enqueue_job('email', '{"to": "ada@example.com"}', delay_seconds => 60);
@@ -393,7 +448,42 @@ AS $function$
 #variable_conflict use_column
 DECLARE
     new_id bigint;
+    refusal text[] := CASE
+        WHEN (octet_length(handler_name) BETWEEN 1 AND 200) IS NOT TRUE
+            THEN ARRAY[format('no handler can be named "%s"', handler_name), 'Write the name that a handler is registered under, of 1 to 200 bytes.']
+        WHEN handler_params IS NULL THEN ARRAY['handler_params is NULL', 'Leave it out for {}.']
+        WHEN (octet_length(queue) BETWEEN 1 AND 200) IS NOT TRUE
+            THEN ARRAY[format('no queue can be named "%s"', queue), 'Write a name of 1 to 200 bytes, or leave it out for default.']
+        WHEN (priority BETWEEN -9 AND 9) IS NOT TRUE
+            THEN ARRAY[format('priority %s is out of range', coalesce(priority::text, 'NULL')), 'Write -9 to 9; higher runs first.']
+        WHEN (delay_seconds BETWEEN 0 AND 3155760000) IS NOT TRUE
+            THEN ARRAY[format('delay_seconds %s is out of range', coalesce(delay_seconds::text, 'NULL')), 'Write seconds, 0 to 3155760000 (100 years).']
+        WHEN (available_at + make_interval(secs => delay_seconds) BETWEEN '1970-01-01 00:00:00+00' AND '9999-12-30 00:00:00+00') IS FALSE
+            THEN ARRAY[format('available_at %s is out of range', available_at), 'Write a time from 1970 to 9999.']
+        WHEN (timeout_seconds > 0 AND timeout_seconds <= 31622400) IS FALSE
+            THEN ARRAY[format('timeout_seconds %s is out of range', timeout_seconds), 'Write seconds, more than 0, up to 31622400 (366 days).']
+        WHEN (max_retry >= 0) IS FALSE
+            THEN ARRAY[format('max_retry %s is less than 0', max_retry), 'Write how often it may fail in all; 0 and 1: no second try.']
+        WHEN (retry_backoff IN ('fixed', 'linear', 'exponential')) IS FALSE
+            THEN ARRAY[format('retry_backoff "%s" is not known', retry_backoff), 'Write fixed, linear or exponential.']
+        WHEN (retry_delay_seconds BETWEEN 0 AND 86400) IS FALSE
+            THEN ARRAY[format('retry_delay_seconds %s is out of range', retry_delay_seconds), 'Write seconds, 0 to 86400 (a day).']
+        WHEN (octet_length(unique_key) <= 1024) IS FALSE THEN ARRAY['unique_key is too long', 'Write at most 1024 bytes, such as a hash of it.']
+        WHEN (unique_until IN ('started', 'finished', 'forever')) IS NOT TRUE
+            THEN ARRAY[format('unique_until "%s" is not known', unique_until), 'Write started, finished or forever.']
+        WHEN (octet_length(concurrency_key) BETWEEN 1 AND 1024) IS FALSE
+            THEN ARRAY['concurrency_key is empty or too long', 'Write 1 to 1024 bytes; leave it out for none.']
+        WHEN concurrency_key ~ '^(cron|backfill):'
+            THEN ARRAY[format('concurrency_key "%s" is one of a cron job', concurrency_key), 'Write one that begins with neither cron: nor backfill:.']
+        WHEN (concurrency_limit >= 1) IS FALSE
+            THEN ARRAY[format('concurrency_limit %s is less than 1', concurrency_limit), 'Write how many may run at once.']
+        WHEN concurrency_limit IS NOT NULL AND concurrency_key IS NULL
+            THEN ARRAY['concurrency_limit is for a concurrency_key, and there is none', 'Write both, or neither.']
+    END;
 BEGIN
+    IF refusal IS NOT NULL THEN
+        RAISE EXCEPTION '%', refusal[1] USING ERRCODE = 'invalid_parameter_value', HINT = refusal[2];
+    END IF;
     FOR i IN 1..10 LOOP
         INSERT INTO job_executions (handler_name, handler_params, queue, priority, available_at, timeout_seconds, max_retry, retry_backoff,
                                     retry_delay_seconds, unique_key, unique_until, concurrency_key, concurrency_limit)
@@ -507,41 +597,28 @@ BEGIN
                                 retry_delay_seconds, concurrency_key, concurrency_limit)
     SELECT 'manual', c.id, c.handler_name, c.handler_params, c.queue, c.priority, c.timeout_seconds, c.max_retry, c.retry_backoff,
            c.retry_delay_seconds, CASE WHEN c.overlap_policy <> 'allow' THEN 'cron:' || c.id END, CASE WHEN c.overlap_policy <> 'allow' THEN 1 END
-    FROM cron_jobs c WHERE c.name = run_cron_job.name
+    FROM cron_jobs c WHERE c.id = cron_job_named(run_cron_job.name)
     RETURNING id INTO new_id;
-    IF new_id IS NULL THEN
-        RAISE EXCEPTION 'no cron job is named "%"', run_cron_job.name USING ERRCODE = 'no_data_found', HINT = 'SELECT name FROM cron_jobs lists them.';
-    END IF;
     RETURN new_id;
 END $function$;
 
 -- Stops planning a cron job; what is planned already still runs.
 CREATE FUNCTION pause_cron_job(name text)
  RETURNS void
- LANGUAGE plpgsql
+ LANGUAGE sql
  SET search_path FROM CURRENT
 AS $function$
-#variable_conflict use_column
-BEGIN
-    UPDATE cron_jobs c SET enabled = false WHERE c.name = pause_cron_job.name;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'no cron job is named "%"', pause_cron_job.name USING ERRCODE = 'no_data_found', HINT = 'SELECT name FROM cron_jobs lists them.';
-    END IF;
-END $function$;
+    UPDATE cron_jobs c SET enabled = false WHERE c.id = cron_job_named(pause_cron_job.name);
+$function$;
 
 -- Plans a cron job again from now on; what fell into the pause is not made up for.
 CREATE FUNCTION resume_cron_job(name text)
  RETURNS void
- LANGUAGE plpgsql
+ LANGUAGE sql
  SET search_path FROM CURRENT
 AS $function$
-#variable_conflict use_column
-BEGIN
-    UPDATE cron_jobs c SET enabled = true WHERE c.name = resume_cron_job.name;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'no cron job is named "%"', resume_cron_job.name USING ERRCODE = 'no_data_found', HINT = 'SELECT name FROM cron_jobs lists them.';
-    END IF;
-END $function$;
+    UPDATE cron_jobs c SET enabled = true WHERE c.id = cron_job_named(resume_cron_job.name);
+$function$;
 
 -- What accounts for the newest tick of a cron job at or before an instant; covers is false where the instant itself was
 -- no tick, or is not planned yet. No row: no tick so far. Two index probes, however long the history.
@@ -553,12 +630,8 @@ CREATE FUNCTION cron_job_tick_at(name text, at timestamptz DEFAULT job_now())
 AS $function$
 #variable_conflict use_column
 DECLARE
-    found_id bigint;
+    found_id bigint := cron_job_named(cron_job_tick_at.name);
 BEGIN
-    SELECT c.id INTO found_id FROM cron_jobs c WHERE c.name = cron_job_tick_at.name;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'no cron job is named "%"', cron_job_tick_at.name USING ERRCODE = 'no_data_found', HINT = 'SELECT name FROM cron_jobs lists them.';
-    END IF;
     RETURN QUERY
         SELECT cron_job_tick_at.at <= coalesce(t.skipped_until, t.scheduled_at), t.scheduled_at, t.skipped_until, t.id, t.status, t.started_at, t.finished_at,
                split_part(t.error, E'\n', 1)
@@ -574,20 +647,6 @@ BEGIN
         ORDER BY t.scheduled_at DESC LIMIT 1;
 END $function$;
 
--- Whether settings, a worker, a cron job or a waiting execution name this queue; queues exist by being named.
-CREATE FUNCTION job_queue_is_known(name text)
- RETURNS boolean
- LANGUAGE sql
- STABLE
- SET search_path FROM CURRENT
-AS $function$
-    SELECT EXISTS (SELECT FROM job_queues q WHERE q.name = job_queue_is_known.name)
-        OR EXISTS (SELECT FROM job_workers w WHERE job_queue_is_known.name = ANY(w.queues))
-        OR EXISTS (SELECT FROM cron_jobs c WHERE c.queue = job_queue_is_known.name)
-        OR EXISTS (SELECT FROM job_executions e WHERE e.queue = job_queue_is_known.name AND e.status = 'PENDING' AND e.concurrency_key IS NULL)
-        OR EXISTS (SELECT FROM job_executions e WHERE e.queue = job_queue_is_known.name AND e.status = 'PENDING' AND e.concurrency_key IS NOT NULL);
-$function$;
-
 -- Nothing more is claimed from the queue until resume_queue() or resume_at; what runs goes on. Warns of a name that
 -- nothing has. SELECT pause_queue('mail', 'provider is down', now() + interval '1 hour');
 CREATE FUNCTION pause_queue(
@@ -600,10 +659,17 @@ CREATE FUNCTION pause_queue(
  SET search_path FROM CURRENT
 AS $function$
 #variable_conflict use_column
+DECLARE
+    known text[] := ARRAY(SELECT job_queue_names());
 BEGIN
-    IF NOT job_queue_is_known(pause_queue.name) THEN
+    IF (octet_length(pause_queue.name) BETWEEN 1 AND 200) IS NOT TRUE THEN
+        RAISE EXCEPTION 'no queue can be named "%"', pause_queue.name USING ERRCODE = 'invalid_parameter_value', HINT = 'Write a name of 1 to 200 bytes.';
+    ELSIF pause_queue.resume_at <= job_now() THEN
+        RAISE EXCEPTION 'resume_at % is past', pause_queue.resume_at
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Write a time to come, or leave it out: then resume_queue() ends the pause.';
+    ELSIF pause_queue.name <> ALL (known) THEN
         RAISE WARNING 'nothing names a queue "%" so far; it is paused for whoever comes', pause_queue.name
-            USING HINT = 'SELECT queue FROM job_queue_status lists those in use. If this one was mistyped: DELETE FROM job_queues WHERE name = ' || quote_literal(pause_queue.name) || ';';
+            USING HINT = job_did_you_mean(pause_queue.name, known) || 'SELECT queue FROM job_queue_status lists those in use. If this one was mistyped: DELETE FROM job_queues WHERE name = ' || quote_literal(pause_queue.name) || ';';
     END IF;
     INSERT INTO job_queues AS q (name, paused, paused_reason, resume_at) VALUES (pause_queue.name, true, pause_queue.reason, pause_queue.resume_at)
     ON CONFLICT (name) DO UPDATE SET paused = true, paused_reason = excluded.paused_reason, resume_at = excluded.resume_at;
@@ -616,13 +682,30 @@ CREATE FUNCTION resume_queue(name text)
  SET search_path FROM CURRENT
 AS $function$
 #variable_conflict use_column
+DECLARE
+    known text[] := ARRAY(SELECT job_queue_names());
 BEGIN
-    IF NOT job_queue_is_known(resume_queue.name) THEN
-        RAISE EXCEPTION 'nothing names a queue "%"', resume_queue.name USING ERRCODE = 'no_data_found', HINT = 'SELECT queue FROM job_queue_status lists those in use.';
+    IF resume_queue.name = ANY (known) IS NOT TRUE THEN
+        RAISE EXCEPTION 'nothing names a queue "%"', resume_queue.name
+            USING ERRCODE = 'no_data_found', HINT = job_did_you_mean(resume_queue.name, known) || 'SELECT queue FROM job_queue_status lists those in use.';
     END IF;
     UPDATE job_queues q SET paused = false, paused_reason = NULL, resume_at = NULL WHERE q.name = resume_queue.name;
     PERFORM pg_notify(job_channel(), '');
 END $function$;
+
+-- Used inside others: seconds before the next try after so many failures, at most 86400, without the jitter of 10 %.
+CREATE FUNCTION job_retry_delay(backoff text, delay_seconds double precision, failures integer)
+ RETURNS double precision
+ LANGUAGE sql
+ IMMUTABLE
+RETURN LEAST((86400)::double precision, (delay_seconds * (CASE backoff WHEN 'fixed'::text THEN (1)::numeric WHEN 'linear'::text THEN (failures)::numeric ELSE (2.0 ^ (LEAST((failures - 1), 40))::numeric) END)::double precision));
+
+-- Used inside others: job_executions.errors with one more entry, of which the first and the last 19 are kept.
+CREATE FUNCTION job_errors_with(errors jsonb, entry jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+RETURN (CASE WHEN (jsonb_array_length(errors) >= 20) THEN (errors - 1) ELSE errors END || jsonb_build_array(entry));
 
 -- Worker protocol, 1: makes a worker and returns its id. Its claims are valid for lease_seconds; renew them in time
 -- with heartbeat_worker().
@@ -667,9 +750,15 @@ AS $function$
 #variable_conflict use_column
 DECLARE
     token uuid := gen_random_uuid();
+    levels smallint[] := ARRAY(SELECT generate_series(9, -9, -1));
+    best_unkeyed smallint;
     ids bigint[];
-    candidate record;
+    keys text[];
+    limits integer[];
 BEGIN
+    IF (n >= 0) IS NOT TRUE THEN
+        RAISE EXCEPTION 'n % is out of range', n USING ERRCODE = 'invalid_parameter_value', HINT = 'Write how many to claim at most.';
+    END IF;
     PERFORM FROM job_workers w WHERE w.id = worker AND w.status = 'ACTIVE' AND w.heartbeat_at <= job_now() AND job_now() < w.lease_until;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'worker % has no valid lease', worker USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call register_worker again and heartbeat_worker in time.';
@@ -677,28 +766,91 @@ BEGIN
     IF EXISTS (SELECT FROM job_queues q WHERE q.name = claim_jobs.queue AND q.paused AND (q.resume_at IS NULL OR q.resume_at > job_now())) THEN
         RETURN;
     END IF;
-    -- Keyed rows: the key's lock first, the count in the next statement, so that no claim counts a stale snapshot.
-    FOR candidate IN
-        SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, 1) AS at_once, e.tableoid AS relation FROM job_executions e
-        WHERE e.queue = claim_jobs.queue AND e.status = 'PENDING' AND e.concurrency_key IS NOT NULL AND e.available_at <= (SELECT job_now())
-          AND (SELECT count(*) FROM job_executions r WHERE r.concurrency_key = e.concurrency_key AND r.status = 'RUNNING') < coalesce(e.concurrency_limit, 1)
-        ORDER BY e.priority DESC, e.available_at, e.id LIMIT n FOR UPDATE SKIP LOCKED
-    LOOP
-        CONTINUE WHEN NOT pg_try_advisory_xact_lock(hashtextextended(candidate.concurrency_key, candidate.relation::bigint));
-        CONTINUE WHEN (SELECT count(*) FROM job_executions r WHERE r.concurrency_key = candidate.concurrency_key AND r.status IN ('PENDING', 'RUNNING')
-                       AND (r.status = 'RUNNING' OR r.id = ANY(ids))) >= candidate.at_once;
-        ids := ids || candidate.id;
-    END LOOP;
+    SELECT level.priority INTO best_unkeyed
+    FROM unnest(levels) AS level (priority)
+    CROSS JOIN LATERAL (
+        SELECT FROM job_executions u
+        WHERE u.queue = claim_jobs.queue AND u.priority = level.priority AND u.status = 'PENDING' AND u.concurrency_key IS NULL AND u.available_at <= (SELECT job_now())
+        LIMIT 1
+    ) AS waiting
+    LIMIT 1;
+    -- Keyed rows are looked for as scheduler/store/queries.sql does it, where the reasons are written: lock_keyed; if all of the first
+    -- rows belong to full keys, lock_keyed_behind; then claim_keyed, which counts what runs in a statement of its own.
+    SELECT array_agg(c.id), array_agg(c.concurrency_key), array_agg(c.at_once) INTO ids, keys, limits
+    FROM (
+        SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, 1) AS at_once, e.tableoid
+        FROM (
+            SELECT w.id, w.priority, w.available_at, w.concurrency_key, w.concurrency_limit FROM job_executions w
+            WHERE w.queue = claim_jobs.queue AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT job_now())
+              AND w.priority >= coalesce(best_unkeyed, -9)
+            ORDER BY w.priority DESC, w.available_at, w.id
+            LIMIT n + 500
+        ) AS head JOIN job_executions e ON e.id = head.id
+        WHERE coalesce(head.concurrency_limit, 1) > (
+            SELECT count(*) FROM job_executions r
+            WHERE r.concurrency_key = head.concurrency_key AND r.status IN ('PENDING', 'RUNNING') AND r.status > 'PENDING')
+          AND e.status = 'PENDING'
+        ORDER BY head.priority DESC, head.available_at, head.id
+        LIMIT n
+        FOR UPDATE OF e SKIP LOCKED
+    ) AS c
+    WHERE pg_try_advisory_xact_lock(hashtextextended(c.concurrency_key, c.tableoid::bigint));
+    IF ids IS NULL THEN
+        WITH RECURSIVE names AS (
+            SELECT (SELECT min(e.concurrency_key) FROM job_executions e WHERE e.concurrency_key IS NOT NULL AND e.status IN ('PENDING', 'RUNNING')) AS key
+            WHERE (SELECT true FROM job_executions w
+                   WHERE w.queue = claim_jobs.queue AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT job_now())
+                   ORDER BY w.priority DESC, w.available_at, w.id OFFSET n + 499 LIMIT 1)
+            UNION ALL
+            SELECT (SELECT min(e.concurrency_key) FROM job_executions e WHERE e.concurrency_key > k.key AND e.status IN ('PENDING', 'RUNNING'))
+            FROM names k WHERE k.key IS NOT NULL
+        )
+        SELECT array_agg(c.id), array_agg(c.concurrency_key), array_agg(c.at_once) INTO ids, keys, limits
+        FROM (
+            SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, 1) AS at_once, e.tableoid
+            FROM names k
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS running FROM job_executions r
+                WHERE r.concurrency_key = k.key AND r.status IN ('PENDING', 'RUNNING') AND r.status > 'PENDING'
+            ) AS busy
+            CROSS JOIN LATERAL (
+                SELECT w.id, w.priority, w.available_at, w.concurrency_limit FROM job_executions w
+                WHERE w.concurrency_key BETWEEN k.key AND k.key AND w.status = 'PENDING' AND w.queue || '' = claim_jobs.queue AND w.available_at <= (SELECT job_now())
+                  AND w.priority >= coalesce(best_unkeyed, -9)
+                ORDER BY w.concurrency_key
+                LIMIT n
+            ) AS first JOIN job_executions e ON e.id = first.id
+            WHERE busy.running < coalesce(first.concurrency_limit, 1) AND e.status = 'PENDING'
+            ORDER BY first.priority DESC, first.available_at, first.id
+            LIMIT n
+            FOR UPDATE OF e SKIP LOCKED
+        ) AS c
+        WHERE pg_try_advisory_xact_lock(hashtextextended(c.concurrency_key, c.tableoid::bigint));
+    END IF;
+    ids := ARRAY(
+        SELECT c.id FROM (
+            SELECT k.id, k.key, k.at_once, row_number() OVER (PARTITION BY k.key ORDER BY k.place) AS turn
+            FROM unnest(ids, keys, limits) WITH ORDINALITY AS k (id, key, at_once, place)
+        ) AS c
+        WHERE c.turn <= c.at_once - (SELECT count(*) FROM job_executions r
+                                     WHERE r.concurrency_key = c.key AND r.status IN ('PENDING', 'RUNNING') AND r.status > 'PENDING'));
     ids := ids || ARRAY(
-        SELECT e.id FROM job_executions e
-        WHERE e.queue = claim_jobs.queue AND e.status = 'PENDING' AND e.concurrency_key IS NULL AND e.available_at <= (SELECT job_now())
-        ORDER BY e.priority DESC, e.available_at, e.id LIMIT n - coalesce(cardinality(ids), 0) FOR UPDATE SKIP LOCKED);
+        SELECT waiting.id
+        FROM unnest(levels) AS level (priority)
+        CROSS JOIN LATERAL (
+            SELECT w.id FROM job_executions w
+            WHERE w.queue = claim_jobs.queue AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NULL AND w.available_at <= (SELECT job_now())
+            ORDER BY w.available_at, w.id
+            LIMIT n - cardinality(ids)
+            FOR UPDATE SKIP LOCKED
+        ) AS waiting
+        LIMIT n - cardinality(ids));
     RETURN QUERY
         UPDATE job_executions e
         SET status = 'RUNNING', attempt = least(e.attempt, 2147483646) + 1, claimed_by = worker, claim_token = token, started_at = job_now(),
             timeout_seconds = coalesce(e.timeout_seconds, 300), max_retry = coalesce(e.max_retry, 3),
             retry_backoff = coalesce(e.retry_backoff, 'exponential'), retry_delay_seconds = coalesce(e.retry_delay_seconds, 2)
-        WHERE e.id = ANY(ids)
+        WHERE e.id = ANY (ids)
         RETURNING e.id, e.claim_token, e.handler_name, e.handler_params, e.attempt, e.timeout_seconds, e.scheduled_at;
 END $function$;
 
@@ -764,23 +916,38 @@ CREATE VIEW cron_job_status AS
      LEFT JOIN LATERAL ( SELECT e.status,
             e.finished_at,
             e.error
-           FROM job_executions e
-          WHERE e.cron_job_id = c.id AND e.status <> 'SKIPPED' AND e.finished_at IS NOT NULL
-          ORDER BY e.scheduled_at DESC
+           FROM ( SELECT n.cron_job_id,
+                    n.status,
+                    n.scheduled_at,
+                    n.finished_at,
+                    n.error
+                   FROM job_executions n
+                  WHERE n.cron_job_id >= c.id AND n.cron_job_id <= c.id AND n.status <> 'SKIPPED'
+                  ORDER BY n.cron_job_id DESC, n.scheduled_at DESC
+                 LIMIT 10000) e
+          WHERE e.finished_at IS NOT NULL
+          ORDER BY e.cron_job_id DESC, e.scheduled_at DESC
          LIMIT 1) last ON true
      LEFT JOIN LATERAL ( SELECT count(*) FILTER (WHERE recent.failed AND recent.successes = 0) AS failures
-           FROM ( SELECT e.status = ANY (ARRAY['FAILED', 'TIMEOUT']) AS failed,
-                    count(*) FILTER (WHERE e.status = 'SUCCESS') OVER (ORDER BY e.scheduled_at DESC) AS successes
-                   FROM ( SELECT x.status,
-                            x.scheduled_at
-                           FROM job_executions x
-                          WHERE x.cron_job_id = c.id AND x.status <> 'SKIPPED' AND x.finished_at IS NOT NULL
-                          ORDER BY x.scheduled_at DESC
-                         LIMIT 100) e) recent) streak ON true
+           FROM ( SELECT x.status = ANY (ARRAY['FAILED', 'TIMEOUT']) AS failed,
+                    count(*) FILTER (WHERE x.status = 'SUCCESS') OVER (ORDER BY x.scheduled_at DESC) AS successes
+                   FROM ( SELECT e.status,
+                            e.scheduled_at
+                           FROM ( SELECT n.cron_job_id,
+                                    n.status,
+                                    n.scheduled_at,
+                                    n.finished_at
+                                   FROM job_executions n
+                                  WHERE n.cron_job_id >= c.id AND n.cron_job_id <= c.id AND n.status <> 'SKIPPED'
+                                  ORDER BY n.cron_job_id DESC, n.scheduled_at DESC
+                                 LIMIT 10000) e
+                          WHERE e.finished_at IS NOT NULL
+                          ORDER BY e.cron_job_id DESC, e.scheduled_at DESC
+                         LIMIT 100) x) recent) streak ON true
      LEFT JOIN LATERAL ( SELECT count(*) FILTER (WHERE e.status = 'RUNNING') AS running,
             count(*) FILTER (WHERE e.status = 'PENDING') AS waiting
            FROM job_executions e
-          WHERE e.concurrency_key = ('cron:' || c.id) AND (e.status = ANY (ARRAY['PENDING', 'RUNNING']))) open ON true
+          WHERE e.concurrency_key >= ('cron:' || c.id) AND e.concurrency_key <= ('cron:' || c.id) AND (e.status = ANY (ARRAY['PENDING', 'RUNNING']))) open ON true
   ORDER BY c.name;
 
 -- What became of each tick: an execution, or a SKIPPED span with the reason. Filter by name and scheduled_at.
@@ -829,34 +996,27 @@ CREATE VIEW job_queue_status AS
     counts.oldest_waiting,
     serving.workers,
     serving.per_minute
-   FROM ( SELECT job_queues.name AS queue
-           FROM job_queues
-        UNION
-         SELECT unnest(job_workers.queues) AS unnest
-           FROM job_workers
-          WHERE job_workers.status = ANY (ARRAY['ACTIVE', 'DRAINING'])
-        UNION
-         SELECT job_executions.queue
-           FROM job_executions
-          WHERE job_executions.status = 'PENDING' AND job_executions.concurrency_key IS NULL
-          GROUP BY job_executions.queue
-        UNION
-         SELECT job_executions.queue
-           FROM job_executions
-          WHERE job_executions.status = 'PENDING' AND job_executions.concurrency_key IS NOT NULL
-          GROUP BY job_executions.queue
-        UNION
-         SELECT job_executions.queue
-           FROM job_executions
-          WHERE job_executions.status = 'RUNNING'
-          GROUP BY job_executions.queue) names
+   FROM job_queue_names() names(queue)
      LEFT JOIN job_queues q ON q.name = names.queue
-     LEFT JOIN LATERAL ( SELECT count(*) FILTER (WHERE e.available_at <= n.now) AS waiting,
-            count(*) FILTER (WHERE e.available_at > n.now) AS delayed,
-            max(n.now - e.available_at) FILTER (WHERE e.available_at <= n.now) AS oldest_waiting
-           FROM ( SELECT job_now() AS now) n,
-            job_executions e
-          WHERE e.queue = names.queue AND e.status = 'PENDING') counts ON true
+     CROSS JOIN LATERAL ( SELECT sum(half.waiting)::bigint AS waiting,
+            sum(half.delayed)::bigint AS delayed,
+                CASE
+                    WHEN min(half.oldest) <= n.now THEN n.now - min(half.oldest)
+                    ELSE NULL
+                END AS oldest_waiting
+           FROM ( SELECT job_now() AS now) n
+             CROSS JOIN LATERAL ( SELECT count(*) FILTER (WHERE e.available_at <= n.now) AS waiting,
+                    count(*) FILTER (WHERE e.available_at > n.now) AS delayed,
+                    min(e.available_at) AS oldest
+                   FROM job_executions e
+                  WHERE e.queue >= names.queue AND e.queue <= names.queue AND e.status = 'PENDING' AND e.concurrency_key IS NULL
+                UNION ALL
+                 SELECT count(*) FILTER (WHERE e.available_at <= n.now) AS count,
+                    count(*) FILTER (WHERE e.available_at > n.now) AS count,
+                    min(e.available_at) AS min
+                   FROM job_executions e
+                  WHERE e.queue >= names.queue AND e.queue <= names.queue AND e.status = 'PENDING' AND e.concurrency_key IS NOT NULL) half
+          GROUP BY n.now) counts
      LEFT JOIN LATERAL ( SELECT count(*) AS running
            FROM job_executions e
           WHERE e.queue = names.queue AND e.status = 'RUNNING') busy ON true
@@ -1051,7 +1211,7 @@ COMMENT ON COLUMN job_executions.unique_key IS 'At most one row with this key fo
 COMMENT ON COLUMN job_executions.unique_until IS 'started: until its first claim; finished: until final; forever: as long as the row exists.';
 COMMENT ON COLUMN job_executions.concurrency_key IS 'At most concurrency_limit rows with this key run at once, over all workers; cron:ID for ticks that may not overlap.';
 COMMENT ON COLUMN job_executions.concurrency_limit IS 'How many rows with this concurrency_key may run at once, 1 or more. NULL: 1.';
-COMMENT ON COLUMN job_executions.skipped_count IS 'Ticks that a SKIPPED row stands for, up to skipped_until; 10000: at least so many. NULL: not SKIPPED, or not counted.';
+COMMENT ON COLUMN job_executions.skipped_count IS 'Ticks that a SKIPPED row stands for, up to skipped_until; 10000: at least so many. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_executions.skipped_until IS 'The last tick a SKIPPED row stands for. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_executions.notify_done IS 'Somebody waits for its end, which is notified.';
 COMMENT ON COLUMN job_executions.created_at IS 'When the row was inserted.';
@@ -1099,11 +1259,12 @@ COMMENT ON COLUMN job_messages.execution_id IS 'The execution (job_executions.id
 COMMENT ON COLUMN job_messages.received_at IS 'When it became an execution.';
 COMMENT ON FUNCTION job_now() IS 'The one clock, clock_timestamp(): every stored time is this. Tests replace it.';
 COMMENT ON FUNCTION job_channel() IS 'Used inside others: the NOTIFY channel of this schema. Payloads are empty, for a wake-up is only a hint to look.';
-COMMENT ON FUNCTION job_retry_delay(backoff text, delay_seconds double precision, failures integer) IS 'Used inside others: seconds before the next try after so many failures, at most 86400, without the jitter of 10 %.';
-COMMENT ON FUNCTION job_errors_with(errors jsonb, entry jsonb) IS 'Used inside others: job_executions.errors with one more entry, of which the first and the last 19 are kept.';
 COMMENT ON FUNCTION job_executions_wake() IS 'Trigger: notifies of new executions, only while some worker sleeps, for NOTIFY makes concurrent commits wait for each other.';
 COMMENT ON FUNCTION cron_jobs_edited() IS 'Trigger: an edit of the schedule counts from now; what was due before it is not made up for. Keeps updated_at.';
 COMMENT ON FUNCTION cron_jobs_wake() IS 'Trigger: notifies the planners of an edit. Their own updates name none of these columns.';
+COMMENT ON FUNCTION job_did_you_mean(word text, names text[]) IS 'Used inside others: a question after the name that shares the most pairs of letters with a mistyped one; empty where none is like it.';
+COMMENT ON FUNCTION cron_job_named(name text) IS 'Used inside others: cron_jobs.id by name; a name that none has is an error that says which was meant.';
+COMMENT ON FUNCTION job_queue_names() IS 'Every queue that settings, a worker, a cron job, a waiting or running execution, or one of the newest 10,000 names; queues exist by being named.';
 COMMENT ON FUNCTION enqueue_job(handler_name text, handler_params jsonb, queue text, priority integer, delay_seconds double precision, available_at timestamp with time zone, timeout_seconds double precision, max_retry integer, retry_backoff text, retry_delay_seconds double precision, unique_key text, unique_until text, concurrency_key text, concurrency_limit integer) IS 'Enqueues one execution and returns its id; where unique_key is taken, the id of the row that holds it. SELECT enqueue_job(''email'', ''{"to": "ada@example.com"}'', delay_seconds => 60);';
 COMMENT ON FUNCTION cancel_job(id bigint, reason text) IS 'Cancels a waiting execution at once and asks a running one to stop. Returns the status it has now; a final one keeps its own.';
 COMMENT ON FUNCTION retry_job(id bigint) IS 'Sends a final execution back to PENDING with all its tries; attempt and errors are kept. Returns the status it has now: SKIPPED stays, and so does, with a warning, one whose unique_key another row holds.';
@@ -1111,9 +1272,10 @@ COMMENT ON FUNCTION run_cron_job(name text) IS 'Enqueues an execution of a cron 
 COMMENT ON FUNCTION pause_cron_job(name text) IS 'Stops planning a cron job; what is planned already still runs.';
 COMMENT ON FUNCTION resume_cron_job(name text) IS 'Plans a cron job again from now on; what fell into the pause is not made up for.';
 COMMENT ON FUNCTION cron_job_tick_at(name text, at timestamp with time zone) IS 'What accounts for the newest tick of a cron job at or before an instant; covers is false where the instant itself was no tick, or is not planned yet. No row: no tick so far. Two index probes, however long the history.';
-COMMENT ON FUNCTION job_queue_is_known(name text) IS 'Whether settings, a worker, a cron job or a waiting execution name this queue; queues exist by being named.';
 COMMENT ON FUNCTION pause_queue(name text, reason text, resume_at timestamp with time zone) IS 'Nothing more is claimed from the queue until resume_queue() or resume_at; what runs goes on. Warns of a name that nothing has. SELECT pause_queue(''mail'', ''provider is down'', now() + interval ''1 hour'');';
 COMMENT ON FUNCTION resume_queue(name text) IS 'Ends the pause of a queue; harmless where it is not paused.';
+COMMENT ON FUNCTION job_retry_delay(backoff text, delay_seconds double precision, failures integer) IS 'Used inside others: seconds before the next try after so many failures, at most 86400, without the jitter of 10 %.';
+COMMENT ON FUNCTION job_errors_with(errors jsonb, entry jsonb) IS 'Used inside others: job_executions.errors with one more entry, of which the first and the last 19 are kept.';
 COMMENT ON FUNCTION register_worker(name text, queues text[], pool_size integer, hostname text, pid integer, lease_seconds double precision, version text) IS 'Worker protocol, 1: makes a worker and returns its id. Its claims are valid for lease_seconds; renew them in time with heartbeat_worker().';
 COMMENT ON FUNCTION heartbeat_worker(id uuid, lease_seconds double precision) IS 'Worker protocol, 2: renews the lease, from now on for lease_seconds. NULL: it is lost; stop all attempts and register anew.';
 COMMENT ON FUNCTION claim_jobs(worker uuid, queue text, n integer) IS 'Worker protocol, 3: claims up to n executions of one queue, highest priority first, then oldest. End each with complete_job() or fail_job(), naming its claim_token, within its timeout_seconds.';
@@ -1127,10 +1289,10 @@ COMMENT ON COLUMN cron_job_status.timezone IS 'The zone that it is meant in.';
 COMMENT ON COLUMN cron_job_status.handler_name IS 'The handler that its executions run.';
 COMMENT ON COLUMN cron_job_status.next_run_at IS 'The next tick. NULL: never again, or not computed yet, or paused or invalid.';
 COMMENT ON COLUMN cron_job_status.last_run_at IS 'The last tick that became an execution. NULL: none yet.';
-COMMENT ON COLUMN cron_job_status.last_status IS 'Outcome of the execution with the newest tick that is final; skipped ticks don''t count. NULL: none yet.';
+COMMENT ON COLUMN cron_job_status.last_status IS 'Outcome of the newest execution that is final, of the newest 10,000; skipped ticks don''t count. NULL: none yet.';
 COMMENT ON COLUMN cron_job_status.last_finished_at IS 'When that one ended.';
 COMMENT ON COLUMN cron_job_status.last_error IS 'What went wrong with it. NULL: nothing.';
-COMMENT ON COLUMN cron_job_status.failures_in_a_row IS 'FAILED or TIMEOUT since the last SUCCESS, of the newest 100 that are final.';
+COMMENT ON COLUMN cron_job_status.failures_in_a_row IS 'FAILED or TIMEOUT since the last SUCCESS, of the newest 100 that are final among the newest 10,000.';
 COMMENT ON COLUMN cron_job_status.running IS 'Executions that run now, of those that may not overlap; 0 under overlap_policy = allow.';
 COMMENT ON COLUMN cron_job_status.waiting IS 'Executions that wait now, of those that may not overlap; 0 under overlap_policy = allow.';
 COMMENT ON COLUMN cron_job_status.late_by IS 'Since when the next tick is due and not planned; more than some seconds: no planner is at work. NULL: not late.';
@@ -1149,7 +1311,7 @@ COMMENT ON COLUMN cron_job_ticks.skipped_count IS 'How many ticks a SKIPPED row 
 COMMENT ON COLUMN cron_job_ticks.why IS 'First line of the error, or why it was skipped or cancelled. NULL: nothing went wrong.';
 COMMENT ON COLUMN cron_job_ticks.cron_job_id IS 'cron_jobs.id.';
 COMMENT ON VIEW job_queue_status IS 'Each queue at a glance: what waits and since when, what runs, who serves it. Its cost grows with what waits.';
-COMMENT ON COLUMN job_queue_status.queue IS 'Every queue that settings, a worker at work, or a waiting or running execution names.';
+COMMENT ON COLUMN job_queue_status.queue IS 'Every queue that anything names; see job_queue_names().';
 COMMENT ON COLUMN job_queue_status.paused IS 'true: nothing is claimed from it now.';
 COMMENT ON COLUMN job_queue_status.paused_reason IS 'Why, for people.';
 COMMENT ON COLUMN job_queue_status.resume_at IS 'When the pause ends by itself. NULL: when somebody resumes it.';

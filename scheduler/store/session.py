@@ -28,6 +28,10 @@ RowRefused = (
 _IDLE_LIMIT = "SELECT set_config('idle_in_transaction_session_timeout', '30s', true)"
 """A process that freezes or vanishes within a transaction must not keep its rows locked until TCP notices."""
 
+_STATEMENT_LIMIT = b"""
+    SELECT set_config('statement_timeout', '30s', true) WHERE current_setting('statement_timeout') = '0'"""
+"""Nobody waits longer for a command's answer; who has a limit already keeps it."""
+
 _READ_COMMITTED = "SELECT current_setting('default_transaction_isolation') = 'read committed'"
 
 
@@ -113,6 +117,9 @@ async def _rows(connection: psycopg.AsyncConnection[Row], sql: bytes, values: Ma
 class SyncSession:
     """The same for a thread: the heartbeat, and commands."""
 
+    limits = _STATEMENT_LIMIT
+    """Of each transaction: set within it, so that they also hold behind a pooler in transaction mode."""
+
     def __init__(self, conninfo: str, schema: str, application_name: str) -> None:
         self.conninfo, self.schema, self.application_name = conninfo, schema, application_name
         self.sql = statements(schema)
@@ -141,6 +148,7 @@ class SyncSession:
         connection = self.connection()
         try:
             with connection.transaction():
+                connection.execute(self.limits)
                 yield connection
         except psycopg.Error as error:
             if not isinstance(error, RowRefused):

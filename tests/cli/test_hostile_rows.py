@@ -62,7 +62,7 @@ COMMANDS = (
     "jobs list",
     "jobs list --handler {name} --queue {name} --cron {name}",
     *(f"jobs show {n}" for n in range(1, 8)),
-    "jobs wait 1 2 3 4 5 6 7 --timeout 0",
+    "jobs wait 1 2 3 4 5 6 7 --for 0",
     "jobs enqueue {name} --queue {queue} --unique-key {name}",
     "jobs cancel --handler {name} --dry-run",
     "jobs retry --status final --dry-run",

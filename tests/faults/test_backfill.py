@@ -21,7 +21,10 @@ SOURCES = "SELECT source, count(*) > 0 FROM job_executions GROUP BY 1 ORDER BY 1
 BACKFILLERS = (
     "SELECT count(DISTINCT v.session) FROM t_audit.ev v JOIN job_executions e USING (id) WHERE e.source = 'backfill'"
 )
-TICK_KEY = "(cron_job_id, scheduled_at) WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED'"
+TICK_KEY = (
+    "(cron_job_id, scheduled_at, (CASE source WHEN 'manual' THEN id ELSE 0 END))"
+    " WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED'"
+)
 NO_CONFLICT: Sabotage = ("backfill_ticks", f"ON CONFLICT {TICK_KEY} DO NOTHING", "")
 
 

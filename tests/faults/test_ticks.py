@@ -29,7 +29,10 @@ SELECT count(*), percentile_cont(ARRAY[0.5, 0.99, 1])
                  WITHIN GROUP (ORDER BY 1000 * extract(epoch FROM started_at - scheduled_at))
 FROM job_executions WHERE status = 'SUCCESS' AND attempt = 1
 """
-TICK_KEY = "(cron_job_id, scheduled_at) WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED'"
+TICK_KEY = (
+    "(cron_job_id, scheduled_at, (CASE source WHEN 'manual' THEN id ELSE 0 END))"
+    " WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED'"
+)
 NO_LOCK: Sabotage = ("lock_due", "FOR UPDATE SKIP LOCKED", "")
 NO_CONFLICT: Sabotage = ("insert_ticks", f"ON CONFLICT {TICK_KEY} DO NOTHING", "")
 

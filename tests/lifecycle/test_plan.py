@@ -1,6 +1,7 @@
 """plan: each tick once, as an execution or as part of a SKIPPED row; never early, never for a time that was paused."""
 
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,10 +9,11 @@ import pytest
 from scheduler.failpoints import FailpointError
 from scheduler.lifecycle import plan as plan_module
 from scheduler.lifecycle.plan import Report, plan
+from scheduler.operations.cron_jobs import due_next
 from scheduler.rules import catch_up
 from scheduler.rules.schedule import tzdata_version
 from scheduler.store.cron_jobs import CronJobs
-from scheduler.store.session import Session
+from scheduler.store.session import Session, SyncSession
 from tests.store.tables import Events, Tables
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 500_000, tzinfo=UTC)
@@ -145,6 +147,17 @@ async def test_an_interval_counts_from_starts_at_else_from_the_rows_creation(noo
     assert noon.cron_job_row(anchored)["next_run_at"] == moment("12:05")
     row = noon.cron_job_row(free)
     assert row["next_run_at"] - row["created_at"] == pytest.approx(7 * MINUTE, abs=SECOND)
+
+
+@pytest.mark.parametrize("starts_at", ["1969-12-30 05:00+00", "0044-03-15 12:00+00 BC", "-infinity"])
+async def test_an_interval_that_counts_from_before_1970_is_the_same_for_a_person(
+    noon: Tables, session: Session, starts_at: str
+) -> None:
+    noon.cron_job("@every 7d", name="weekly", starts_at=starts_at)
+    with closing(SyncSession(noon.url, "public", "test")) as person:
+        told = due_next(person, ["weekly"])
+        await plan(session)
+        assert told == due_next(person, ["weekly"]) == {"weekly": noon.value("SELECT next_run_at FROM cron_jobs")}
 
 
 async def test_jitter_puts_off_by_the_hash_of_job_and_tick(noon: Tables, session: Session) -> None:

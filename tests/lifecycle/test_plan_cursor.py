@@ -108,6 +108,17 @@ async def test_an_edit_of_anything_else_concerns_the_next_tick_and_moves_none(no
     assert row["scheduled_at"] == NOON.replace(microsecond=0) + MINUTE
 
 
+async def test_a_run_by_hand_at_the_moment_of_a_tick_takes_nothing_from_it(noon: Tables, session: Session) -> None:
+    id_ = noon.cron_job("* * * * *", overlap_policy="allow")
+    await plan(session)
+    tick = NOON.replace(microsecond=0) + MINUTE
+    noon.enqueue(source="manual", cron_job_id=id_, scheduled_at=tick)
+    noon.move_clock(60)
+    await plan(session)
+    found = noon.rows("SELECT source, scheduled_at FROM job_executions ORDER BY id")
+    assert found == [("manual", tick), ("tick", tick)]
+
+
 async def test_no_tick_from_before_the_row_was_enabled(noon: Tables, session: Session) -> None:
     noon.cron_job("* * * * *", enabled=False, catch_up="all", planned_until="2020-01-01")
     noon.move_clock(3600)

@@ -16,7 +16,10 @@ from tests.rules import hostile
 from tests.store.tables import Events, Tables
 
 LOCK = b"FOR UPDATE SKIP LOCKED"
-ONCE = b"ON CONFLICT (cron_job_id, scheduled_at) WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED' DO NOTHING"
+ONCE = (
+    b"ON CONFLICT (cron_job_id, scheduled_at, (CASE source WHEN 'manual' THEN id ELSE 0 END))"
+    b" WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED' DO NOTHING"
+)
 TWICE = """SELECT cron_job_id, scheduled_at FROM job_executions WHERE status <> 'SKIPPED'
            GROUP BY cron_job_id, scheduled_at HAVING count(*) > 1"""
 

@@ -195,11 +195,25 @@ async def test_an_edit_of_the_schedule_and_a_pause_end_it(
     noon.execute("UPDATE cron_jobs SET enabled = true")
     await plan_until(noon, session, "12:04")
     (skipped, *executions) = rows(noon)
-    assert skipped[:2] == ("SKIPPED", moment("12:01"))
-    assert moment("12:02") <= skipped[2] < moment("12:03")
+    assert skipped == ("SKIPPED", moment("12:01"), moment("12:02"), 2)
     assert executions[-1] == ("PENDING", moment("12:04"), None, None)
-    reason = noon.value("SELECT error FROM job_executions WHERE status = 'SKIPPED'")
-    assert reason.endswith(", ended by an edit of the cron job")
+    assert noon.value("SELECT error FROM job_executions WHERE status = 'SKIPPED'") == (
+        "skipped 2 ticks that somebody had asked to skip, until an edit of the schedule or a pause ended that"
+    )
+
+
+async def test_whoever_may_edit_may_end_a_skip(noon: Tables, session: Session, person: SyncSession) -> None:
+    """It takes no right to executions."""
+    allow(noon)
+    await plan(session)
+    skip(person, "often", moment("12:30"))
+    with noon.connection.transaction(force_rollback=True):
+        noon.execute("CREATE ROLE editor")
+        noon.execute("GRANT SELECT, UPDATE ON cron_jobs TO editor")
+        noon.execute("SET LOCAL ROLE editor")
+        noon.execute("UPDATE cron_jobs SET enabled = false")
+        noon.execute("RESET ROLE")
+        assert rows(noon) == []
 
 
 @pytest.mark.parametrize("edit", EDITS)

@@ -88,7 +88,7 @@ scheduler cron list | shows "@every 5s" paused
 
 step "The other one fails, and its traceback says where"
 id=$(scheduler jobs enqueue invoice '{"lines": [{"price": 12.5, "count": 2}]}')
-if scheduler jobs wait "$id" --timeout 30; then die "an execution that fails must not look fine"; fi
+if scheduler jobs wait "$id" --for 30; then die "an execution that fails must not look fine"; fi
 scheduler jobs show "$id" | shows FAILED "KeyError: 'lnes'" "handlers/invoice.py\", line 6, in invoice"
 
 step "Mended and tried again, it succeeds"
@@ -96,7 +96,7 @@ sed -i.before 's/lnes/lines/' handlers/invoice.py
 stop
 start
 scheduler jobs retry "$id"
-scheduler jobs wait "$id" --timeout 30 | shows SUCCESS
+scheduler jobs wait "$id" --for 30 | shows SUCCESS
 scheduler jobs show "$id" | shows '"total": 25' "KeyError: 'lnes'"
 
 step "And the day is done"

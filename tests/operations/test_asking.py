@@ -1,5 +1,7 @@
 """What the database answers to a person when it can't do as asked."""
 
+from contextlib import closing
+
 import psycopg
 import pytest
 
@@ -43,6 +45,21 @@ def test_a_connection_that_breaks(session: SyncSession, psql: psycopg.Connection
     with pytest.raises(QueryExecutionError, match="did not answer"):
         workers(session)
     assert workers(session) == []
+
+
+def test_what_takes_too_long(session: SyncSession, psql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "limits", b"SELECT set_config('statement_timeout', '50ms', true)")
+    with psql.transaction():
+        psql.execute("LOCK TABLE job_workers")
+        with pytest.raises(QueryExecutionError, match=r"broke off what took too long .* ask for less at once, or try"):
+            workers(session)
+    assert workers(session) == []
+
+
+@pytest.mark.parametrize(("option", "limit"), [("", "30s"), ("&options=-c%20statement_timeout%3D5s", "5s")])
+def test_no_statement_is_without_a_limit(migrated_url: str, option: str, limit: str) -> None:
+    with closing(SyncSession(migrated_url + option, "public", "test")) as session, session.transaction() as connection:
+        assert connection.execute("SHOW statement_timeout").fetchone() == (limit,)
 
 
 def test_a_rule_that_somebody_added(session: SyncSession, psql: psycopg.Connection) -> None:

@@ -14,7 +14,7 @@ from scheduler.errors import ConflictError, NotFoundError, RefusedError, Schedul
 from scheduler.model import Backoff, CatchUp, OverlapPolicy
 from scheduler.operations.cron_job_changes import edit, pause, remove, resume, run
 from scheduler.operations.cron_job_page import find, show
-from scheduler.operations.cron_jobs import CronJobDefinition, Selection, add, names, statuses
+from scheduler.operations.cron_jobs import CronJobDefinition, Selection, add, due_next, names, statuses
 from scheduler.operations.executions import show as show_execution
 from scheduler.store.session import SyncSession
 from scheduler.store.statements import statements
@@ -154,6 +154,13 @@ def test_pause_and_resume_say_what_they_changed(session: SyncSession) -> None:
         pause(session, ["b", "c"])
     assert names(session)["b"]
     assert pause(session, []) == []
+
+
+def test_the_next_ticks_of_many_are_those_of_each(session: SyncSession, psql: psycopg.Connection) -> None:
+    psql.execute("UPDATE cron_jobs SET invalid_reason = 'why' WHERE name = 'a'")
+    told = due_next(session, ["b", "a", "gone"])
+    assert told == {name: find(session, name).next_run_at for name in "ab"}
+    assert (told["a"], told["b"] is None) == (None, False)
 
 
 def test_removed_is_gone_and_its_executions_stay(session: SyncSession, psql: psycopg.Connection) -> None:

@@ -52,8 +52,9 @@ FUNCTIONS: Mapping[str, set[str]] = {
     "run_cron_job('nightly')": {"worker", "admin"},
     "pause_cron_job('nightly')": {"admin"},
     "resume_cron_job('nightly')": {"admin"},
+    "cron_job_named('nightly')": READERS,
     "cron_job_tick_at('nightly')": READERS,
-    "job_queue_is_known('mail')": READERS,
+    "job_queue_names()": READERS,
     "pause_queue('mail')": {"admin"},
     "resume_queue('mail')": {"admin"},
     "register_worker('w')": {"worker", "admin"},
@@ -65,6 +66,7 @@ FUNCTIONS: Mapping[str, set[str]] = {
     "job_channel()": ALL,
     "job_retry_delay('fixed', 2, 1)": ALL,
     "job_errors_with('[]', '1')": ALL,
+    "job_did_you_mean('mial', '{mail}')": ALL,
 }
 
 STATEMENTS: Mapping[LiteralString, set[str]] = {

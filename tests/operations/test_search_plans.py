@@ -189,11 +189,11 @@ def test_no_statement_reads_the_whole_table(filled: str, name: str, values: dict
 
 
 def test_what_waits_is_no_reason_to_read_it(filled: str) -> None:
-    """The names of queues come by steps of the index: as many as there are queues, not rows."""
+    """The names of queues come by steps of the index and from the newest rows, not from all of them."""
     with psycopg.connect(filled, autocommit=True) as connection:
         explained = explain(connection, statement("queue_names"), {}, run=True)
     assert "job_executions" not in explained.shape.read_whole()
-    assert explained.buffers < 200
+    assert explained.buffers < 2000
 
 
 def test_candidates_that_are_too_many_are_not_all_read(filled: str) -> None:

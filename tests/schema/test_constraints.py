@@ -76,6 +76,23 @@ def test_a_tick_happens_once_but_may_be_skipped_beside(db: psycopg.Connection) -
         db.execute(tick, ["SUCCESS", "2030-01-01"])
 
 
+def test_what_is_started_by_hand_is_no_tick(db: psycopg.Connection) -> None:
+    """Two at once, or at the very moment of a tick, are in nobody's way."""
+    db.execute("INSERT INTO public.cron_jobs (name, cron_expression, handler_name) VALUES ('a', '@daily', 'b')")
+    with db.transaction(force_rollback=True):
+        db.execute(
+            """CREATE OR REPLACE FUNCTION public.job_now() RETURNS timestamptz LANGUAGE sql
+               RETURN '2030-01-01 00:00:00+00'::timestamptz"""
+        )
+        db.execute("SELECT public.run_cron_job('a'), public.run_cron_job('a')")
+        db.execute(
+            """INSERT INTO public.job_executions (source, cron_job_id, scheduled_at, handler_name)
+               VALUES ('tick', 1, public.job_now(), 'b')"""
+        )
+        found = db.execute("SELECT source FROM public.job_executions WHERE scheduled_at = public.job_now() ORDER BY id")
+        assert found.fetchall() == [("manual",), ("manual",), ("tick",)]
+
+
 def test_one_name_one_cron_job(db: psycopg.Connection) -> None:
     insert = b"INSERT INTO public.cron_jobs (name, cron_expression, handler_name) VALUES ('a', '@daily', 'b')"
     db.execute(insert)

@@ -252,63 +252,6 @@ def test_pause_and_resume_of_a_cron_job_make_up_for_nothing(db: psycopg.Connecti
     assert value(db, "SELECT enabled AND next_run_at IS NULL AND planned_until >= created_at FROM public.cron_jobs")
 
 
-@pytest.mark.parametrize("function", [b"run_cron_job", b"pause_cron_job", b"resume_cron_job", b"cron_job_tick_at"])
-def test_an_unknown_cron_job_is_named(db: psycopg.Connection, function: bytes) -> None:
-    with pytest.raises(psycopg.errors.NoDataFound, match='no cron job is named "nope"') as refusal:
-        db.execute(b"SELECT public." + function + b"('nope')")
-    assert refusal.value.diag.message_hint == "SELECT name FROM cron_jobs lists them."
-
-
-def test_a_paused_queue_gives_nothing(db: psycopg.Connection) -> None:
-    found = enqueue(db)
-    worker = value(db, "SELECT public.register_worker('w')")
-    take = "SELECT coalesce(array_agg(id), '{}') FROM public.claim_jobs(%s)"
-    db.execute("SELECT public.pause_queue('default', 'a fire')")
-    assert value(db, take, worker) == []
-    assert value(db, "SELECT paused_reason FROM public.job_queue_status WHERE paused") == "a fire"
-    db.execute("SELECT public.pause_queue('default', resume_at => public.job_now() + interval '1 hour')")
-    assert value(db, take, worker) == []
-    db.execute("SELECT public.resume_queue('default')")
-    assert value(db, take, worker) == [found]
-
-
-def test_a_queue_that_nothing_names(db: psycopg.Connection) -> None:
-    warnings: list[str | None] = []
-    db.add_notice_handler(lambda said: warnings.append(said.message_primary))
-    db.execute("SELECT public.enqueue_job('email', queue => 'mail', concurrency_key => 'k')")
-    db.execute("SELECT public.pause_queue('mail')")
-    assert warnings == []
-    with pytest.raises(psycopg.errors.NoDataFound, match='nothing names a queue "mial"') as refusal:
-        db.execute("SELECT public.resume_queue('mial')")
-    assert refusal.value.diag.message_hint == "SELECT queue FROM job_queue_status lists those in use."
-    db.execute("SELECT public.pause_queue('mial')")
-    assert warnings == ['nothing names a queue "mial" so far; it is paused for whoever comes']
-    db.execute("SELECT public.resume_queue('mial')")
-    assert value(db, "SELECT bool_and(paused = (name = 'mail')) FROM public.job_queues")
-
-
-@pytest.mark.parametrize(
-    "naming",
-    [
-        b"SELECT public.enqueue_job('a', queue => 'q')",
-        b"SELECT public.enqueue_job('a', queue => 'q', concurrency_key => 'k')",
-        b"SELECT public.register_worker('w', '{q}')",
-        b"INSERT INTO public.cron_jobs (name, cron_expression, handler_name, queue) VALUES ('a', '@daily', 'b', 'q')",
-        b"INSERT INTO public.job_queues (name) VALUES ('q')",
-    ],
-)
-def test_a_queue_exists_by_being_named(db: psycopg.Connection, naming: bytes) -> None:
-    assert value(db, "SELECT public.job_queue_is_known('q')") is False
-    db.execute(naming)
-    assert value(db, "SELECT public.job_queue_is_known('q')") is True
-
-
-def test_a_pause_ends_by_itself(db: psycopg.Connection) -> None:
-    found = enqueue(db)
-    db.execute("SELECT public.pause_queue('default', resume_at => public.job_now())")
-    assert claim(db)[0] == found
-
-
 def test_errors_keep_the_first_and_the_last_nineteen(db: psycopg.Connection) -> None:
     kept: list[int] = []
     for number in range(1, 31):

@@ -70,7 +70,7 @@ ANSWERS: Mapping[str, Rows] = {
     "Let a queue go on": [{"resume_queue": ""}],
     "Add a cron job": [],
     "Change a schedule": [{"name": "nightly", "next_run_at": None, "invalid_reason": None}],
-    "Pause a cron job": [{"pause_cron_job": ""}],
+    "Pause a cron job": [{"pause_cron_job": None}],
     "Remove a cron job": [],
     "Enqueue in a transaction of my own": [{"enqueue_job": 101}],
     "Enqueue it at most once": [{"enqueue_job": 101}],

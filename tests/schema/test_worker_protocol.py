@@ -12,7 +12,7 @@ from tests.schema.asking import row, value, wait_until_blocked
 from tests.schema.conftest import Connect
 
 KEYED = "SELECT public.enqueue_job('email', concurrency_key => 'k', concurrency_limit => %s)"
-LOCK = re.compile(r"CONTINUE WHEN NOT pg_try_advisory_xact_lock\(.*;")
+LOCK = re.compile(r"WHERE pg_try_advisory_xact_lock\(.*\)(?=;)")
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_without_its_lock_a_keyed_claim_would_overshoot(db: psycopg.Connection, 
     """The broken variant: what the test above would see if the key were not locked first."""
     definition = value(db, "SELECT pg_get_functiondef('public.claim_jobs'::regproc)")
     broken, removed = LOCK.subn("", definition)
-    assert removed == 1
+    assert removed == 2
     db.execute(broken.encode())
     try:
         for _ in range(2):
@@ -131,6 +131,29 @@ def test_keyed_and_other_rows_share_a_claim(db: psycopg.Connection, worker: UUID
         value(db, KEYED, 1)
         value(db, "SELECT public.enqueue_job('email')")
     assert len(claim(db, worker, 10)) == 4
+
+
+def test_priority_holds_between_rows_with_a_key_and_rows_without(db: psycopg.Connection, worker: UUID) -> None:
+    levels = [(0, None), (9, "a"), (5, None), (-9, "b"), (7, "c")]
+    enqueue = "SELECT public.enqueue_job('email', priority => %s, concurrency_key => %s)"
+    ids = {priority: value(db, enqueue, priority, key) for priority, key in levels}
+    assert [claim(db, worker)[0][0] for _ in levels] == [ids[priority] for priority in (9, 7, 5, 0, -9)]
+
+
+def test_behind_a_full_key_another_one_is_found(db: psycopg.Connection, worker: UUID) -> None:
+    running = value(db, KEYED, 1)
+    assert [found for found, _ in claim(db, worker)] == [running]
+    db.execute("SELECT public.enqueue_job('email', concurrency_key => 'k', priority => 1) FROM generate_series(1, 600)")
+    behind = value(db, "SELECT public.enqueue_job('email', concurrency_key => 'z')")
+    assert [found for found, _ in claim(db, worker, 10)] == [behind]
+    assert claim(db, worker, 10) == []
+
+
+@pytest.mark.parametrize("n", [-1, None])
+def test_a_number_that_is_none(db: psycopg.Connection, worker: UUID, n: int | None) -> None:
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="is out of range"):
+        db.execute("SELECT public.claim_jobs(%s, 'default', %s)", [worker, n])
+    assert claim(db, worker, 0) == []
 
 
 def test_complete(db: psycopg.Connection, worker: UUID) -> None:

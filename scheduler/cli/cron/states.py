@@ -36,9 +36,9 @@ def pause(names: Names = None, everything: All = False, as_json: AsJson = False)
 
     with connected() as (_, session):
         chosen = _chosen(session, names, everything)
-        paused = pause_them(session, chosen)
+        paused = dict.fromkeys(pause_them(session, chosen))
     if as_json:
-        print_json({"paused": paused, "already_paused": [name for name in chosen if name not in paused]})
+        print_json({"paused": list(paused), "already_paused": [name for name in chosen if name not in paused]})
         return
     for name in chosen:
         said = "is paused. What is planned already still runs." if name in paused else "was paused already."
@@ -52,22 +52,22 @@ def resume(names: Names = None, everything: All = False, as_json: AsJson = False
     """
     from scheduler.cli.tables import print_json
     from scheduler.operations.cron_job_changes import resume as resume_them
-    from scheduler.operations.cron_job_page import find
+    from scheduler.operations.cron_jobs import due_next
     from scheduler.operations.overview import database_time
 
     with connected() as (_, session):
         chosen = _chosen(session, names, everything)
-        resumed = resume_them(session, chosen)
+        resumed = dict.fromkeys(resume_them(session, chosen))
         now = database_time(session)
-        jobs = [find(session, name) for name in chosen]
+        next_ticks = due_next(session, chosen)
     if as_json:
-        print_json({"resumed": resumed, "not_paused": [name for name in chosen if name not in resumed]})
+        print_json({"resumed": list(resumed), "not_paused": [name for name in chosen if name not in resumed]})
         return
-    for job in jobs:
-        said = "is enabled again" if job.name in resumed else "was not paused"
-        tick = f": its next tick is {relative(job.next_run_at, now)}" if job.next_run_at else ", but has no next tick"
-        hint = "" if job.next_run_at else f": `scheduler cron show {shlex.quote(job.name)}` tells why"
-        typer.echo(one_line(f"Cron job {job.name!r} {said}{tick}{hint}."))
+    for name in chosen:
+        said, next_tick = "is enabled again" if name in resumed else "was not paused", next_ticks.get(name)
+        tick = f": its next tick is {relative(next_tick, now)}" if next_tick else ", but has no next tick"
+        hint = "" if next_tick else f": `scheduler cron show {shlex.quote(name)}` tells why"
+        typer.echo(one_line(f"Cron job {name!r} {said}{tick}{hint}."))
 
 
 def remove(

@@ -53,6 +53,12 @@ SELECT c.name, c.id, c.enabled FROM {s}.cron_jobs AS c ORDER BY c.name;
 SELECT c.name, c.id, c.enabled FROM {s}.cron_jobs AS c WHERE c.name = ANY(%(names)s::text[]);
 
 
+-- name: next_ticks_of_cron_jobs
+SELECT c.name, c.enabled, c.invalid_reason, nullif(c.next_run_at, 'infinity') AS next_run_at, c.next_run_at IS NULL AS uncomputed,
+       c.cron_expression, c.timezone, c.starts_at, c.ends_at, c.created_at
+FROM {s}.cron_jobs AS c WHERE c.name = ANY(%(names)s::text[]);
+
+
 -- name: cron_job_statuses
 -- `uncomputed`: no planner has looked at the row yet, so that its next tick is still to be computed. A page walks the index by name,
 -- so that the view looks at the executions of no other.
@@ -140,7 +146,7 @@ WITH unchanged AS MATERIALIZED (
            c.retry_backoff, c.retry_delay_seconds, %(concurrency_key)s, %(concurrency_limit)s
     FROM unchanged AS c CROSS JOIN unnest(%(ticks)s::timestamptz[]) AS t (tick)
     ORDER BY t.tick
-    ON CONFLICT (cron_job_id, scheduled_at) WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED' DO NOTHING
+    ON CONFLICT (cron_job_id, scheduled_at, (CASE source WHEN 'manual' THEN id ELSE 0 END)) WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED' DO NOTHING
     RETURNING id
 )
 SELECT (SELECT count(*) FROM enqueued) AS enqueued, EXISTS (SELECT FROM unchanged) AS unchanged;

@@ -21,25 +21,7 @@ ORDER BY v.queue;
 
 
 -- name: queue_names
--- As job_queue_is_known() knows them, and those in which something runs: a step of an index for each, however many wait.
-WITH RECURSIVE waiting AS (
-    SELECT (SELECT min(e.queue) FROM {s}.job_executions AS e WHERE e.status = 'PENDING' AND e.concurrency_key IS NULL) AS name
-    UNION ALL
-    SELECT (SELECT min(e.queue) FROM {s}.job_executions AS e WHERE e.status = 'PENDING' AND e.concurrency_key IS NULL AND e.queue > w.name)
-    FROM waiting AS w WHERE w.name IS NOT NULL
-), keyed AS (
-    SELECT (SELECT min(e.queue) FROM {s}.job_executions AS e WHERE e.status = 'PENDING' AND e.concurrency_key IS NOT NULL) AS name
-    UNION ALL
-    SELECT (SELECT min(e.queue) FROM {s}.job_executions AS e WHERE e.status = 'PENDING' AND e.concurrency_key IS NOT NULL AND e.queue > k.name)
-    FROM keyed AS k WHERE k.name IS NOT NULL
-)
-SELECT name FROM waiting WHERE name IS NOT NULL
-UNION SELECT name FROM keyed WHERE name IS NOT NULL
-UNION SELECT e.queue FROM {s}.job_executions AS e WHERE e.status = 'RUNNING'
-UNION SELECT q.name FROM {s}.job_queues AS q
-UNION SELECT c.queue FROM {s}.cron_jobs AS c
-UNION SELECT unnest(w.queues) FROM {s}.job_workers AS w
-ORDER BY name;
+SELECT n.name FROM {s}.job_queue_names() AS n (name) ORDER BY n.name;
 
 
 -- name: queue_pause

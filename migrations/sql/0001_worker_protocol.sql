@@ -1,0 +1,157 @@
+-- The worker protocol, for workers in any language; and the arithmetic of its outcomes.
+
+CREATE FUNCTION job_retry_delay(backoff text, delay_seconds double precision, failures integer) RETURNS double precision LANGUAGE sql IMMUTABLE
+RETURN least(86400, delay_seconds * CASE backoff WHEN 'fixed' THEN 1 WHEN 'linear' THEN failures ELSE 2.0 ^ least(failures - 1, 40) END);
+COMMENT ON FUNCTION job_retry_delay(text, double precision, integer) IS 'Used inside others: seconds before the next try after so many failures, at most 86400, without the jitter of 10 %.';
+
+CREATE FUNCTION job_errors_with(errors jsonb, entry jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN jsonb_array_length(errors) >= 20 THEN errors - 1 ELSE errors END || jsonb_build_array(entry);
+COMMENT ON FUNCTION job_errors_with(jsonb, jsonb) IS 'Used inside others: job_executions.errors with one more entry, of which the first and the last 19 are kept.';
+
+CREATE FUNCTION register_worker(name text, queues text[] DEFAULT '{default}', pool_size integer DEFAULT 1, hostname text DEFAULT '', pid integer DEFAULT NULL, lease_seconds double precision DEFAULT 30, version text DEFAULT '') RETURNS uuid LANGUAGE sql SET search_path FROM CURRENT AS $$
+    INSERT INTO job_workers (name, queues, pool_size, hostname, pid, lease_until, version)
+    VALUES (register_worker.name, register_worker.queues, register_worker.pool_size, register_worker.hostname, register_worker.pid,
+            job_now() + make_interval(secs => register_worker.lease_seconds), register_worker.version)
+    RETURNING id;
+$$;
+COMMENT ON FUNCTION register_worker IS 'Worker protocol, 1: makes a worker and returns its id. Its claims are valid for lease_seconds; renew them in time with heartbeat_worker().';
+
+CREATE FUNCTION heartbeat_worker(id uuid, lease_seconds double precision DEFAULT 30) RETURNS boolean LANGUAGE sql SET search_path FROM CURRENT AS $$
+    UPDATE job_workers w SET heartbeat_at = job_now(), lease_until = job_now() + make_interval(secs => heartbeat_worker.lease_seconds)
+    WHERE w.id = heartbeat_worker.id AND w.status IN ('ACTIVE', 'DRAINING')
+    RETURNING true;
+$$;
+COMMENT ON FUNCTION heartbeat_worker IS 'Worker protocol, 2: renews the lease, from now on for lease_seconds. NULL: it is lost; stop all attempts and register anew.';
+
+CREATE FUNCTION claim_jobs(worker uuid, queue text DEFAULT 'default', n integer DEFAULT 1) RETURNS TABLE (id bigint, claim_token uuid, handler_name text, handler_params jsonb, attempt integer, timeout_seconds double precision, scheduled_at timestamptz) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    token uuid := gen_random_uuid();
+    levels smallint[] := ARRAY(SELECT generate_series(9, -9, -1));
+    best_unkeyed smallint;
+    ids bigint[];
+    keys text[];
+    limits integer[];
+BEGIN
+    IF (n >= 0) IS NOT TRUE THEN
+        RAISE EXCEPTION 'n % is out of range', n USING ERRCODE = 'invalid_parameter_value', HINT = 'Write how many to claim at most.';
+    END IF;
+    PERFORM FROM job_workers w WHERE w.id = worker AND w.status = 'ACTIVE' AND w.heartbeat_at <= job_now() AND job_now() < w.lease_until;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'worker % has no valid lease', worker USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call register_worker again and heartbeat_worker in time.';
+    END IF;
+    IF EXISTS (SELECT FROM job_queues q WHERE q.name = claim_jobs.queue AND q.paused AND (q.resume_at IS NULL OR q.resume_at > job_now())) THEN
+        RETURN;
+    END IF;
+    SELECT level.priority INTO best_unkeyed
+    FROM unnest(levels) AS level (priority)
+    CROSS JOIN LATERAL (
+        SELECT FROM job_executions u
+        WHERE u.queue = claim_jobs.queue AND u.priority = level.priority AND u.status = 'PENDING' AND u.concurrency_key IS NULL AND u.available_at <= (SELECT job_now())
+        LIMIT 1
+    ) AS waiting
+    LIMIT 1;
+    -- Keyed rows are looked for as scheduler/store/queries.sql does it, where the reasons are written: lock_keyed; if all of the first
+    -- rows belong to full keys, lock_keyed_behind; then claim_keyed, which counts what runs in a statement of its own.
+    SELECT array_agg(c.id), array_agg(c.concurrency_key), array_agg(c.at_once) INTO ids, keys, limits
+    FROM (
+        SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, 1) AS at_once, e.tableoid
+        FROM (
+            SELECT w.id, w.priority, w.available_at, w.concurrency_key, w.concurrency_limit FROM job_executions w
+            WHERE w.queue = claim_jobs.queue AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT job_now())
+              AND w.priority >= coalesce(best_unkeyed, -9)
+            ORDER BY w.priority DESC, w.available_at, w.id
+            LIMIT n + 500
+        ) AS head JOIN job_executions e ON e.id = head.id
+        WHERE coalesce(head.concurrency_limit, 1) > (
+            SELECT count(*) FROM job_executions r
+            WHERE r.concurrency_key = head.concurrency_key AND r.status IN ('PENDING', 'RUNNING') AND r.status > 'PENDING')
+          AND e.status = 'PENDING'
+        ORDER BY head.priority DESC, head.available_at, head.id
+        LIMIT n
+        FOR UPDATE OF e SKIP LOCKED
+    ) AS c
+    WHERE pg_try_advisory_xact_lock(hashtextextended(c.concurrency_key, c.tableoid::bigint));
+    IF ids IS NULL THEN
+        WITH RECURSIVE names AS (
+            SELECT (SELECT min(e.concurrency_key) FROM job_executions e WHERE e.concurrency_key IS NOT NULL AND e.status IN ('PENDING', 'RUNNING')) AS key
+            WHERE (SELECT true FROM job_executions w
+                   WHERE w.queue = claim_jobs.queue AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT job_now())
+                   ORDER BY w.priority DESC, w.available_at, w.id OFFSET n + 499 LIMIT 1)
+            UNION ALL
+            SELECT (SELECT min(e.concurrency_key) FROM job_executions e WHERE e.concurrency_key > k.key AND e.status IN ('PENDING', 'RUNNING'))
+            FROM names k WHERE k.key IS NOT NULL
+        )
+        SELECT array_agg(c.id), array_agg(c.concurrency_key), array_agg(c.at_once) INTO ids, keys, limits
+        FROM (
+            SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, 1) AS at_once, e.tableoid
+            FROM names k
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS running FROM job_executions r
+                WHERE r.concurrency_key = k.key AND r.status IN ('PENDING', 'RUNNING') AND r.status > 'PENDING'
+            ) AS busy
+            CROSS JOIN LATERAL (
+                SELECT w.id, w.priority, w.available_at, w.concurrency_limit FROM job_executions w
+                WHERE w.concurrency_key BETWEEN k.key AND k.key AND w.status = 'PENDING' AND w.queue || '' = claim_jobs.queue AND w.available_at <= (SELECT job_now())
+                  AND w.priority >= coalesce(best_unkeyed, -9)
+                ORDER BY w.concurrency_key
+                LIMIT n
+            ) AS first JOIN job_executions e ON e.id = first.id
+            WHERE busy.running < coalesce(first.concurrency_limit, 1) AND e.status = 'PENDING'
+            ORDER BY first.priority DESC, first.available_at, first.id
+            LIMIT n
+            FOR UPDATE OF e SKIP LOCKED
+        ) AS c
+        WHERE pg_try_advisory_xact_lock(hashtextextended(c.concurrency_key, c.tableoid::bigint));
+    END IF;
+    ids := ARRAY(
+        SELECT c.id FROM (
+            SELECT k.id, k.key, k.at_once, row_number() OVER (PARTITION BY k.key ORDER BY k.place) AS turn
+            FROM unnest(ids, keys, limits) WITH ORDINALITY AS k (id, key, at_once, place)
+        ) AS c
+        WHERE c.turn <= c.at_once - (SELECT count(*) FROM job_executions r
+                                     WHERE r.concurrency_key = c.key AND r.status IN ('PENDING', 'RUNNING') AND r.status > 'PENDING'));
+    ids := ids || ARRAY(
+        SELECT waiting.id
+        FROM unnest(levels) AS level (priority)
+        CROSS JOIN LATERAL (
+            SELECT w.id FROM job_executions w
+            WHERE w.queue = claim_jobs.queue AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NULL AND w.available_at <= (SELECT job_now())
+            ORDER BY w.available_at, w.id
+            LIMIT n - cardinality(ids)
+            FOR UPDATE SKIP LOCKED
+        ) AS waiting
+        LIMIT n - cardinality(ids));
+    RETURN QUERY
+        UPDATE job_executions e
+        SET status = 'RUNNING', attempt = least(e.attempt, 2147483646) + 1, claimed_by = worker, claim_token = token, started_at = job_now(),
+            timeout_seconds = coalesce(e.timeout_seconds, 300), max_retry = coalesce(e.max_retry, 3),
+            retry_backoff = coalesce(e.retry_backoff, 'exponential'), retry_delay_seconds = coalesce(e.retry_delay_seconds, 2)
+        WHERE e.id = ANY (ids)
+        RETURNING e.id, e.claim_token, e.handler_name, e.handler_params, e.attempt, e.timeout_seconds, e.scheduled_at;
+END $$;
+COMMENT ON FUNCTION claim_jobs IS 'Worker protocol, 3: claims up to n executions of one queue, highest priority first, then oldest. End each with complete_job() or fail_job(), naming its claim_token, within its timeout_seconds.';
+
+CREATE FUNCTION complete_job(id bigint, token uuid, result jsonb DEFAULT NULL) RETURNS boolean LANGUAGE sql SET search_path FROM CURRENT AS $$
+    UPDATE job_executions e SET status = 'SUCCESS', finished_at = job_now(), result = complete_job.result, error = NULL, suspect = false
+    WHERE e.id = complete_job.id AND e.claim_token = complete_job.token AND e.status = 'RUNNING'
+    RETURNING true;
+$$;
+COMMENT ON FUNCTION complete_job IS 'Worker protocol, 4: records SUCCESS. NULL: the claim is lost and nothing was recorded, unless the row is final with this very token, by an earlier call.';
+
+CREATE FUNCTION fail_job(id bigint, token uuid, error text) RETURNS text LANGUAGE sql SET search_path FROM CURRENT AS $$
+    UPDATE job_executions e
+    SET status = CASE WHEN e.cancel_requested_at IS NOT NULL THEN 'CANCELLED' WHEN e.retry_count + 1 < e.max_retry THEN 'PENDING' ELSE 'FAILED' END,
+        retry_count = e.retry_count + 1, suspect = false,
+        error = CASE WHEN e.cancel_requested_at IS NULL THEN fail_job.error ELSE coalesce(e.cancel_reason, 'cancelled by request') END,
+        errors = job_errors_with(e.errors, jsonb_build_object('attempt', e.attempt, 'outcome', 'failure', 'at', job_now(), 'worker', e.claimed_by, 'error', left(fail_job.error, 8192))),
+        finished_at = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry THEN NULL ELSE job_now() END,
+        available_at = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry
+                            THEN greatest(e.available_at, job_now() + make_interval(secs => job_retry_delay(e.retry_backoff, e.retry_delay_seconds, e.retry_count + 1) * (0.9 + 0.2 * random())))
+                            ELSE e.available_at END,
+        claim_token = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry THEN NULL ELSE e.claim_token END,
+        claimed_by = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry THEN NULL ELSE e.claimed_by END
+    WHERE e.id = fail_job.id AND e.claim_token = fail_job.token AND e.status = 'RUNNING'
+    RETURNING e.status;
+$$;
+COMMENT ON FUNCTION fail_job IS 'Worker protocol, 4: records a failed attempt and returns the status the row has now: PENDING if it is tried again. NULL: the claim is lost and nothing was recorded.';
