@@ -164,32 +164,37 @@ class Scene:
         *arguments: str,
         sabotage: Sequence[Sabotage] = (),
         constants: Mapping[str, float] | None = None,
+        clock: float = 0,
         url: str | None = None,
         only: str | None = None,
         **settings: object,
     ) -> SchedulerProcess:
         """`scheduler run` in the project, or `only` a part; `settings` are variables without their SCHEDULER_."""
         part = ["--only", only] if only else []
-        return self.command("run", *part, *arguments, sabotage=sabotage, constants=constants, url=url, **settings)
+        return self.command(
+            "run", *part, *arguments, sabotage=sabotage, constants=constants, clock=clock, url=url, **settings
+        )
 
     def command(
         self,
         *arguments: str,
         sabotage: Sequence[Sabotage] = (),
         constants: Mapping[str, float] | None = None,
+        clock: float = 0,
         url: str | None = None,
         **settings: object,
     ) -> SchedulerProcess:
         """Any other `scheduler` command, with the same settings.
 
-        `constants` are set in it and in the workers that it starts: dotted name → value.
+        `constants` are set in it and in the workers that it starts: dotted name → value. Its clock is wrong by
+        `clock` seconds.
         """
         given = SETTINGS | {name: str(value) for name, value in settings.items()}
         env = {name: value for name, value in os.environ.items() if not name.startswith("SCHEDULER_")}
         env |= {f"SCHEDULER_{name}": value for name, value in given.items()}
         env |= {"SCHEDULER_DATABASE_URL": url or self.url, "PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
-        broken = [HERE / "sabotaged.py", json.dumps(sabotage), json.dumps(constants or {})]
-        program = broken if sabotage or constants else ["-m", "scheduler"]
+        broken = [HERE / "sabotaged.py", json.dumps(sabotage), json.dumps(constants or {}), str(clock)]
+        program = broken if sabotage or constants or clock else ["-m", "scheduler"]
         process = SchedulerProcess([sys.executable, *program, *arguments], cwd=self.folder, env=env)
         return self._resources.enter_context(process)
 

@@ -159,12 +159,14 @@ async def test_a_timeout_is_told_on_time_though_the_handler_goes_on(runner: Runn
 
     before = monotonic()
     attempt = runner.begin(stubborn.handler() if kind == "task" else hang, timeout=0.05)
-    outcome = await runner.outcome(attempt)
-    assert monotonic() - before < 0.05 + 1.0
-    assert (outcome.kind, attempt.overdue) == (OutcomeKind.TIMEOUT, True)
-    assert runner.ends == []
-    stubborn.let_go.set()
-    hung.set()
+    try:
+        outcome = await runner.outcome(attempt)
+        assert monotonic() - before < 0.05 + 1.0
+        assert (outcome.kind, attempt.overdue) == (OutcomeKind.TIMEOUT, True)
+        assert runner.ends == []
+    finally:
+        stubborn.let_go.set()
+        hung.set()
     await runner.end(attempt)
     assert len(runner.outcomes) == 1
 

@@ -57,6 +57,11 @@ def test_enqueue_with_every_option(db: psycopg.Connection) -> None:
     assert (made["unique_until"], made["concurrency_key"], made["concurrency_limit"]) == ("forever", "c", 2)
 
 
+def test_the_clock_goes_on_within_a_transaction(db: psycopg.Connection) -> None:
+    with db.transaction():
+        assert value(db, "SELECT public.job_now()") < value(db, "SELECT public.job_now()")
+
+
 def test_enqueue_in_the_callers_own_transaction(db: psycopg.Connection) -> None:
     with db.transaction(force_rollback=True):
         enqueue(db)

@@ -217,6 +217,17 @@ async def test_who_was_marked_lost_goes_on_as_somebody_else(tables: Tables) -> N
     assert [status(tables, worker) for worker in (first, scene.worker)] == ["LOST", "STOPPED"]
 
 
+async def test_of_two_with_the_same_name_each_has_its_own_lease(tables: Tables) -> None:
+    async with beating(tables) as one, beating(tables) as other:
+        assert tables.value("SELECT count(DISTINCT (name, hostname, pid)) FROM job_workers") == 1
+        first = one.worker
+        tables.execute("UPDATE job_workers SET status = 'LOST' WHERE id = %s", first)
+        await one.keeper.until(lambda: len(one.keeper.begun) == 2)
+        await other.keeper.beat_again()
+        assert (other.keeper.begun, other.keeper.lost) == ([other.worker], [])
+        assert status(tables, other.worker) == "ACTIVE"
+
+
 async def test_a_short_outage_costs_no_lease(tables: Tables, events: Events) -> None:
     async with beating(tables) as scene:
         scene.own.down = True

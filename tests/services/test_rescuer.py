@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import psycopg
 import pytest
 
 from scheduler.lifecycle.settle import Settler
@@ -150,3 +151,11 @@ async def test_what_is_settled_between_the_look_and_the_rescue_stays_settled(
     settler.put(claim(id=id_, token=token), success("2"))
     await settler.flush()
     assert tables.execution(id_)["result"] == 1
+
+
+async def test_what_is_being_settled_is_left_alone(tables: Tables, rescuer: Rescuer) -> None:
+    id_, token = tables.running(tables.worker(status="LOST"))
+    with psycopg.connect(tables.url) as settling:
+        settling.execute("SELECT complete_job(%s, %s, '1')", [id_, token])
+        assert await rescuer.rescue() == 0
+    assert status(tables, id_) == "SUCCESS"
