@@ -33,6 +33,7 @@ from scheduler.services.options import WorkerOptions
 from scheduler.services.planner import Planner
 from scheduler.services.reports import Reports
 from scheduler.services.rescuer import Rescuer
+from scheduler.services.resolver import Resolver
 from scheduler.services.stopping import LAST_WORDS_SECONDS, Stopping
 from scheduler.services.wakeups import Wakeups
 from scheduler.services.worker import Worker
@@ -53,6 +54,7 @@ def _setup(project: Project) -> Setup:
         project=str(project.folder),
         handlers=settings.handlers,
         databases={name: asdict(each) for name, each in options.items()},
+        job=settings.worker.database,
         log=(settings.log.level, settings.log.format, settings.log.language),
     )
 
@@ -184,6 +186,7 @@ class Application:
             Loop("pulse", worker.pulse_round),
             Loop("lease", heartbeat.watch_round),
             Loop("rescuer", rescuer.round),
+            Loop("resolver", self._resolver().round),
             Loop("listener", Listener(notifications, self.wakeups).round),
         ]
         if "worker" in self.parts:
@@ -200,6 +203,10 @@ class Application:
             )
             loops.append(Loop("reports", reports.round))
         return loops
+
+    def _resolver(self) -> Resolver:
+        job = DatabaseRegistry.get(self.settings.database)
+        return Resolver(job, [DatabaseRegistry.get(name) for name in DatabaseRegistry.names()])
 
     def _heartbeat(self) -> Heartbeat:
         options, host = self.settings, socket.gethostname()

@@ -27,8 +27,8 @@ class transactional:  # noqa: N801 - read as a verb, like contextlib's `suppress
     TransactionError afterwards; an async transaction can't be used from a thread.
 
     Raises NotFoundError on an unknown name, ConnectionPoolExhaustedError when no connection becomes free,
-    TransactionError when the transaction can't be opened, joined or committed, and PartialCommitError when, with
-    `atomicity: best_effort`, some databases had committed before one failed.
+    TransactionError when the transaction can't be opened, joined or committed: then nothing was. The exceptions are
+    CommitUnknownError, after a COMMIT that nobody answered, and, with `atomicity: best_effort`, PartialCommitError.
     """
 
     def __init__(self, *databases: Database | str) -> None:
@@ -66,7 +66,7 @@ class transactional:  # noqa: N801 - read as a verb, like contextlib's `suppress
             outer.require(database.name for database in databases)
             block.enter(outer, joined=True)
         else:
-            transaction = SyncTransaction(databases)
+            transaction = SyncTransaction(databases, DatabaseRegistry.job())
             transaction.open()
             block.enter(transaction, joined=False)
 
@@ -83,7 +83,7 @@ class transactional:  # noqa: N801 - read as a verb, like contextlib's `suppress
             outer.require(database.name for database in databases)
             block.enter(outer, joined=True)
         else:
-            transaction = AsyncTransaction(databases)
+            transaction = AsyncTransaction(databases, DatabaseRegistry.job())
             await transaction.open()
             block.enter(transaction, joined=False)
 
