@@ -109,7 +109,11 @@ async def test_a_participant_that_is_lost_after_the_decision_hears_of_it_later(
     place: Place, run: Run, events: Events
 ) -> None:
     end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'scheduler handler'"
-    failpoints.arm("after_decision", lambda: place.run(end + " AND datname = current_database()", database="books"))
+
+    def lose() -> None:
+        assert place.run(end + " AND datname = current_database()", database="books") == [(True,)]
+
+    failpoints.arm("after_decision", lose)
 
     await run(EVERYWHERE)
 
