@@ -25,8 +25,8 @@ async def ends_none(tag: str) -> int:
 
 
 def setup(*handlers: str, databases: Mapping[str, Mapping[str, Any]] | None = None, project: Path = PROJECT) -> Setup:
-    modules, log = handlers or [process_handlers.__name__], ("info", "text", "en")
-    return Setup(str(project), modules, databases or {}, "default", log)
+    modules = handlers or [process_handlers.__name__]
+    return Setup(str(project), modules, databases or {}, "default", ("info", "text", "en"))
 
 
 class Pool(ProcessIsolation):
