@@ -13,6 +13,7 @@ from signal import SIGTERM, raise_signal
 from uuid import UUID
 
 from scheduler import __version__
+from scheduler.app.atomicity import require_atomic
 from scheduler.app.project import Project
 from scheduler.config.notices import tell_not_yet
 from scheduler.database import DatabaseRegistry
@@ -86,6 +87,7 @@ class Application:
         self._retiring = asyncio.Event()
         self._sessions: list[Session] = []
         DatabaseRegistry.configure(project.settings)
+        require_atomic(self.handlers, project.settings.worker.databases)
 
     async def run(self, *, until_idle: bool = False, on_start: Callable[[Started], None] = lambda _: None) -> int:
         """Run until a signal, or until nothing is due. The exit code: 1 if work had to be abandoned, else 0."""

@@ -85,14 +85,15 @@ class CommitPlan:
             return
         if self.last_act is not None:
             self.last_act.do(job)
-        _one_after_the_other([each for each in participants if each.begun], reread)
+        _one_after_the_other([each for each in participants if each.begun], reread if self.last_act is None else None)
 
 
 def _is_two_phase(database: Database) -> bool:
     return database.options.atomicity is Atomicity.TWO_PHASE
 
 
-def _one_after_the_other(participants: Sequence[Participant], reread: Reread) -> None:
+def _one_after_the_other(participants: Sequence[Participant], reread: Reread | None) -> None:
+    """Without `reread`, whoever did the last act reads what became of it."""
     # What must not be left out comes last: a `two_phase` one; among equals the job database, as they were opened.
     waiting = sorted(participants, key=lambda each: _is_two_phase(each.database))
     committed: list[str] = []
@@ -106,11 +107,13 @@ def _one_after_the_other(participants: Sequence[Participant], reread: Reread) ->
         committed.append(waiting.pop(0).name)
 
 
-def _commit(participant: Participant, reread: Reread) -> None:
-    number = participant.transaction_id()
+def _commit(participant: Participant, reread: Reread | None) -> None:
+    number = None if reread is None else participant.transaction_id()
     try:
         participant.commit()
     except CommitUnknownError as unknown:
+        if reread is None:
+            raise
         if number is not None and not _was_committed(participant.database, number, reread, unknown):
             raise TransactionError(f"{unknown.lost} It was not committed.") from unknown
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
 from scheduler.database import block
+from scheduler.database.commit import LastAct
 from scheduler.database.database import DEFAULT, Database
 from scheduler.database.registry import DatabaseRegistry
 from scheduler.database.transaction import AsyncTransaction, SyncTransaction
@@ -38,6 +39,8 @@ class transactional:  # noqa: N801 - read as a verb, like contextlib's `suppress
                     f'transactional takes databases or their names, not {database!r}: write transactional("{DEFAULT}").'
                 )
         self._given = databases or (DEFAULT,)
+        self.last_act: LastAct | None = None
+        """Done in the job database at the end of the transaction that this opens. For the code that calls handlers."""
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
@@ -66,7 +69,7 @@ class transactional:  # noqa: N801 - read as a verb, like contextlib's `suppress
             outer.require(database.name for database in databases)
             block.enter(outer, joined=True)
         else:
-            transaction = SyncTransaction(databases, DatabaseRegistry.job())
+            transaction = SyncTransaction(databases, DatabaseRegistry.job(), self.last_act)
             transaction.open()
             block.enter(transaction, joined=False)
 
@@ -83,7 +86,7 @@ class transactional:  # noqa: N801 - read as a verb, like contextlib's `suppress
             outer.require(database.name for database in databases)
             block.enter(outer, joined=True)
         else:
-            transaction = AsyncTransaction(databases, DatabaseRegistry.job())
+            transaction = AsyncTransaction(databases, DatabaseRegistry.job(), self.last_act)
             await transaction.open()
             block.enter(transaction, joined=False)
 

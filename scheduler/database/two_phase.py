@@ -18,12 +18,15 @@ from scheduler import failpoints
 from scheduler.clock import monotonic
 from scheduler.database import decisions
 from scheduler.database.database import Database
+from scheduler.database.libpq import connect_sync
 from scheduler.database.participant import Participant
 from scheduler.errors import CommitUnknownError, PartialCommitError, TransactionError
 from scheduler.messages import log
 
 DECIDE_SECONDS: Final = 30.0
 """From the first PREPARE to the decision; after that everything is rolled back."""
+
+_ROOM: Final = "SELECT current_setting('max_prepared_transactions')::integer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ def require_prepares(participant: Participant) -> None:
     if database.can_prepare:
         return
     try:
-        ((most,),) = participant.query("SELECT current_setting('max_prepared_transactions')::integer")
+        ((most,),) = participant.query(_ROOM)
     except psycopg.Error as error:
         raise TransactionError(
             f"Database {database.name!r} can't prepare transactions ({error}), so nothing over it and another "
@@ -57,6 +60,19 @@ def require_prepares(participant: Participant) -> None:
     if most == 0:
         raise TransactionError(cannot_prepare(database.name))
     database.can_prepare = True
+
+
+def room_for_prepared(database: Database) -> int | None:
+    """How many transactions its server can hold prepared; None when it doesn't say."""
+    options = database.options
+    try:
+        with connect_sync(
+            options.url, application_name="scheduler start", connect_timeout_seconds=options.connect_timeout_seconds
+        ) as connection:
+            row = connection.execute(_ROOM).fetchone()
+    except psycopg.Error:
+        return None
+    return None if row is None else int(row[0])
 
 
 def cannot_prepare(name: str) -> str:

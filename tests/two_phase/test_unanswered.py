@@ -117,7 +117,7 @@ async def test_a_participant_that_freezes_is_given_up(
     assert "was lost before it could prepare" in str(said)
     proxies["business"].thaw()
     await DatabaseRegistry.dispose()
-    while place.run(SESSIONS, database="business") != [(0,)]:  # until it has heard of what was held back
+    while place.run(SESSIONS, database="business") != [(0,)]:  # noqa: ASYNC110 - the server's sessions have no event
         await asyncio.sleep(0.01)
     await settle(place)
     assert place.effects()[:2] == [[], []]
