@@ -125,7 +125,7 @@ class Database:
 
     @property
     def sync_engine(self) -> Engine:
-        """SQLAlchemy's engine for threads."""
+        """SQLAlchemy's engine for threads, in autocommit: `transactional` begins and ends what is more than that."""
         with self._lock:
             if self._sync_engine is None:
                 self._sync_engine = self._watched(create_engine(_URL, **self._engine_options()))
@@ -133,7 +133,7 @@ class Database:
 
     @property
     def async_engine(self) -> AsyncEngine:
-        """SQLAlchemy's engine for the running event loop. Raises RuntimeError where none runs."""
+        """The same for the running event loop. Raises RuntimeError where none runs."""
         loop = asyncio.get_running_loop()
         with self._lock:
             if loop not in self._async_engines:
@@ -194,7 +194,7 @@ class Database:
         )
         return {
             "connect_args": {**params, "prepare_threshold": options.prepare_threshold},
-            "isolation_level": "READ COMMITTED",  # each BEGIN says it, whatever the role's or database's default is
+            "isolation_level": "AUTOCOMMIT",  # a Participant sends BEGIN and what ends it by itself
             "pool_size": options.pool_size,
             "max_overflow": 0,
             "pool_timeout": options.pool_timeout_seconds,

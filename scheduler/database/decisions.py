@@ -8,12 +8,14 @@ ABORT, and the second of them finds the first one's row. So that a resolver sees
 a coordinator holds an advisory lock on the name from before the first PREPARE until the decision.
 """
 
+import re
 import secrets
 import time
 from typing import Final
 from uuid import UUID
 
 PREFIX: Final = "sched"
+_NUMBER: Final = re.compile(r":\d+$")
 
 INSTALLATION: Final = "SELECT id::text FROM {s}.job_installation"
 
@@ -92,7 +94,7 @@ def part(gid: str, number: int) -> str:
 
 def whole(prepared: str) -> str:
     """The transaction that a prepared part belongs to."""
-    return prepared.rpartition(":")[0]
+    return _NUMBER.sub("", prepared)
 
 
 def prefix(installation: str) -> str:

@@ -44,7 +44,6 @@ class Participant:
         """What it is prepared as, while it is."""
         self._begin_text = f"{_BEGIN}; SET LOCAL lock_timeout = '{LOCK_SECONDS}s'" if bounded else _BEGIN
         self._connection = database.checkout(engine)
-        self._connection.execution_options(isolation_level="AUTOCOMMIT")  # BEGIN and its end are sent from here
         self._transaction = self._connection.begin()
         self._begun = False
         self._broken_by: str | None = None

@@ -62,7 +62,7 @@ class session:  # noqa: N801 - the same
         self._async: AsyncSession | None = None
 
     def __enter__(self) -> Session:
-        transaction = _around(f'session("{self._name}")', SyncTransaction)
+        transaction = _around(f'session("{self._name}")', SyncTransaction, self._name)
         transaction.require([self._name])
         self._sync = Session(transaction.begin(self._name), **self._options)
         return self._sync
@@ -74,7 +74,7 @@ class session:  # noqa: N801 - the same
                 orm.commit()
 
     async def __aenter__(self) -> AsyncSession:
-        transaction = _around(f'session("{self._name}")', AsyncTransaction)
+        transaction = _around(f'session("{self._name}")', AsyncTransaction, self._name)
         transaction.require([self._name])
         connection = await transaction.begin(self._name)
         engine = transaction.databases[self._name].async_engine
@@ -90,8 +90,8 @@ class session:  # noqa: N801 - the same
                 await orm.commit()
 
 
-def _around(call: str, kind: type[block.T]) -> block.T:
-    transaction = block.around(call, DEFAULT)
+def _around(call: str, kind: type[block.T], name: str = DEFAULT) -> block.T:
+    transaction = block.around(call, name)
     if not isinstance(transaction, kind):
         raise TransactionError(
             f"{call} is used in the other form than its transaction: "

@@ -65,6 +65,7 @@ def three_databases(server: ThrowawayPostgres, template: str) -> Iterator[Place]
         place = Place(dict(zip(NAMES, (default, business, books), strict=True)))
         for name in NAMES:
             place.run(TABLE, database=name)
+        place.run("UPDATE job_installation SET id = gen_random_uuid()")  # the template's copies share one
         yield place
 
 

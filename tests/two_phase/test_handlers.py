@@ -53,8 +53,8 @@ class Worker:
     def _on_settled(self, batch: Sequence[Settled]) -> None:
         self.settled += batch
 
-    async def begin(self, name: str, *, timeout: float = 60.0, **params: Any) -> Attempt:
-        id_ = self.tables.enqueue(name, handler_params=params, timeout_seconds=timeout, max_retry=1)
+    async def begin(self, name: str, **params: Any) -> Attempt:
+        id_ = self.tables.enqueue(name, handler_params=params, timeout_seconds=60, max_retry=1)
         worker = self.tables.worker()
         (claim,) = await self.executions.claim(worker, uuid4(), "default", 1, bounds=[0.0] * 19, policies="{}")
         assert claim.id == id_
@@ -108,8 +108,8 @@ async def test_the_writes_and_success_are_one_commit(worker: Worker, way: str) -
     row = worker.row()
     assert (row["status"], row["result"], row["retry_count"]) == ("SUCCESS", {"number": 7}, 0)
     assert row["finished_at"] >= row["started_at"]
-    gid, execution, token = worker.place.run("SELECT gid, execution_id, claim_token FROM job_transactions")[0]
-    assert (execution, token) == (settled.claim.id, settled.claim.token)
+    decisions = worker.place.run("SELECT decision, execution_id, claim_token FROM job_transactions")
+    assert decisions == [("COMMIT", settled.claim.id, settled.claim.token)]
     assert worker.place.prepared() == []
 
 

@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 
 from pydantic import BaseModel
+from sqlalchemy import text
 
 from scheduler import QueryExecutionError, get_connection, handler, savepoint
 from scheduler.database import DatabaseRegistry
@@ -80,13 +81,11 @@ async def writes_other(params: Params) -> None:
 async def _signal(name: str) -> None:
     """Wait until the test has put it into `books`."""
     async with DatabaseRegistry.get("books").async_engine.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        while not (await connection.exec_driver_sql(SIGNAL.replace(":name", "%s"), (name,))).first():
+        while not (await connection.execute(text(SIGNAL), {"name": name})).first():  # noqa: ASYNC110 - it is a row
             await asyncio.sleep(0.01)
 
 
 def _signal_sync(name: str) -> None:
     with DatabaseRegistry.get("books").sync_engine.connect() as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT")
-        while not connection.exec_driver_sql(SIGNAL.replace(":name", "%s"), (name,)).first():
+        while not connection.execute(text(SIGNAL), {"name": name}).first():
             time.sleep(0.01)
