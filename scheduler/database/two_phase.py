@@ -111,6 +111,8 @@ class TwoPhaseCommit:
         self.job, self.others, self.best_effort = job, others, best_effort
         self.gid = decisions.new_gid(installation_of(job))
         self._deadline = monotonic() + DECIDE_SECONDS
+        self._asked = False
+        """COMMIT of the decision has been sent: from here on only the job database knows."""
 
     def run(self, last_act: Callable[[Participant], None] | None, work: Work, reread: Reread) -> None:
         """Commit. `last_act` writes into the job database what stands or falls with everything else.
@@ -131,6 +133,7 @@ class TwoPhaseCommit:
             self._decide(work, reread)
         except CommitUnknownError as error:
             if error.database == self.job.name:
+                self._leave(self.others)
                 raise
             self._undo(committed, error)
         except TransactionError as error:
@@ -140,9 +143,6 @@ class TwoPhaseCommit:
                 self._roll_back()
             raise
         self._carry_out()
-
-    _asked = False
-    """COMMIT of the decision has been sent: from here on only the job database knows."""
 
     def _decide(self, work: Work, reread: Reread) -> None:
         names = [participant.name for participant in self.others]

@@ -177,6 +177,18 @@ async def test_a_savepoint_undoes_its_part_in_all_databases(place: Place) -> Non
     assert place.decisions() == [("COMMIT", ["books"])]
 
 
+async def test_enqueueing_is_part_of_it(place: Place, run: Run) -> None:
+    enqueue = "SELECT enqueue_job('email')"
+    with pytest.raises(TransactionError):
+        await run({"default": enqueue, "business": BREAKS_AT_COMMIT})
+    assert place.run("SELECT count(*) FROM job_executions") == [(0,)]
+
+    await run({"default": enqueue, "business": INSERT})
+
+    assert place.run("SELECT handler_name FROM job_executions") == [("email",)]
+    place.run("TRUNCATE job_executions")
+
+
 def test_names_of_transactions_follow_each_other() -> None:
     first, second = names.gid_at("i", 1_700_000_000.001), names.gid_at("i", 1_700_000_000.002)
     assert first < names.gid_at("i", 1_700_000_000.001, chance=1 << 70 | 5) < second

@@ -53,8 +53,8 @@ class Worker:
     def _on_settled(self, batch: Sequence[Settled]) -> None:
         self.settled += batch
 
-    async def begin(self, name: str, **params: Any) -> Attempt:
-        id_ = self.tables.enqueue(name, handler_params=params, timeout_seconds=60, max_retry=1)
+    async def begin(self, name: str, *, suspect: bool = False, **params: Any) -> Attempt:
+        id_ = self.tables.enqueue(name, handler_params=params, timeout_seconds=60, max_retry=1, suspect=suspect)
         worker = self.tables.worker()
         (claim,) = await self.executions.claim(worker, uuid4(), "default", 1, bounds=[0.0] * 19, policies="{}")
         assert claim.id == id_
@@ -111,6 +111,25 @@ async def test_the_writes_and_success_are_one_commit(worker: Worker, way: str) -
     decisions = worker.place.run("SELECT decision, execution_id, claim_token FROM job_transactions")
     assert decisions == [("COMMIT", settled.claim.id, settled.claim.token)]
     assert worker.place.prepared() == []
+
+
+async def test_a_coroutine_may_run_in_a_process_as_a_suspect_does(worker: Worker) -> None:
+    settled = await worker.run("writes_task", number=7, suspect=True)
+
+    assert settled.claim.suspect
+    assert settled.status is Status.SUCCESS
+    assert worker.place.effects() == [[7], [7], []]
+
+
+async def test_without_the_option_success_is_apart(worker: Worker) -> None:
+    worker.place.run("INSERT INTO effect VALUES (1)")
+
+    settled = await worker.run("sync")
+
+    assert (settled.status, settled.outcome.settled) == (Status.SUCCESS, False)
+    assert worker.row()["result"] == {"synced": True}
+    assert worker.place.run("SELECT name FROM effect") == [("synced",)]
+    assert worker.place.effects() == [[1], [1], []]
 
 
 @pytest.mark.parametrize("way", WAYS)

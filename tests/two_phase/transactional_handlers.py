@@ -3,12 +3,20 @@
 import asyncio
 import time
 from contextlib import suppress
+from typing import Any
 
 from pydantic import BaseModel
 from sqlalchemy import text
 
-from scheduler import QueryExecutionError, get_connection, handler, savepoint
-from scheduler.database import DatabaseRegistry
+from scheduler import (
+    BaseHandler,
+    DatabaseRegistry,
+    QueryExecutionError,
+    get_connection,
+    handler,
+    savepoint,
+    transactional,
+)
 
 TWO = ["default", "business"]
 INSERT = "INSERT INTO effect VALUES (:id)"
@@ -76,6 +84,22 @@ async def writes_one(params: Params) -> None:
 @handler("writes_other", transactional=["business"])
 async def writes_other(params: Params) -> None:
     await get_connection("business").execute(INSERT, {"id": params.number})
+
+
+@handler("sync")
+class SyncHandler(BaseHandler):
+    """As in the description of the product."""
+
+    async def execute(self, params: dict[str, Any]) -> dict[str, bool]:
+        db1, db2 = DatabaseRegistry.get("default"), DatabaseRegistry.get("business")
+
+        @transactional(db1, db2)
+        async def sync_data() -> None:
+            await get_connection("default").execute("UPDATE effect SET name = 'synced' WHERE id = 1")
+            await get_connection("business").execute("INSERT INTO effect (id) VALUES (1)")
+
+        await sync_data()
+        return {"synced": True}
 
 
 async def _signal(name: str) -> None:
