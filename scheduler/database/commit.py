@@ -16,7 +16,7 @@ from scheduler.clock import monotonic
 from scheduler.database.database import Atomicity, Database
 from scheduler.database.participant import Participant
 from scheduler.database.two_phase import Reread, TwoPhaseCommit, Work, installation_of, require_prepares
-from scheduler.errors import CommitUnknownError, PartialCommitError, TransactionError
+from scheduler.errors import CommitUnknownError, DatabaseError, PartialCommitError, TransactionError
 
 _REREAD_SECONDS: Final = 30.0
 _STATUS: Final = "SELECT pg_xact_status(%(id)s::xid8)"
@@ -136,7 +136,7 @@ def _was_committed(database: Database, number: str, reread: Reread, unknown: Com
 def _status_of(database: Database, number: str, reread: Reread) -> str | None:
     try:
         again = reread.connect(database)
-    except TransactionError:
+    except DatabaseError:
         return None
     try:
         ((status,),) = again.query(_STATUS, {"id": number})

@@ -11,11 +11,15 @@ import psycopg
 
 from scheduler.errors import TransactionError
 
-_FORBIDDEN: Final = (
-    (re.compile(r"\s*(NOTIFY|LISTEN|UNLISTEN)\b", re.IGNORECASE), None),
-    (re.compile(r"\bpg_notify\s*\(", re.IGNORECASE), "pg_notify()"),
-    (re.compile(r"\bpg_(?:try_)?advisory_lock(?:_shared)?\s*\(", re.IGNORECASE), "an advisory lock of the session"),
-    (re.compile(r"\s*CREATE\s+(?:LOCAL\s+|GLOBAL\s+)?TEMP(?:ORARY)?\b", re.IGNORECASE), "a temporary table"),
+_FORBIDDEN: Final = tuple(
+    (re.compile(pattern, re.IGNORECASE), said)
+    for pattern, said in (
+        (r"\A\s*NOTIFY\b", "NOTIFY"),
+        (r"\A\s*(UN)?LISTEN\b", "LISTEN"),
+        (r"\bpg_notify\s*\(", "pg_notify()"),
+        (r"\bpg_(try_)?advisory_lock(_shared)?\s*\(", "an advisory lock of the session"),
+        (r"\A\s*CREATE\s+((LOCAL|GLOBAL)\s+)?TEMP(ORARY)?\b", "a temporary table"),
+    )
 )
 
 _REFUSED: Final = (
@@ -36,10 +40,7 @@ _REFUSED: Final = (
 
 def forbidden(statement: str) -> str | None:
     """What in the statement can't be prepared, if that is plain to see."""
-    for pattern, said in _FORBIDDEN:
-        if found := pattern.match(statement) if said is None or "temporary" in said else pattern.search(statement):
-            return said or found[1].upper()
-    return None
+    return next((said for pattern, said in _FORBIDDEN if pattern.search(statement)), None)
 
 
 def refusal(name: str, error: psycopg.Error) -> TransactionError | None:

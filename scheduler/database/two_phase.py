@@ -20,7 +20,7 @@ from scheduler.database import decisions
 from scheduler.database.database import Database
 from scheduler.database.libpq import connect_sync
 from scheduler.database.participant import Participant
-from scheduler.errors import CommitUnknownError, PartialCommitError, TransactionError
+from scheduler.errors import CommitUnknownError, DatabaseError, PartialCommitError, TransactionError
 from scheduler.messages import log
 
 DECIDE_SECONDS: Final = 30.0
@@ -176,7 +176,7 @@ class TwoPhaseCommit:
         names = [participant.name for participant in self.others]
         try:
             again = reread.connect(self.job.database)
-        except TransactionError:
+        except DatabaseError:
             return None
         try:
             again.begin()

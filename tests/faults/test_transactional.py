@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.testing.fault_proxy import FaultProxy
 from scheduler.testing.postgres import ThrowawayPostgres
-from tests.faults.harness import LEASE_SECONDS, Scene, SchedulerProcess, words_of
+from tests.faults.harness import LEASE_SECONDS, PATIENCE_SECONDS, Scene, SchedulerProcess, words_of
 
 EFFECTS = "CREATE TABLE effects (execution_id bigint, attempt int)"
 PREPARED = "SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()"
@@ -93,7 +93,7 @@ def test_the_commit_that_carries_success_is_cut(both: Both, kind: str) -> None:
             fault = getattr(proxy, kind)("INSERT INTO effects", words_of("settle_success"), "\x0bCOMMIT\x00")
             ids += both.scene.enqueue("effects")
             both.scene.until_all("SUCCESS", ids[-1:], seconds=SECONDS)
-            assert fault.struck.is_set()
+            assert fault.struck.wait(PATIENCE_SECONDS)  # the row may say so before the answer is lost
         retried = both.scene.value("SELECT count(*) FROM job_executions WHERE retry_count > 0")
         assert retried == (0 if kind == "drop_reply" else TIMES)
         both.scene.until(0, "SELECT count(*) FROM job_in_doubt WHERE database IS NOT NULL")

@@ -1,6 +1,7 @@
 """What can't be part of a two-phase commit, and how that is told."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import psycopg
 import pytest
 
 from scheduler import failpoints
-from scheduler.database import DatabaseRegistry, get_connection, transactional
+from scheduler.database import DatabaseRegistry, decisions, get_connection, transactional, two_phase
 from scheduler.database import participant as participant_module
 from scheduler.errors import QueryExecutionError, TransactionError
 from scheduler.testing.postgres import ThrowawayPostgres
@@ -136,11 +137,31 @@ async def test_opposite_lock_orders_are_broken_by_a_timeout(place: Place, monkey
     assert all(isinstance(each, QueryExecutionError) and "lock timeout" in str(each) for each in failed)
 
 
+async def test_a_coordinator_that_sleeps_is_ended_by_the_server(
+    place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were it to wake up after the ABORT about it has been deleted, it would find nothing in its way."""
+    limit = f"{decisions.UNANSWERED_SECONDS}s"
+    assert limit in decisions.GUARD
+    monkeypatch.setattr(decisions, "GUARD", decisions.GUARD.replace(limit, "50ms"))
+    deciding = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in tr%'"
+
+    def sleep() -> None:
+        deadline = time.monotonic() + 10
+        while place.run(deciding) != [(0,)]:
+            assert time.monotonic() < deadline
+
+    failpoints.arm("after_prepare:business", sleep)
+
+    with pytest.raises(TransactionError, match="'default' can't decide: terminating connection due to idle-in-tr"):
+        await run(dict.fromkeys(NAMES, INSERT))
+
+    assert (place.effects(), place.prepared()) == ([[], [], []], [])
+
+
 async def test_a_coordinator_that_takes_too_long_rolls_back(
     place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from scheduler.database import two_phase
-
     now = [1000.0]
     monkeypatch.setattr(two_phase, "monotonic", lambda: now[0])
 

@@ -30,7 +30,7 @@ async def proxies(place: Place) -> AsyncIterator[Proxies]:
     """One in front of each database."""
     with ExitStack() as stack:
         found = {name: stack.enter_context(FaultProxy(url)) for name, url in place.urls.items()}
-        DatabaseRegistry.configure({name: {"url": proxy.url, "pool_size": 2} for name, proxy in found.items()})
+        DatabaseRegistry.configure({name: {"url": proxy.url, "pool_size": 1} for name, proxy in found.items()})
         yield found
         await DatabaseRegistry.dispose()
 
