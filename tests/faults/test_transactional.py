@@ -98,3 +98,14 @@ def test_the_commit_that_carries_success_is_cut(both: Both, kind: str) -> None:
         assert retried == (0 if kind == "drop_reply" else TIMES)
         both.scene.until(0, "SELECT count(*) FROM job_in_doubt WHERE database IS NOT NULL")
         both.assert_each_once(ids)
+
+
+def test_a_heartbeat_between_the_commit_and_its_report_takes_nothing_for_lost(both: Both) -> None:
+    """The row is SUCCESS already, and its attempt still runs: the pause is longer than two heartbeats."""
+    worker = both.worker(failpoints="after_decision=pause:2.5")
+    ids = both.scene.enqueue("effects")
+    worker.said("execution.succeeded")
+    assert worker.events("execution.stale", "worker.lease_lost", "worker.strangers") == []
+    both.scene.until(0, "SELECT running_count FROM job_workers")
+    assert both.scene.value("SELECT succeeded_count FROM job_workers") == 1
+    both.assert_each_once(ids)
