@@ -8,9 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scheduler.database import DatabaseRegistry, get_connection, transactional
+    from scheduler.database import DatabaseRegistry, get_connection, savepoint, session, transactional
     from scheduler.errors import (
         CancelExecution,
+        CommitUnknownError,
         ConfigurationError,
         ConflictError,
         ConnectionPoolExhaustedError,
@@ -39,13 +40,16 @@ if TYPE_CHECKING:
 
 # Where the public names live that are not errors.
 _HOMES = {
-    **dict.fromkeys(("DatabaseRegistry", "get_connection", "transactional"), "scheduler.database"),
+    **dict.fromkeys(
+        ("DatabaseRegistry", "get_connection", "savepoint", "session", "transactional"), "scheduler.database"
+    ),
     **dict.fromkeys(("BaseHandler", "Cron", "ExecutionContext", "current_execution", "handler"), "scheduler.handlers"),
 }
 
 __all__ = [
     "BaseHandler",
     "CancelExecution",
+    "CommitUnknownError",
     "ConfigurationError",
     "ConflictError",
     "ConnectionPoolExhaustedError",
@@ -74,6 +78,8 @@ __all__ = [
     "current_execution",
     "get_connection",
     "handler",
+    "savepoint",
+    "session",
     "transactional",
 ]
 

@@ -16,6 +16,7 @@ SchedulerError
     ├── ConnectionPoolExhaustedError
     ├── QueryExecutionError
     └── TransactionError
+        ├── CommitUnknownError
         └── PartialCommitError
 
 ControlFlow                      raised by a handler to say how its attempt ends; not faults
@@ -116,6 +117,18 @@ class QueryExecutionError(DatabaseError):
 
 class TransactionError(DatabaseError):
     """A transaction could not be opened, joined or committed, or a connection was asked for outside of one."""
+
+
+class CommitUnknownError(TransactionError):
+    """No answer to COMMIT came, and until now nobody could be asked whether it was done."""
+
+    def __init__(self, database: str, reason: str) -> None:
+        self.database = database
+        self.lost = f"The connection to database {database!r} was lost during COMMIT ({reason})."
+        super().__init__(
+            f"{self.lost} Whether it was committed is not known: "
+            "look before this work runs again, or make it idempotent."
+        )
 
 
 class PartialCommitError(TransactionError):

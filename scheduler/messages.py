@@ -159,8 +159,14 @@ CATALOGUE: Mapping[str, Event] = {
     "database.transaction_failed": Event(E, "Transaction over {databases} failed: {error}",
                                             "{databases} 트랜잭션 실패: {error}"),
 
-    "database.two_phase_not_yet": Event(W, "Database {database} is two_phase, which is not there yet: a transaction over it alone works, one over several databases needs databases.{database}.atomicity: best_effort",
-                                           "데이터베이스 {database}은(는) two_phase이지만 아직 지원되지 않습니다. 단독 트랜잭션은 되고, 여러 데이터베이스에 걸친 트랜잭션에는 databases.{database}.atomicity: best_effort가 필요합니다"),
+    "database.left_in_doubt": Event(W, "Database {database} could not be told what became of {gid}: the resolver will tell it",
+                                       "데이터베이스 {database}에 {gid}의 결과를 알리지 못했습니다. 리졸버가 알립니다"),
+    "database.cannot_prepare": Event(W, "Database {database} can't prepare transactions: a transaction over it and another database is refused. Set max_prepared_transactions on its server, or databases.{database}.atomicity: best_effort",
+                                        "데이터베이스 {database}은(는) 트랜잭션을 준비할 수 없어 다른 데이터베이스와 함께 쓰는 트랜잭션이 거부됩니다. 서버의 max_prepared_transactions를 설정하거나 databases.{database}.atomicity: best_effort를 쓰세요"),
+
+    # resolver
+    "resolver.carried_out":  Event(W, "{count} transactions left prepared in database {database} are settled: {decision} of {gids}",
+                                      "데이터베이스 {database}에 준비된 채 남은 트랜잭션 {count}개를 처리했습니다: {gids} {decision}"),
 
     # embedded Postgres
     "embedded.starting":     Event(I, "Starting the embedded PostgreSQL {version} in {folder}",

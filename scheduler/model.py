@@ -116,6 +116,8 @@ class Outcome:
     """A retry waits at least this long, whatever the backoff says (unknown handlers: 30)."""
     permanent: bool = False
     """FAILED at once, without a second try."""
+    settled: bool = False
+    """It is recorded already: the handler's own transaction carried it."""
 
 
 @dataclass(frozen=True, slots=True)

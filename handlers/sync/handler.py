@@ -3,8 +3,8 @@
     SELECT enqueue_job('order', '{"customer": "Ada", "amount": 12.5}');
     INSERT INTO cron_jobs (name, cron_expression, handler_name) VALUES ('sync', '*/5 * * * *', 'sync');
 
-`business` needs its place in the settings; an embedded server makes it. As long as it is `atomicity: best_effort` it
-commits first: should the other commit fail, the same rows come again, and what is there already stays as it is.
+`business` needs its place in the settings; an embedded server makes it. Both commit or neither: a row is never lost on
+its way, and never arrives twice.
 """
 
 from decimal import Decimal

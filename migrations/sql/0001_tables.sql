@@ -265,6 +265,20 @@ COMMENT ON COLUMN job_queues.keep_days IS 'Days that final rows are kept; NULL: 
 COMMENT ON COLUMN job_queues.keep_last IS 'How many of the newest final rows are kept; NULL: no bound by count. Not enforced yet.';
 
 
+CREATE TABLE job_installation (
+    only_row   boolean     NOT NULL DEFAULT true PRIMARY KEY,
+    id         uuid        NOT NULL DEFAULT gen_random_uuid(),
+    created_at timestamptz NOT NULL DEFAULT job_now(),
+    CONSTRAINT job_installation_only_row_check CHECK (only_row)
+);
+INSERT INTO job_installation DEFAULT VALUES;
+
+COMMENT ON TABLE job_installation IS 'One row: the name by which these tables know their own prepared transactions in other databases.';
+COMMENT ON COLUMN job_installation.only_row IS 'Always true, so that there is only one row.';
+COMMENT ON COLUMN job_installation.id IS 'In the name of each prepared transaction of ours. A copy of these tables for another use needs another one.';
+COMMENT ON COLUMN job_installation.created_at IS 'When the tables were made.';
+
+
 CREATE TABLE job_transactions (
     gid          text        NOT NULL PRIMARY KEY,
     decision     text        NOT NULL,
@@ -275,9 +289,10 @@ CREATE TABLE job_transactions (
     settled_at   timestamptz,
     CONSTRAINT job_transactions_decision_check CHECK (decision IN ('COMMIT', 'ABORT'))
 );
+CREATE INDEX job_transactions_unsettled ON job_transactions (gid) WHERE settled_at IS NULL;
 
 COMMENT ON TABLE job_transactions IS 'The decision of each transaction over several databases: whoever inserts the gid first has decided.';
-COMMENT ON COLUMN job_transactions.gid IS 'sched:<installation>:<uuid>, as in pg_prepared_xacts of each participant.';
+COMMENT ON COLUMN job_transactions.gid IS 'sched:<installation>:<uuid>; in pg_prepared_xacts of participant n with :n at its end.';
 COMMENT ON COLUMN job_transactions.decision IS 'COMMIT | ABORT: what every participant has to do.';
 COMMENT ON COLUMN job_transactions.participants IS 'The names of the databases that prepared.';
 COMMENT ON COLUMN job_transactions.execution_id IS 'The execution (job_executions.id) that it was part of. NULL: none.';

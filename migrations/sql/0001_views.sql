@@ -234,3 +234,23 @@ COMMENT ON COLUMN job_history.skipped_until IS 'The last tick a SKIPPED row stan
 COMMENT ON COLUMN job_history.notify_done IS 'Somebody waits for its end, which is notified.';
 COMMENT ON COLUMN job_history.created_at IS 'When the row was inserted.';
 COMMENT ON COLUMN job_history.took IS 'Duration of the last attempt. NULL: never claimed.';
+
+CREATE VIEW job_in_doubt AS
+SELECT p.gid, p.database, coalesce(t.decision, 'UNDECIDED') AS decision, p.prepared AS since, job_now() - p.prepared AS age, p.owner,
+       t.participants, t.execution_id
+FROM pg_prepared_xacts p CROSS JOIN job_installation i
+LEFT JOIN job_transactions t ON t.gid = regexp_replace(p.gid, ':[0-9]+$', '')
+WHERE starts_with(p.gid, 'sched:' || i.id || ':')
+UNION ALL
+SELECT t.gid, NULL, t.decision, t.decided_at, job_now() - t.decided_at, NULL, t.participants, t.execution_id
+FROM job_transactions t
+WHERE t.settled_at IS NULL AND t.decided_at < job_now() - interval '30 s';
+COMMENT ON VIEW job_in_doubt IS 'What is prepared and not ended, as far as this server sees, and decisions that some participant may not have heard of yet.';
+COMMENT ON COLUMN job_in_doubt.gid IS 'As in pg_prepared_xacts there, or, of a decision, as in job_transactions.';
+COMMENT ON COLUMN job_in_doubt.database IS 'The database of this server that it is prepared in. NULL: a decision that is 30 s old, with a participant to hear of it.';
+COMMENT ON COLUMN job_in_doubt.decision IS 'COMMIT | ABORT: what the resolver carries out. UNDECIDED: its coordinator is at work, or the resolver says ABORT soon.';
+COMMENT ON COLUMN job_in_doubt.since IS 'When it was prepared, or decided.';
+COMMENT ON COLUMN job_in_doubt.age IS 'Time since then.';
+COMMENT ON COLUMN job_in_doubt.owner IS 'The role that prepared it, which alone may end it, or a superuser. NULL: a decision.';
+COMMENT ON COLUMN job_in_doubt.participants IS 'The names of the databases that prepared. NULL: not decided.';
+COMMENT ON COLUMN job_in_doubt.execution_id IS 'The execution (job_executions.id) that it was part of. NULL: none, or not decided.';

@@ -13,6 +13,7 @@ from signal import SIGTERM, raise_signal
 from uuid import UUID
 
 from scheduler import __version__
+from scheduler.app.atomicity import require_atomic
 from scheduler.app.project import Project
 from scheduler.config.notices import tell_not_yet
 from scheduler.database import DatabaseRegistry
@@ -33,6 +34,7 @@ from scheduler.services.options import WorkerOptions
 from scheduler.services.planner import Planner
 from scheduler.services.reports import Reports
 from scheduler.services.rescuer import Rescuer
+from scheduler.services.resolver import Resolver
 from scheduler.services.stopping import LAST_WORDS_SECONDS, Stopping
 from scheduler.services.wakeups import Wakeups
 from scheduler.services.worker import Worker
@@ -53,6 +55,7 @@ def _setup(project: Project) -> Setup:
         project=str(project.folder),
         handlers=settings.handlers,
         databases={name: asdict(each) for name, each in options.items()},
+        job=settings.worker.database,
         log=(settings.log.level, settings.log.format, settings.log.language),
     )
 
@@ -84,6 +87,7 @@ class Application:
         self._retiring = asyncio.Event()
         self._sessions: list[Session] = []
         DatabaseRegistry.configure(project.settings)
+        require_atomic(self.handlers, project.settings.worker.databases)
 
     async def run(self, *, until_idle: bool = False, on_start: Callable[[Started], None] = lambda _: None) -> int:
         """Run until a signal, or until nothing is due. The exit code: 1 if work had to be abandoned, else 0."""
@@ -184,6 +188,7 @@ class Application:
             Loop("pulse", worker.pulse_round),
             Loop("lease", heartbeat.watch_round),
             Loop("rescuer", rescuer.round),
+            Loop("resolver", self._resolver().round),
             Loop("listener", Listener(notifications, self.wakeups).round),
         ]
         if "worker" in self.parts:
@@ -200,6 +205,10 @@ class Application:
             )
             loops.append(Loop("reports", reports.round))
         return loops
+
+    def _resolver(self) -> Resolver:
+        job = DatabaseRegistry.get(self.settings.database)
+        return Resolver(job, [DatabaseRegistry.get(name) for name in DatabaseRegistry.names()])
 
     def _heartbeat(self) -> Heartbeat:
         options, host = self.settings, socket.gethostname()

@@ -84,14 +84,7 @@ class Project:
 
     def handlers(self) -> HandlerRegistry:
         """All handlers of the project. Raises ConfigurationError naming a module that can't be imported."""
-        found = discover(self.settings.handlers, self.folder)
-        for spec in found:
-            if spec.transactional:
-                raise ConfigurationError(
-                    f"Handler {spec.name!r} ({spec.where}) declares transactional={list(spec.transactional)}, which "
-                    "this version does not offer yet: open the databases inside, with `async with transactional(…)`."
-                )
-        return found
+        return discover(self.settings.handlers, self.folder)
 
     def declared_cron_jobs(self, handlers: HandlerRegistry) -> list[DeclaredCronJob]:
         """Those of the settings and of these handlers."""

@@ -43,8 +43,8 @@ Special characters are percent-encoded."""
     schema_: str = Field(default="public", alias="schema")
     """The schema of the scheduler's own tables: lower-case letters, digits and `_`, at most 48 characters."""
     atomicity: Literal["two_phase", "best_effort"] = "two_phase"
-    """How a transaction over several databases commits here; `best_effort`: one after the other, for a server that \
-can't prepare transactions. Not yet: two-phase commit, so all but one database of a transaction need `best_effort`."""
+    """How a transaction over several databases commits here: all or nothing, or (`best_effort`) one after the other, \
+for a server that can't prepare transactions."""
 
     @field_validator("url", "direct_url")
     @classmethod

@@ -17,9 +17,6 @@ def tell_not_yet(settings: Settings) -> None:
     """One warning for each thing that is asked for and that this version does not do."""
     for setting in unused(settings):
         log("settings.not_yet", setting=setting)
-    for name in settings.worker.databases:
-        if name != settings.worker.database and settings.databases[name].atomicity == "two_phase":
-            log("database.two_phase_not_yet", database=name)
 
 
 def unused(settings: Settings) -> Iterator[str]:

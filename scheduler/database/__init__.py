@@ -1,8 +1,9 @@
 """Many databases for handlers, one transaction over them. Knows nothing of jobs.
 
     transactional ──opens──▶ Transaction ──has──▶ Participant, one per database ──on──▶ Database: its pools
-         ▲                        ▲                                                        ▲
-    get_connection ──finds the enclosing one                              DatabaseRegistry, by name
+         ▲                        │                                                        ▲
+    get_connection,               └──ends by its CommitPlan: one COMMIT, or      DatabaseRegistry, by name
+    savepoint, session               a two_phase commit, whose decisions `recovery` carries out after a crash
 
 The scheduler's own work uses raw psycopg connections instead, made by `libpq`.
 """
@@ -12,7 +13,9 @@ from scheduler.database.database import Atomicity, Database
 from scheduler.database.decorator import transactional
 from scheduler.database.registry import DatabaseRegistry
 from scheduler.database.result import Result
+from scheduler.database.within import savepoint, session
 from scheduler.errors import (
+    CommitUnknownError,
     ConnectionPoolExhaustedError,
     DatabaseError,
     PartialCommitError,
@@ -23,6 +26,7 @@ from scheduler.errors import (
 __all__ = [
     "AsyncConnection",
     "Atomicity",
+    "CommitUnknownError",
     "Connection",
     "ConnectionPoolExhaustedError",
     "Database",
@@ -33,5 +37,7 @@ __all__ = [
     "Result",
     "TransactionError",
     "get_connection",
+    "savepoint",
+    "session",
     "transactional",
 ]

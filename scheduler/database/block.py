@@ -34,6 +34,27 @@ def enclosing(kind: type[T]) -> T | None:
     return transaction
 
 
+def around(call: str, name: str) -> SyncTransaction | AsyncTransaction:
+    """The open transaction that `call`, for the database `name`, belongs to. Raises TransactionError without one."""
+    transaction = innermost()
+    if transaction is None:
+        raise TransactionError(
+            f'{call} was called outside of a transaction: put @transactional("{name}") on the '
+            f'function, or use it inside of `async with transactional("{name}"):`.'
+        )
+    if not transaction.is_open:
+        raise TransactionError(
+            f"{call} was called in a task that outlived its transaction: "
+            f'put @transactional("{name}") on the function that the task runs.'
+        )
+    if not transaction.is_usable_here():
+        raise TransactionError(
+            f"{call} was called in another thread, event loop or process than its transaction: "
+            "use the connection where the transaction was opened."
+        )
+    return transaction
+
+
 def enter(transaction: SyncTransaction | AsyncTransaction, *, joined: bool) -> None:
     _blocks.set((*_blocks.get(), (transaction, joined)))
 

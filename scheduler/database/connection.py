@@ -9,7 +9,6 @@ from scheduler.database import block
 from scheduler.database.database import DEFAULT
 from scheduler.database.result import Result
 from scheduler.database.transaction import AsyncTransaction, SyncTransaction
-from scheduler.errors import TransactionError
 
 
 class AsyncConnection:
@@ -45,22 +44,7 @@ def get_connection(name: str = DEFAULT) -> Any:
     Typed Any, because only the enclosing block decides: annotate the variable to have its methods checked.
     Raises TransactionError outside of any, when it has ended, or when `name` isn't among its databases.
     """
-    transaction = block.innermost()
-    if transaction is None:
-        raise TransactionError(
-            f'get_connection("{name}") was called outside of a transaction: put @transactional("{name}") on the '
-            f'function, or use it inside of `async with transactional("{name}"):`.'
-        )
-    if not transaction.is_open:
-        raise TransactionError(
-            f'get_connection("{name}") was called in a task that outlived its transaction: '
-            f'put @transactional("{name}") on the function that the task runs.'
-        )
-    if not transaction.is_usable_here():
-        raise TransactionError(
-            f'get_connection("{name}") was called in another thread, event loop or process than its transaction: '
-            "use the connection where the transaction was opened."
-        )
+    transaction = block.around(f'get_connection("{name}")', name)
     transaction.require([name])
     if isinstance(transaction, AsyncTransaction):
         return AsyncConnection(transaction, name)

@@ -48,6 +48,8 @@ class DatabaseSettings(Protocol):
     def connect_timeout_seconds(self) -> float: ...
     @property
     def atomicity(self) -> str: ...
+    @property
+    def schema_(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class DatabaseOptions:
 
     `pool_size` is how many connections at most are open per process, once for threads and once for each event loop.
     `pool_timeout_seconds` is how long to wait for a free one. `prepare_threshold` is psycopg's: after how many
-    executions a statement is prepared on the server; None (the default) never, as PgBouncer may need.
+    executions a statement is prepared on the server; None (the default) never, as PgBouncer may need. `schema` is that
+    of the scheduler's tables, and matters in the job database only.
     """
 
     url: str = field(repr=False)
@@ -65,6 +68,7 @@ class DatabaseOptions:
     connect_timeout_seconds: float = 10.0
     atomicity: Atomicity = Atomicity.TWO_PHASE
     prepare_threshold: int | None = None
+    schema: str = "public"
 
     @classmethod
     def of(cls, name: str, given: "str | Mapping[str, Any] | DatabaseSettings") -> Self:
@@ -79,6 +83,7 @@ class DatabaseOptions:
             pool_timeout_seconds=given.pool_timeout_seconds,
             connect_timeout_seconds=given.connect_timeout_seconds,
             atomicity=Atomicity(given.atomicity),
+            schema=given.schema_,
         )
 
     @classmethod
@@ -107,6 +112,10 @@ class Database:
         self.name, self.options = name, options
         self.tag = ""
         """Of the child process that this is in: its sessions carry it, so that they can be ended with it."""
+        self.can_prepare = False
+        """Known to be able to; False: not asked yet."""
+        self.installation: str | None = None
+        """Whose tables a job database holds; None: not asked yet."""
         self._lock = threading.Lock()
         self._sync_engine: Engine | None = None
         self._async_engines: dict[asyncio.AbstractEventLoop, AsyncEngine] = {}
@@ -116,7 +125,7 @@ class Database:
 
     @property
     def sync_engine(self) -> Engine:
-        """SQLAlchemy's engine for threads."""
+        """SQLAlchemy's engine for threads, in autocommit: `transactional` begins and ends what is more than that."""
         with self._lock:
             if self._sync_engine is None:
                 self._sync_engine = self._watched(create_engine(_URL, **self._engine_options()))
@@ -124,7 +133,7 @@ class Database:
 
     @property
     def async_engine(self) -> AsyncEngine:
-        """SQLAlchemy's engine for the running event loop. Raises RuntimeError where none runs."""
+        """The same for the running event loop. Raises RuntimeError where none runs."""
         loop = asyncio.get_running_loop()
         with self._lock:
             if loop not in self._async_engines:
@@ -185,7 +194,7 @@ class Database:
         )
         return {
             "connect_args": {**params, "prepare_threshold": options.prepare_threshold},
-            "isolation_level": "READ COMMITTED",  # each BEGIN says it, whatever the role's or database's default is
+            "isolation_level": "AUTOCOMMIT",  # a Participant sends BEGIN and what ends it by itself
             "pool_size": options.pool_size,
             "max_overflow": 0,
             "pool_timeout": options.pool_timeout_seconds,

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
 from scheduler.database import block
+from scheduler.database.commit import LastAct
 from scheduler.database.database import DEFAULT, Database
 from scheduler.database.registry import DatabaseRegistry
 from scheduler.database.transaction import AsyncTransaction, SyncTransaction
@@ -27,8 +28,8 @@ class transactional:  # noqa: N801 - read as a verb, like contextlib's `suppress
     TransactionError afterwards; an async transaction can't be used from a thread.
 
     Raises NotFoundError on an unknown name, ConnectionPoolExhaustedError when no connection becomes free,
-    TransactionError when the transaction can't be opened, joined or committed, and PartialCommitError when, with
-    `atomicity: best_effort`, some databases had committed before one failed.
+    TransactionError when the transaction can't be opened, joined or committed: then nothing was. The exceptions are
+    CommitUnknownError, after a COMMIT that nobody answered, and, with `atomicity: best_effort`, PartialCommitError.
     """
 
     def __init__(self, *databases: Database | str) -> None:
@@ -38,6 +39,8 @@ class transactional:  # noqa: N801 - read as a verb, like contextlib's `suppress
                     f'transactional takes databases or their names, not {database!r}: write transactional("{DEFAULT}").'
                 )
         self._given = databases or (DEFAULT,)
+        self.last_act: LastAct | None = None
+        """Done in the job database at the end of the transaction that this opens. For the code that calls handlers."""
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
@@ -66,7 +69,7 @@ class transactional:  # noqa: N801 - read as a verb, like contextlib's `suppress
             outer.require(database.name for database in databases)
             block.enter(outer, joined=True)
         else:
-            transaction = SyncTransaction(databases)
+            transaction = SyncTransaction(databases, DatabaseRegistry.job(), self.last_act)
             transaction.open()
             block.enter(transaction, joined=False)
 
@@ -83,7 +86,7 @@ class transactional:  # noqa: N801 - read as a verb, like contextlib's `suppress
             outer.require(database.name for database in databases)
             block.enter(outer, joined=True)
         else:
-            transaction = AsyncTransaction(databases)
+            transaction = AsyncTransaction(databases, DatabaseRegistry.job(), self.last_act)
             await transaction.open()
             block.enter(transaction, joined=False)
 

@@ -10,11 +10,20 @@ from scheduler.database.sessions import end_sessions
 from scheduler.errors import NotFoundError, did_you_mean
 
 
+class WorkerSettings(Protocol):
+    """What is read from `worker:`."""
+
+    @property
+    def database(self) -> str: ...
+
+
 class Settings(Protocol):
     """What is read from the product's settings."""
 
     @property
     def databases(self) -> Mapping[str, DatabaseSettings]: ...
+    @property
+    def worker(self) -> WorkerSettings: ...
 
 
 class DatabaseRegistry:
@@ -22,15 +31,20 @@ class DatabaseRegistry:
 
     _databases: ClassVar[dict[str, Database]] = {}
     _replaced: ClassVar[list[Database]] = []
+    _job: ClassVar[str] = DEFAULT
 
     @classmethod
-    def configure(cls, settings: Settings | Mapping[str, str | Mapping[str, Any]]) -> None:
+    def configure(cls, settings: Settings | Mapping[str, str | Mapping[str, Any]], *, job: str = DEFAULT) -> None:
         """Name the databases anew, from settings or from `{name: url | {"url": …, "pool_size": …}}`. Opens nothing.
+
+        `job` names the one with the scheduler's tables, which decides about transactions over several; settings name it
+        themselves.
 
         A database whose options stay the same keeps its connections; `dispose()` closes those of the others.
         Raises ConfigurationError on an unknown option.
         """
         given = settings if isinstance(settings, Mapping) else settings.databases
+        cls._job = job if isinstance(settings, Mapping) else settings.worker.database
         options = {name: DatabaseOptions.of(name, each) for name, each in given.items()}
         before = cls._databases
         cls._databases = {name: _kept(before.get(name), name, each) for name, each in options.items()}
@@ -50,6 +64,11 @@ class DatabaseRegistry:
         raise NotFoundError(
             f"No database is configured as {name!r}.{did_you_mean(name, known)} Known: {', '.join(known)}."
         )
+
+    @classmethod
+    def job(cls) -> Database | None:
+        """The job database; None when none is configured under its name."""
+        return cls._databases.get(cls._job)
 
     @classmethod
     def names(cls) -> list[str]:

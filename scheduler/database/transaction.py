@@ -1,4 +1,4 @@
-"""A transaction over one database or several: how it is opened, in which order it commits, what a failure leaves.
+"""A transaction over one database or several: how it is opened, and how it ends.
 
 `Transaction` is the one text of it, in plain calls. `SyncTransaction` runs it in a thread; `AsyncTransaction` runs the
 same calls in SQLAlchemy's greenlet, where they await. Each lets one statement run at a time.
@@ -7,17 +7,20 @@ same calls in SQLAlchemy's greenlet, where they await. Each lets one statement r
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
-from sqlalchemy import Engine, Executable
-from sqlalchemy.util import greenlet_spawn
+from sqlalchemy import Connection, Engine, Executable
+from sqlalchemy.util import await_only, greenlet_spawn
 
-from scheduler.database.database import DEFAULT, Atomicity, Database
+from scheduler.database.commit import CommitPlan, LastAct, Reread
+from scheduler.database.database import Database
+from scheduler.database.mark import Mark
 from scheduler.database.participant import Participant
 from scheduler.database.result import Result
-from scheduler.errors import PartialCommitError, TransactionError, did_you_mean
+from scheduler.errors import TransactionError, did_you_mean
 from scheduler.messages import log
 
 _ANSWER_SECONDS: Final = 5.0
@@ -27,14 +30,18 @@ _ANSWER_SECONDS: Final = 5.0
 class Transaction:
     """The participants and the rules between them. A TransactionError that ends it is also logged."""
 
-    def __init__(self, databases: Sequence[Database]) -> None:
-        """Raises TransactionError when these databases can't share a transaction."""
+    def __init__(self, databases: Sequence[Database], job: Database | None, last_act: LastAct | None = None) -> None:
+        """`last_act` is done in the job database at the end, and stands or falls with everything else.
+
+        Raises TransactionError when these databases can't share a transaction.
+        """
         self.databases = {database.name: database for database in databases}
         self.is_open = True
         self._participants: dict[str, Participant] = {}
         self._inner_error: BaseException | None = None
+        self._marks = 0
         with self._logged():
-            self._refuse_what_cant_be_atomic()
+            self._plan = CommitPlan.of(list(self.databases.values()), job, last_act)
 
     def require(self, names: Iterable[str]) -> None:
         """Raises TransactionError when a name isn't among the databases of this transaction."""
@@ -51,22 +58,43 @@ class Transaction:
         if error is not None and self.is_open:
             self._inner_error = error
 
-    def _open(self, engine_of: Callable[[Database], Engine]) -> None:
+    def _open(self) -> None:
         try:
             with self._logged():
-                for name in sorted(self.databases):  # by name, so that two transactions never wait for each other
-                    database = self.databases[name]
-                    self._participants[name] = Participant(database, engine_of(database))
+                for database in self._plan.databases:
+                    self._participants[database.name] = self._plan.participant(database, self._engine(database))
         except BaseException:
             self._release()
             raise
 
+    def _engine(self, database: Database) -> Engine:
+        raise NotImplementedError
+
+    def _pause(self, seconds: float) -> None:
+        raise NotImplementedError
+
     def _execute(self, name: str, statement: str | Executable, params: Mapping[str, Any] | None) -> Result:
-        if not self.is_open:
-            raise TransactionError(
-                f"The transaction over {', '.join(self.databases)} has ended; open another with `transactional`."
-            )
+        self._require_open()
         return self._participants[name].execute(statement, params)
+
+    def _begin(self, name: str) -> Connection:
+        self._require_open()
+        return self._participants[name].begin()
+
+    def _set_mark(self, names: Sequence[str]) -> Mark:
+        self._require_open()
+        self._marks += 1
+        mark = Mark(f"scheduler_{self._marks}", [self._participants[name] for name in names], self._inner_error)
+        mark.set()
+        return mark
+
+    def _end_mark(self, mark: Mark, *, keep: bool) -> None:
+        self._require_open()
+        if keep:
+            mark.release()
+        else:
+            mark.roll_back()
+            self._inner_error = mark.inner_error
 
     def _end(self, commit: bool) -> None:
         self.is_open = False
@@ -86,21 +114,19 @@ class Transaction:
             ) from self._inner_error
         for participant in self._participants.values():
             participant.check()
-        waiting = [self._participants[database.name] for database in _commit_order(self.databases.values())]
-        committed: list[str] = []
-        while waiting:
-            try:
-                waiting[0].commit()
-            except TransactionError as error:
-                if not committed:
-                    raise
-                raise PartialCommitError(committed, [each.database.name for each in waiting]) from error
-            committed.append(waiting.pop(0).database.name)
+        reread = Reread(lambda database: Participant(database, self._engine(database)), self._pause)
+        self._plan.commit(list(self._participants.values()), reread)
 
     def _release(self) -> None:
         with ExitStack() as stack:
             for participant in self._participants.values():
                 stack.callback(participant.release)
+
+    def _require_open(self) -> None:
+        if not self.is_open:
+            raise TransactionError(
+                f"The transaction over {', '.join(self.databases)} has ended; open another with `transactional`."
+            )
 
     @contextmanager
     def _logged(self) -> Iterator[None]:
@@ -110,21 +136,12 @@ class Transaction:
             log("database.transaction_failed", databases=", ".join(self.databases), error=error)
             raise
 
-    def _refuse_what_cant_be_atomic(self) -> None:
-        *further, last = _commit_order(self.databases.values())
-        for database in further:
-            if database.options.atomicity is not Atomicity.BEST_EFFORT:
-                raise TransactionError(
-                    f"Databases {', '.join(self.databases)} can't be committed as one. Set "
-                    f"`databases.{database.name}.atomicity: best_effort` to commit it just before {last.name!r}."
-                )
-
 
 class SyncTransaction(Transaction):
     """For `def`: each call blocks its thread."""
 
-    def __init__(self, databases: Sequence[Database]) -> None:
-        super().__init__(databases)
+    def __init__(self, databases: Sequence[Database], job: Database | None, last_act: LastAct | None = None) -> None:
+        super().__init__(databases, job, last_act)
         self._lock = threading.Lock()
         self._pid = os.getpid()
 
@@ -133,22 +150,41 @@ class SyncTransaction(Transaction):
         return os.getpid() == self._pid
 
     def open(self) -> None:
-        self._open(lambda database: database.sync_engine)
+        self._open()
 
     def execute(self, name: str, statement: str | Executable, params: Mapping[str, Any] | None) -> Result:
         with self._lock:
             return self._execute(name, statement, params)
 
+    def begin(self, name: str) -> Connection:
+        """The connection itself, its transaction begun."""
+        with self._lock:
+            return self._begin(name)
+
+    def set_mark(self, names: Sequence[str]) -> Mark:
+        with self._lock:
+            return self._set_mark(names)
+
+    def end_mark(self, mark: Mark, *, keep: bool) -> None:
+        with self._lock:
+            self._end_mark(mark, keep=keep)
+
     def end(self, *, commit: bool) -> None:
         with self._lock:
             self._end(commit)
+
+    def _engine(self, database: Database) -> Engine:
+        return database.sync_engine
+
+    def _pause(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 class AsyncTransaction(Transaction):
     """For `async def`: belongs to the event loop that opened it."""
 
-    def __init__(self, databases: Sequence[Database]) -> None:
-        super().__init__(databases)
+    def __init__(self, databases: Sequence[Database], job: Database | None, last_act: LastAct | None = None) -> None:
+        super().__init__(databases, job, last_act)
         self._loop = asyncio.get_running_loop()
         self._lock = asyncio.Lock()
 
@@ -160,13 +196,26 @@ class AsyncTransaction(Transaction):
             return False
 
     async def open(self) -> None:
-        for database in self.databases.values():
+        for database in self._plan.databases:
             await database.dispose_abandoned()
-        await greenlet_spawn(self._open, lambda database: database.async_engine.sync_engine)
+        await greenlet_spawn(self._open)
 
     async def execute(self, name: str, statement: str | Executable, params: Mapping[str, Any] | None) -> Result:
         async with self._lock:
             return await greenlet_spawn(self._execute, name, statement, params)
+
+    async def begin(self, name: str) -> Connection:
+        """The connection itself, its transaction begun; to be used in SQLAlchemy's greenlet."""
+        async with self._lock:
+            return await greenlet_spawn(self._begin, name)
+
+    async def set_mark(self, names: Sequence[str]) -> Mark:
+        async with self._lock:
+            return await greenlet_spawn(self._set_mark, names)
+
+    async def end_mark(self, mark: Mark, *, keep: bool) -> None:
+        async with self._lock:
+            await greenlet_spawn(lambda: self._end_mark(mark, keep=keep))
 
     async def end(self, *, commit: bool) -> None:
         """Commit or roll back. A cancellation meanwhile is raised when the server has answered, or after 5 s."""
@@ -181,10 +230,11 @@ class AsyncTransaction(Transaction):
         async with self._lock:
             await greenlet_spawn(self._end, commit)
 
+    def _engine(self, database: Database) -> Engine:
+        return database.async_engine.sync_engine
 
-def _commit_order(databases: Iterable[Database]) -> list[Database]:
-    """The one that must not be left out comes last: the `two_phase` one, and among equals the default one."""
-    return sorted(databases, key=lambda each: (each.options.atomicity is Atomicity.TWO_PHASE, each.name == DEFAULT))
+    def _pause(self, seconds: float) -> None:
+        await_only(asyncio.sleep(seconds))
 
 
 _endings: set[asyncio.Task[None]] = set()

@@ -29,13 +29,20 @@ _OUTSIDE_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|(?P<number>\d{%d})' % (_M
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # an even number of backslashes before it spell backslashes
 T = TypeVar("T")
 _UNSTORABLE = json.dumps("The result could not be turned into JSON: return plain values or a pydantic model.")
+REFUSED = json.dumps("The result could not be stored: the database refused it.")
 
 
 class EncodedResult(NamedTuple):
-    """A result that is JSON already, because the handler ran in another process."""
+    """A result that is JSON already: the handler ran in another process, or in a transaction that carried it."""
 
     text: str | None
     changed: bool
+
+
+class SettledResult(EncodedResult):
+    """One that is recorded: the row says SUCCESS, by a commit of the handler's own transaction."""
+
+    __slots__ = ()
 
 
 def encode_result(value: object) -> EncodedResult:

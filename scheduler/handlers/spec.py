@@ -55,6 +55,7 @@ class HandlerSpec:
     max_memory_mb: float | None
     policy: HandlerPolicy
     transactional: tuple[str, ...]
+    is_async: bool
     cron_jobs: tuple[DeclaredCronJob, ...]
     decode: Callable[[str], Any]
     """From the JSON text of a row to what the handler takes. Raises ParamsError."""
@@ -95,6 +96,7 @@ def declare(name: str, target: Callable[..., Any], where: str, options: HandlerO
         max_memory_mb=_max_memory_mb(what, options.get("max_memory_mb"), run_in),
         policy=_policy(what, options),
         transactional=_transactional(what, options.get("transactional", ())),
+        is_async=shape.is_async,
         cron_jobs=declared_by(what, name, where, options.get("cron")),
         decode=decoder_for(what, name, shape.annotation),
         invoke=caller_of(target, shape.takes_params),

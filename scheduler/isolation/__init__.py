@@ -4,9 +4,10 @@
     thread   a daemon thread: for blocking code; stops when it looks at `cancelled`
     process  a child with its own memory and sessions: stops, or is killed
 
-    process ── forking ── fork_server ── child      call     a handler where it may block
-    (in the worker)       (processes of their own)  frames   messages between them     memory   a limit
-                                                    verdict  how an attempt ended      parents  the end of one
+    process ── forking ── fork_server ── child      call      a handler where it may block
+    (in the worker)       (processes of their own)  settling  its SUCCESS in its own transaction
+                                                    frames    messages between them    memory   a limit
+                                                    verdict   how an attempt ended     parents  the end of one
 
 `scheduler.testing.isolation_contract` is this contract as tests.
 """

@@ -10,6 +10,7 @@ from typing import Any
 
 from scheduler.handlers import ExecutionContext, HandlerSpec
 from scheduler.isolation import as_failure
+from scheduler.isolation.settling import call
 
 Runner = Callable[[], AbstractContextManager[asyncio.Runner]]
 """Where an async handler runs: a loop of its own, or one that several attempts share."""
@@ -47,7 +48,7 @@ class BlockingCall:
     def _call(self) -> Any:
         if self.context.cancelled:
             raise asyncio.CancelledError
-        value = self._spec.call(self.context)
+        value = call(self._spec, self.context)
         if not isawaitable(value):
             return value
         with self._runner() as runner:

@@ -38,6 +38,8 @@ class Setup:
     handlers: Sequence[str]
     databases: Mapping[str, Mapping[str, Any]]
     """Options by name, as `DatabaseRegistry.configure` takes them."""
+    job: str
+    """The name of the one with the scheduler's tables."""
     log: tuple[str, Literal["text", "json"], Language]
     """Level, form and language, as `messages.configure` takes them."""
 
@@ -53,7 +55,7 @@ def main() -> NoReturn:
     die_with_parent(parent, signal.SIGTERM)
     configure(*setup.log)
     try:
-        DatabaseRegistry.configure(setup.databases)
+        DatabaseRegistry.configure(setup.databases, job=setup.job)
         handlers = discover(setup.handlers, Path(setup.project))
     except SchedulerError as error:
         send(control, {"failed": str(error)})

@@ -7,6 +7,7 @@ from typing import Any
 from scheduler.handlers import ExecutionContext, HandlerSpec
 from scheduler.handlers.context import execution_in
 from scheduler.isolation import GRACE_SECONDS, as_failure
+from scheduler.isolation.settling import call
 
 
 class TaskRunning:
@@ -54,7 +55,7 @@ def context_in(frame: FrameType | None) -> ExecutionContext | None:
 
 async def _attempt(spec: HandlerSpec, context: ExecutionContext) -> Any:
     try:
-        return await spec.call(context)
+        return await call(spec, context)
     except (Exception, asyncio.CancelledError, GeneratorExit):
         raise
     except BaseException as error:  # asyncio would let SystemExit and KeyboardInterrupt out of the loop

@@ -6,7 +6,7 @@ from typing import Any
 from scheduler.errors import CancelExecution, ControlFlow, FailPermanently, ParamsError, RetryLater, Snooze
 from scheduler.handlers import describe_error, encode_result
 from scheduler.handlers.faults import ToldFault, clean_text
-from scheduler.handlers.results import EncodedResult
+from scheduler.handlers.results import EncodedResult, SettledResult
 from scheduler.isolation.frames import Message
 
 
@@ -14,7 +14,7 @@ def told(value: Any, error: BaseException | None) -> Message:
     """In the child."""
     match error:
         case None:
-            return {"value": encode_result(value)}
+            return {"settled" if isinstance(value, SettledResult) else "value": encode_result(value)}
         case asyncio.CancelledError():
             return {"cancelled": True}
         case RetryLater():
@@ -33,6 +33,8 @@ def told(value: Any, error: BaseException | None) -> Message:
 def heard(message: Message) -> EncodedResult | Exception | None:
     """In the worker: the result, the exception, or None for an attempt that was stopped."""
     match message:
+        case {"settled": [text, changed]}:
+            return SettledResult(text, changed)
         case {"value": [text, changed]}:
             return EncodedResult(text, changed)
         case {"decision": _}:

@@ -1,7 +1,8 @@
 """run: call the handler under its timeout, and say how it ended.
 
-Touches no queue and writes no row. Callbacks instead of a task per attempt: what a handler costs is its own. The
-outcome is told once, on time, even when the handler won't stop; the slot is free only when it really ended.
+Touches no queue and writes no row, except by a handler whose own transaction carries its SUCCESS. Callbacks instead of
+a task per attempt: what a handler costs is its own. The outcome is told once, on time, even when the handler won't
+stop; the slot is free only when it really ended.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from scheduler.errors import (
     Snooze,
 )
 from scheduler.handlers import ExecutionContext, HandlerRegistry, clean_text, describe_error, encode_result
+from scheduler.handlers.results import SettledResult
 from scheduler.isolation import Isolation, Running
 from scheduler.messages import log
 from scheduler.model import Claim, Outcome, OutcomeKind
@@ -52,6 +54,7 @@ class Attempt:
         "context",
         "over",
         "overdue",
+        "settles_itself",
         "silent",
     )
 
@@ -68,6 +71,8 @@ class Attempt:
         """The outcome is decided."""
         self.overdue = False
         """The outcome was told and the handler still runs."""
+        self.settles_itself = False
+        """Its row may be final before it has ended: a transaction of the handler's carries its SUCCESS."""
         self.silent = False
         """Abandoned: whatever the handler does now is told to nobody."""
 
@@ -86,6 +91,7 @@ class Attempt:
             return
         if self.claim.timeout_seconds <= ARM_SECONDS:
             self.arm()
+        self.settles_itself = bool(spec.transactional)
         isolation = isolations["process" if self.claim.suspect else spec.run_in]
         self._grace = isolation.grace_seconds
         self._running = isolation.start(spec, self.context)
@@ -168,6 +174,8 @@ class Attempt:
 
     def _outcome(self, future: asyncio.Future[Any]) -> Outcome:
         error = asyncio.CancelledError() if future.cancelled() else future.exception()
+        if error is None and isinstance(future.result(), SettledResult):
+            return self._success(future.result())
         if self._stopping is OutcomeKind.TIMEOUT:
             return self._timeout(error)
         if error is None:
@@ -189,7 +197,7 @@ class Attempt:
         result, changed = encode_result(returned)
         if changed and not (self.over or self.silent):
             log("execution.result_changed", id=self.claim.id, handler=self.claim.handler_name)
-        return Outcome(OutcomeKind.SUCCESS, result=result)
+        return Outcome(OutcomeKind.SUCCESS, result=result, settled=isinstance(returned, SettledResult))
 
     def _timeout(self, error: BaseException | None) -> Outcome:
         text = f"Timed out after {self.claim.timeout_seconds:g} s."

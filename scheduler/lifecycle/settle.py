@@ -14,13 +14,13 @@ from typing import TypeVar
 from uuid import UUID
 
 from scheduler import failpoints
+from scheduler.handlers.results import REFUSED
 from scheduler.model import FINAL, Claim, Outcome, OutcomeKind, Status, Transition
 from scheduler.rules.outcome import decide
 from scheduler.store.executions import Executions, Pair, Settlement, Success
 from scheduler.store.session import RowRefused
 
 MAX_BATCH = 1000
-_UNSTORABLE = '"The result could not be stored: the database refused it."'
 _UNSTORABLE_ERROR = "The error could not be stored: the database refused its text."
 
 Item = TypeVar("Item", Success, Settlement)
@@ -48,8 +48,11 @@ class Settler:
         self._idle.set()
 
     def put(self, claim: Claim, outcome: Outcome) -> None:
-        """Have it written with the next flush."""
+        """Have it written with the next flush, unless it is recorded already."""
         transition = decide(claim, outcome, chance=random.random())
+        if outcome.settled:
+            self.on_settled([Settled(claim, outcome, transition, Status.SUCCESS)])
+            return
         self._waiting.append(Settled(claim, outcome, transition))
         self._wanted.set()
         self._idle.clear()
@@ -143,12 +146,16 @@ def _entry(outcome: Outcome) -> str:
 
 
 def _recognised(settled: Settled, row: tuple[Status, UUID | None, int] | None) -> Status | None:
-    """The status if the row shows that an earlier send of this very flush wrote it; None if it is not ours any more."""
+    """The status if the row shows that an earlier send of this very flush wrote it; None if it is not ours any more.
+
+    SUCCESS under our token is ours whatever was to be written: the handler's transaction carried it, and whoever waited
+    for that heard of a timeout, or of a lost connection, before.
+    """
     if row is None:
         return None
     status, token, attempt = row
     ours = token == settled.claim.token if status in FINAL else attempt == settled.claim.attempt
-    return status if ours and status in (settled.transition.status, Status.CANCELLED) else None
+    return status if ours and status in (settled.transition.status, Status.CANCELLED, Status.SUCCESS) else None
 
 
 async def _write(
@@ -185,7 +192,7 @@ async def _write_poorer(
 
 
 def _storable_success(success: Success) -> Success:
-    return replace(success, result=_UNSTORABLE)
+    return replace(success, result=REFUSED)
 
 
 def _storable_settlement(settlement: Settlement) -> Settlement:

@@ -37,7 +37,7 @@ class Memory:
 
     held: frozenset[Pair] = frozenset()
     running: frozenset[Pair] = frozenset()
-    """Those of them whose outcome isn't decided yet."""
+    """Those of them whose outcome isn't decided yet, and whose rows are RUNNING for so long."""
     tokens: frozenset[UUID] = frozenset()
     """Claims under way."""
     decided: frozenset[Pair] = frozenset()

@@ -66,7 +66,7 @@ class Slots:
         attempts = list(self.attempts.items())
         return Memory(
             frozenset(list(self._held)),
-            frozenset(pair for pair, attempt in attempts if not (attempt.over or attempt.silent)),
+            frozenset(pair for pair, a in attempts if not (a.over or a.silent or a.settles_itself)),
             decided=self.settler.decided(),
         )
 

@@ -39,8 +39,8 @@ END $$;
 
 -- Begin anew: what an older version granted, and this one would not, is gone at the end of this transaction.
 
-REVOKE ALL ON cron_jobs, job_executions, job_workers, job_queues, job_transactions, job_messages, scheduler_version,
-    cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history
+REVOKE ALL ON cron_jobs, job_executions, job_workers, job_queues, job_installation, job_transactions, job_messages, scheduler_version,
+    cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history, job_in_doubt
     FROM {admin}, {enqueuer}, {worker}, {viewer};
 
 REVOKE ALL ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue, resume_queue,
@@ -59,8 +59,8 @@ GRANT EXECUTE ON FUNCTION job_now, job_channel, job_retry_delay, job_errors_with
 
 -- The viewer: every column but handler_params, declared (which repeats them), result, errors and traceback.
 
-GRANT SELECT ON job_workers, job_queues, job_transactions, job_messages,
-    cron_job_status, cron_job_ticks, job_queue_status, job_running, job_worker_status TO {viewer};
+GRANT SELECT ON job_workers, job_queues, job_installation, job_transactions, job_messages,
+    cron_job_status, cron_job_ticks, job_queue_status, job_running, job_worker_status, job_in_doubt TO {viewer};
 
 GRANT SELECT (id, name, description, cron_expression, timezone, handler_name, queue, priority, timeout_seconds, max_retry, retry_backoff,
         retry_delay_seconds, overlap_policy, catch_up, catch_up_limit, jitter_seconds, starts_at, ends_at, enabled, next_run_at, planned_until,
@@ -100,11 +100,11 @@ GRANT SELECT (wake_until) ON job_workers TO {enqueuer};
 GRANT EXECUTE ON FUNCTION enqueue_job TO {enqueuer};
 
 
--- The worker: planner, claims, outcomes, rescue, heartbeat; and its handlers may enqueue. Of a cron job it writes how far it
+-- The worker: planner, claims, outcomes, rescue, heartbeat, decisions; and its handlers may enqueue. Of a cron job it writes how far it
 -- is planned, of an execution never what it is: handler, params, queue, priority, keys and tick stay as they were inserted.
 
-GRANT SELECT ON cron_jobs, job_executions, job_workers, job_queues,
-    cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history TO {worker};
+GRANT SELECT ON cron_jobs, job_executions, job_workers, job_queues, job_installation, job_transactions,
+    cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history, job_in_doubt TO {worker};
 
 GRANT UPDATE (next_run_at, planned_until, last_run_at, invalid_reason, tzdata_version, unplanned) ON cron_jobs TO {worker};
 
@@ -119,6 +119,9 @@ GRANT INSERT (id, name, hostname, pid, queues, pool_size, lease_until, version),
     UPDATE (status, heartbeat_at, lease_until, wake_until, running_count, succeeded_count, failed_count)
     ON job_workers TO {worker};
 
+-- A decision is made once and never changed; what everybody has carried out is deleted in the end.
+GRANT INSERT (gid, decision, participants, execution_id, claim_token), UPDATE (settled_at), DELETE ON job_transactions TO {worker};
+
 GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, cron_job_named, cron_job_tick_at, job_queue_names,
     register_worker, heartbeat_worker, claim_jobs, complete_job, fail_job TO {worker};
 
@@ -126,8 +129,8 @@ GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, cron_job_named, cr
 -- The admin. The decisions of transactions over several databases are nobody's to edit.
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON cron_jobs, job_executions, job_workers, job_queues, job_messages TO {admin};
-GRANT SELECT ON job_transactions,
-    cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history TO {admin};
+GRANT SELECT ON job_installation, job_transactions,
+    cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history, job_in_doubt TO {admin};
 GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue,
     resume_queue, register_worker, heartbeat_worker, claim_jobs, complete_job, fail_job, cron_job_named, job_queue_names TO {admin};
 

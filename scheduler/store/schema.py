@@ -501,6 +501,27 @@ job_queues = Table(
     comment="Settings of queues that have any; a queue needs no row to exist.",
 )
 
+job_installation = Table(
+    "job_installation",
+    metadata,
+    Column(
+        "only_row",
+        Boolean,
+        primary_key=True,
+        server_default=text("true"),
+        comment="Always true, so that there is only one row.",
+    ),
+    required(
+        "id",
+        Uuid,
+        "In the name of each prepared transaction of ours. A copy of these tables for another use needs another one.",
+        default=text("gen_random_uuid()"),
+    ),
+    required("created_at", Time, "When the tables were made.", default=NOW),
+    check("only_row", "only_row"),
+    comment="One row: the name by which these tables know their own prepared transactions in other databases.",
+)
+
 job_transactions = Table(
     "job_transactions",
     metadata,
@@ -508,7 +529,7 @@ job_transactions = Table(
         "gid",
         Text,
         primary_key=True,
-        comment="sched:<installation>:<uuid>, as in pg_prepared_xacts of each participant.",
+        comment="sched:<installation>:<uuid>; in pg_prepared_xacts of participant n with :n at its end.",
     ),
     required("decision", Text, "COMMIT | ABORT: what every participant has to do."),
     required("participants", ARRAY(Text), "The names of the databases that prepared.", default="{}"),
@@ -519,6 +540,7 @@ job_transactions = Table(
     check("decision", "decision IN ('COMMIT', 'ABORT')"),
     comment="The decision of each transaction over several databases: whoever inserts the gid first has decided.",
 )
+Index("job_transactions_unsettled", job_transactions.c.gid, postgresql_where=text("settled_at IS NULL"))
 
 job_messages = Table(
     "job_messages",

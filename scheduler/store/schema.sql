@@ -329,11 +329,25 @@ CREATE TABLE job_queues (
 );
 
 
+-- job_installation ----------------------------------------------------------------------------------------------------
+
+-- One row: the name by which these tables know their own prepared transactions in other databases.
+CREATE TABLE job_installation (
+    only_row   boolean     NOT NULL DEFAULT true,               -- Always true, so that there is only one row.
+    id         uuid        NOT NULL DEFAULT gen_random_uuid(),  -- In the name of each prepared transaction of ours. A copy of these tables
+                                                                -- for another use needs another one.
+    created_at timestamptz NOT NULL DEFAULT job_now(),          -- When the tables were made.
+    CONSTRAINT job_installation_pkey PRIMARY KEY (only_row),
+    CONSTRAINT job_installation_only_row_check CHECK (only_row)
+);
+
+
 -- job_transactions ----------------------------------------------------------------------------------------------------
 
 -- The decision of each transaction over several databases: whoever inserts the gid first has decided.
 CREATE TABLE job_transactions (
-    gid          text        NOT NULL,                    -- sched:<installation>:<uuid>, as in pg_prepared_xacts of each participant.
+    gid          text        NOT NULL,                    -- sched:<installation>:<uuid>; in pg_prepared_xacts of participant n with :n at
+                                                          -- its end.
     decision     text        NOT NULL,                    -- COMMIT | ABORT: what every participant has to do.
     participants text[]      NOT NULL DEFAULT '{}',       -- The names of the databases that prepared.
     execution_id bigint,                                  -- The execution (job_executions.id) that it was part of. NULL: none.
@@ -343,6 +357,7 @@ CREATE TABLE job_transactions (
     CONSTRAINT job_transactions_pkey PRIMARY KEY (gid),
     CONSTRAINT job_transactions_decision_check CHECK (decision = ANY (ARRAY['COMMIT', 'ABORT']))
 );
+CREATE INDEX job_transactions_unsettled ON job_transactions USING btree (gid) WHERE settled_at IS NULL;
 
 
 -- job_messages --------------------------------------------------------------------------------------------------------
@@ -1143,6 +1158,33 @@ CREATE VIEW job_history AS
    FROM job_executions e
   WHERE status <> ALL (ARRAY['PENDING', 'RUNNING']);
 
+-- What is prepared and not ended, as far as this server sees, and decisions that some participant may not have heard of
+-- yet.
+CREATE VIEW job_in_doubt AS
+ SELECT p.gid,
+    p.database,
+    COALESCE(t.decision, 'UNDECIDED') AS decision,
+    p.prepared AS since,
+    job_now() - p.prepared AS age,
+    p.owner,
+    t.participants,
+    t.execution_id
+   FROM pg_prepared_xacts p
+     CROSS JOIN job_installation i
+     LEFT JOIN job_transactions t ON t.gid = regexp_replace(p.gid, ':[0-9]+$', '')
+  WHERE starts_with(p.gid, ('sched:' || i.id) || ':')
+UNION ALL
+ SELECT t.gid,
+    NULL AS database,
+    t.decision,
+    t.decided_at AS since,
+    job_now() - t.decided_at AS age,
+    NULL AS owner,
+    t.participants,
+    t.execution_id
+   FROM job_transactions t
+  WHERE t.settled_at IS NULL AND t.decided_at < (job_now() - '00:00:30'::interval);
+
 
 -- The words above, where the database keeps them ----------------------------------------------------------------------
 
@@ -1244,8 +1286,12 @@ COMMENT ON COLUMN job_queues.rate_next_at IS 'Kept by the claim: when the rate l
 COMMENT ON COLUMN job_queues.max_pending IS 'Enqueue refuses above this many waiting rows; NULL: no limit. Not enforced yet.';
 COMMENT ON COLUMN job_queues.keep_days IS 'Days that final rows are kept; NULL: as the setting "retention" says. Not enforced yet.';
 COMMENT ON COLUMN job_queues.keep_last IS 'How many of the newest final rows are kept; NULL: no bound by count. Not enforced yet.';
+COMMENT ON TABLE job_installation IS 'One row: the name by which these tables know their own prepared transactions in other databases.';
+COMMENT ON COLUMN job_installation.only_row IS 'Always true, so that there is only one row.';
+COMMENT ON COLUMN job_installation.id IS 'In the name of each prepared transaction of ours. A copy of these tables for another use needs another one.';
+COMMENT ON COLUMN job_installation.created_at IS 'When the tables were made.';
 COMMENT ON TABLE job_transactions IS 'The decision of each transaction over several databases: whoever inserts the gid first has decided.';
-COMMENT ON COLUMN job_transactions.gid IS 'sched:<installation>:<uuid>, as in pg_prepared_xacts of each participant.';
+COMMENT ON COLUMN job_transactions.gid IS 'sched:<installation>:<uuid>; in pg_prepared_xacts of participant n with :n at its end.';
 COMMENT ON COLUMN job_transactions.decision IS 'COMMIT | ABORT: what every participant has to do.';
 COMMENT ON COLUMN job_transactions.participants IS 'The names of the databases that prepared.';
 COMMENT ON COLUMN job_transactions.execution_id IS 'The execution (job_executions.id) that it was part of. NULL: none.';
@@ -1411,3 +1457,12 @@ COMMENT ON COLUMN job_history.skipped_until IS 'The last tick a SKIPPED row stan
 COMMENT ON COLUMN job_history.notify_done IS 'Somebody waits for its end, which is notified.';
 COMMENT ON COLUMN job_history.created_at IS 'When the row was inserted.';
 COMMENT ON COLUMN job_history.took IS 'Duration of the last attempt. NULL: never claimed.';
+COMMENT ON VIEW job_in_doubt IS 'What is prepared and not ended, as far as this server sees, and decisions that some participant may not have heard of yet.';
+COMMENT ON COLUMN job_in_doubt.gid IS 'As in pg_prepared_xacts there, or, of a decision, as in job_transactions.';
+COMMENT ON COLUMN job_in_doubt.database IS 'The database of this server that it is prepared in. NULL: a decision that is 30 s old, with a participant to hear of it.';
+COMMENT ON COLUMN job_in_doubt.decision IS 'COMMIT | ABORT: what the resolver carries out. UNDECIDED: its coordinator is at work, or the resolver says ABORT soon.';
+COMMENT ON COLUMN job_in_doubt.since IS 'When it was prepared, or decided.';
+COMMENT ON COLUMN job_in_doubt.age IS 'Time since then.';
+COMMENT ON COLUMN job_in_doubt.owner IS 'The role that prepared it, which alone may end it, or a superuser. NULL: a decision.';
+COMMENT ON COLUMN job_in_doubt.participants IS 'The names of the databases that prepared. NULL: not decided.';
+COMMENT ON COLUMN job_in_doubt.execution_id IS 'The execution (job_executions.id) that it was part of. NULL: none, or not decided.';

@@ -13,7 +13,8 @@ DOCUMENT: Final = Path(__file__).resolve().parents[1] / "store" / "schema.sql"
 
 _WIDTH: Final = 140
 _CAST: Final = re.compile(
-    r"('(?:[^']|'')*')::(?:text\[\]|text|jsonb|timestamp with time zone)|(\bNULL)::[a-z ]+|(\b\d+)::double precision"
+    r"('(?:[^']|'')*')::(?:text\[\]|text|jsonb|timestamp with time zone)|(\bNULL)::[a-z]+(?: [a-z]+)*"
+    r"|(\b\d+)::double precision"
 )
 _TITLE: Final = """\
 -- The schema of the scheduler, whole. Written by `./dev schema` from the migrations: change those, not this.

@@ -45,20 +45,3 @@ def test_a_variable_is_no_excuse(project: Project, events: Events) -> None:
     tell_not_yet(project.load(SCHEDULER_RETENTION__INTERVAL_SECONDS="60"))
 
     assert events == [("settings.not_yet", {"setting": "retention"})]
-
-
-def test_further_databases_that_wait_for_two_phase_commit_are_named(project: Project, events: Events) -> None:
-    project.write(
-        "scheduler.yaml",
-        f"""\
-        worker: {{databases: [default, shop, books]}}
-        databases:
-          default: {{url: "{URL}"}}
-          shop: {{url: "{URL}"}}
-          books: {{url: "{URL}", atomicity: best_effort}}
-        """,
-    )
-
-    tell_not_yet(project.load())
-
-    assert events == [("database.two_phase_not_yet", {"database": "shop"})]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from scheduler.config import DatabaseSettings
+from scheduler.config.settings import WorkerSettings
 from scheduler.database import Atomicity, DatabaseRegistry, get_connection, transactional
 from scheduler.errors import ConfigurationError, NotFoundError, TransactionError
 from tests.database.conftest import Server
@@ -37,9 +38,10 @@ def test_the_products_settings_are_understood() -> None:
     @dataclass
     class Settings:
         databases: dict[str, DatabaseSettings]
+        worker: WorkerSettings
 
     given = {"host": "db", "dbname": "shop", "password": "p@ss", "pool_size": 3, "atomicity": "best_effort"}
-    DatabaseRegistry.configure(Settings({"business": DatabaseSettings.model_validate(given)}))
+    DatabaseRegistry.configure(Settings({"business": DatabaseSettings.model_validate(given)}, WorkerSettings()))
 
     options = DatabaseRegistry.get("business").options
     assert DatabaseRegistry.names() == ["business"]

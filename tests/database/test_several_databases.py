@@ -37,7 +37,7 @@ async def test_among_best_effort_ones_too_the_default_one_is_last(
     failpoints.arm("before_commit:business", lambda: order.append("business"))
     DatabaseRegistry.configure({n: {"url": u, "atomicity": "best_effort"} for n, u in databases.urls.items()})
 
-    await run(INSERT, over=over)
+    await run(INSERT, ("business", INSERT), over=over)
 
     assert order == ["business", "default"]
 
@@ -49,15 +49,22 @@ async def test_an_error_rolls_back_both(databases: Server, run: Run) -> None:
     assert (databases.items(), databases.items("business")) == ([], [])
 
 
-async def test_two_that_are_not_best_effort_are_refused_before_the_first_statement(
+async def test_without_the_tables_of_the_scheduler_nothing_can_be_decided(
     databases: Server, run: Run, events: Events
 ) -> None:
-    DatabaseRegistry.configure(dict.fromkeys(BOTH, "postgresql:///never_reached?host=/nowhere"))
+    DatabaseRegistry.configure(databases.urls)
 
-    with pytest.raises(TransactionError, match=r"Set `databases\.business\.atomicity: best_effort`"):
+    with pytest.raises(TransactionError, match=r"'default' can't hold the decision .* Run `scheduler migrate`"):
         await run(INSERT, over=BOTH)
 
     assert [event for event, _ in events] == ["database.transaction_failed"]
+
+
+async def test_without_a_job_database_neither(databases: Server, run: Run) -> None:
+    DatabaseRegistry.configure(databases.urls, job="jobs")
+
+    with pytest.raises(TransactionError, match=r"none is configured: .*DatabaseRegistry\.configure\(…, job=…\)"):
+        await run(INSERT, over=BOTH)
 
 
 async def test_naming_a_database_twice_is_naming_it_once(databases: Server, run: Run) -> None:

@@ -10,6 +10,7 @@ import pytest
 import time_machine
 from psycopg import sql as psql
 
+from scheduler.database.decisions import whole
 from scheduler.operations.doctor import Code, Level, Place, clocks, server, transactions, vacuum
 from scheduler.operations.doctor.bench import Bench
 from scheduler.store.asking import ask
@@ -152,12 +153,12 @@ class TestPreparedTransactions:
         ("gid", "decision", "level", "cures"),
         [
             ("foreign", None, Level.WARNING, ["ROLLBACK PREPARED 'foreign';"]),
-            ("sched:a:1", "COMMIT", Level.ERROR, ["COMMIT PREPARED 'sched:a:1';"]),
-            ("sched:a:2", "ABORT", Level.ERROR, ["ROLLBACK PREPARED 'sched:a:2';"]),
-            ("sched:a:'3'", None, Level.ERROR, [
+            ("sched:a:b:1", "COMMIT", Level.ERROR, ["COMMIT PREPARED 'sched:a:b:1';"]),
+            ("sched:a:b:2", "ABORT", Level.ERROR, ["ROLLBACK PREPARED 'sched:a:b:2';"]),
+            ("sched:a:'3':1", None, Level.ERROR, [
                 "INSERT INTO job_transactions (gid, decision) VALUES ('sched:a:''3''', 'ABORT')"
                 " ON CONFLICT DO NOTHING;",
-                "ROLLBACK PREPARED 'sched:a:''3''';",
+                "ROLLBACK PREPARED 'sched:a:''3'':1';",
             ]),
         ],
     )  # fmt: skip
@@ -173,7 +174,7 @@ class TestPreparedTransactions:
     ) -> None:
         prepare(migrated_url, gid)
         if decision:
-            sql("INSERT INTO job_transactions (gid, decision) VALUES (%s, %s)", gid, decision)
+            sql("INSERT INTO job_transactions (gid, decision) VALUES (%s, %s)", whole(gid), decision)
         finding = doctor.only(Code.PREPARED_ORPHANS)
         assert (finding.level, finding.sql) == (level, cures)
         assert 'as role "postgres" or a superuser' in (finding.fix or "")

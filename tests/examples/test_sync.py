@@ -16,8 +16,7 @@ ORDER = '{"customer": "Ada", "amount": 12.5}'
 @pytest.fixture
 async def business_url(default_url: str, postgres_server: ThrowawayPostgres) -> AsyncIterator[str]:
     with postgres_server.fresh_database() as url:
-        business = {"url": url, "atomicity": "best_effort"}
-        DatabaseRegistry.configure({"default": default_url, "business": business})
+        DatabaseRegistry.configure({"default": default_url, "business": url})
         yield url
         await DatabaseRegistry.dispose()
 
@@ -30,6 +29,8 @@ async def test_an_order_arrives_once(call: Call, default_url: str, business_url:
     ((number, body),) = run(business_url, "SELECT id, body FROM inbox")
     assert (number, json.loads(body)) == (7, {"customer": "Ada", "amount": "12.5"})
     assert run(default_url, "SELECT id FROM outbox") == []
+    decided = run(default_url, "SELECT decision, participants FROM job_transactions")
+    assert decided == [("COMMIT", ["business"])] * 2
 
 
 async def test_it_works_before_the_first_order(call: Call, business_url: str) -> None:

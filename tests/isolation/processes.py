@@ -25,7 +25,8 @@ async def ends_none(tag: str) -> int:
 
 
 def setup(*handlers: str, databases: Mapping[str, Mapping[str, Any]] | None = None, project: Path = PROJECT) -> Setup:
-    return Setup(str(project), handlers or [process_handlers.__name__], databases or {}, ("info", "text", "en"))
+    modules = handlers or [process_handlers.__name__]
+    return Setup(str(project), modules, databases or {}, "default", ("info", "text", "en"))
 
 
 class Pool(ProcessIsolation):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from scheduler.database.decisions import whole
 from scheduler.operations.doctor.bench import Bench
 from scheduler.operations.doctor.facts import Place
 from scheduler.operations.doctor.finding import Code, Finding, literal
@@ -30,7 +31,7 @@ def prepared_orphans(bench: Bench) -> Iterator[Finding]:
     for place in bench.places:
         with bench.elsewhere(place.conninfo) as session:
             orphans = ask(session, "doctor_prepared", seconds=_ORPHANED_SECONDS)
-        decisions = _decisions(bench, [row["gid"] for row in orphans if row["ours"]])
+        decisions = _decisions(bench, [whole(row["gid"]) for row in orphans if row["ours"]])
         for row in orphans:
             found = True
             yield _orphan(bench, row, decisions)
@@ -76,7 +77,7 @@ def _orphan(bench: Bench, row: Mapping[str, Any], decisions: Mapping[str, str]) 
             f"Ask whoever made it, then end it, {where}.",
             [f"ROLLBACK PREPARED {literal(gid)};"],
         )
-    decision = decisions.get(gid)
+    decision = decisions.get(whole(gid))
     if decision is not None:
         verb = "COMMIT" if decision == "COMMIT" else "ROLLBACK"
         fix = f"Its decision is {decision}. Carry it out {where}."
@@ -86,7 +87,7 @@ def _orphan(bench: Bench, row: Mapping[str, Any], decisions: Mapping[str, str]) 
         f"{says} Nobody has decided what becomes of it.",
         f"Decide in the job database, so that nobody else decides otherwise; if that adds a row, roll back {where}.",
         [
-            f"INSERT INTO {bench.table('job_transactions')} (gid, decision) VALUES ({literal(gid)}, 'ABORT') "
+            f"INSERT INTO {bench.table('job_transactions')} (gid, decision) VALUES ({literal(whole(gid))}, 'ABORT') "
             "ON CONFLICT DO NOTHING;",
             f"ROLLBACK PREPARED {literal(gid)};",
         ],
