@@ -24,6 +24,7 @@ BEGIN
         NEW.next_run_at := NULL;
         NEW.planned_until := job_now();
         NEW.invalid_reason := NULL;
+        NEW.updated_at := NEW.created_at;  -- the two defaults are a microsecond apart now and then
     ELSIF (NEW.cron_expression, NEW.timezone, NEW.starts_at, NEW.ends_at, NEW.enabled)
           IS DISTINCT FROM (OLD.cron_expression, OLD.timezone, OLD.starts_at, OLD.ends_at, OLD.enabled) THEN
         IF OLD.planned_until > job_now() THEN
