@@ -19,6 +19,8 @@ READY_SECONDS: Final = 60.0
 """How long the fork server may take to import the handlers."""
 FORK_SECONDS: Final = 10.0
 """How long it may take to make a child."""
+FORKS_AT_ONCE: Final = 16
+"""As many may be asked for before the first is there. A channel on its way takes room in the socket, which is small."""
 END_SECONDS: Final = 1.0
 """How long it may take to end when nobody needs it any more."""
 LAST_WORDS_SECONDS: Final = 0.1
@@ -78,6 +80,7 @@ class Server:
         self.pid = process.pid
         self._process, self._control, self._reader, self._writer = process, control, reader, writer
         self._forks: dict[str, asyncio.Future[Born]] = {}
+        self._turns = asyncio.Semaphore(FORKS_AT_ONCE)
         self._alive: dict[int, asyncio.Future[int]] = {}
         self._children: set[Child] = set()
         """Those whose channels are open."""
@@ -103,6 +106,10 @@ class Server:
 
     async def fork(self) -> Child:
         """Raises SchedulerError when the system has no process to give."""
+        async with self._turns:
+            return await self._fork()
+
+    async def _fork(self) -> Child:
         tag = uuid4().hex[:12]
         forked = self._forks[tag] = asyncio.get_running_loop().create_future()
         ours, theirs = socket.socketpair()
@@ -128,8 +135,12 @@ class Server:
         self._children.discard(child)
 
     def kill(self, pid: int) -> None:
-        with suppress(OSError):
+        try:
             send(self._control, {"kill": pid})
+        except BlockingIOError:  # so many at once that there is no room: it is making some
+            asyncio.get_running_loop().call_later(_POLL_SECONDS, self.kill, pid)
+        except OSError:
+            return  # it is gone, and all of them with it
 
     async def end(self) -> None:
         """With all children. Returns when it is gone."""

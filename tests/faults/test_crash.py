@@ -80,3 +80,21 @@ def test_a_job_that_kills_its_worker_is_tried_apart_and_costs_its_neighbours_one
     assert apart["error"] == "The handler's process exited with status 9 in the middle of an attempt."
     assert survivor.is_up
     scene.assert_sound()
+
+
+def test_two_hundred_running_jobs_run_elsewhere_within_a_lease_and_two_seconds(scene: Scene) -> None:
+    many = {"WORKER__POOL_SIZE": 200, "WORKER__CLAIM_BATCH_SIZE": 200}
+    victim = scene.worker(**many)
+    ids = scene.enqueue("gated", count=200)
+    scene.until_all("RUNNING", ids)
+    survivor = scene.worker(**many)
+    killed_at = scene.value("SELECT clock_timestamp()")
+    assert kill(scene, victim) == 200
+    scene.until(200, "SELECT count(*) FROM job_executions WHERE status = 'RUNNING' AND attempt = 2")
+    took = scene.value("SELECT extract(epoch FROM max(started_at) - %s)::float FROM job_executions", killed_at)
+    print(f"200 of 200 run elsewhere {took:.2f} s after the kill; the lease is {LEASE_SECONDS:g} s")
+    assert took <= LEASE_SECONDS + 2  # suspects, each in a process of its own
+    scene.open_gate(2)
+    scene.until_all("SUCCESS", ids, seconds=60)
+    assert survivor.is_up
+    scene.assert_sound()

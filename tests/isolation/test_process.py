@@ -215,6 +215,18 @@ def own_pid():
 """
 
 
+MANY = """
+import time
+from pathlib import Path
+from scheduler import handler
+
+@handler("waits", run_in="process", timeout=60)
+def waits():
+    while not (Path(__file__).parents[1] / "gate").exists():
+        time.sleep(0.01)
+"""
+
+
 async def test_a_fork_that_is_refused_fails_its_attempt_alone(tmp_path: Path) -> None:
     folder = tmp_path / "refuses"
     folder.mkdir()
@@ -228,6 +240,20 @@ async def test_a_fork_that_is_refused_fails_its_attempt_alone(tmp_path: Path) ->
         (folder / "full").unlink()
         again = [await told(each) for each in [isolation.begin("own_pid") for _ in range(2)]]
         assert again[0].result != again[1].result
+
+
+@pytest.mark.parametrize("at_once", [forking.FORKS_AT_ONCE, 10_000], ids=["bounded", "broken"])
+async def test_more_children_at_once_than_the_socket_has_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(forking, "FORKS_AT_ONCE", at_once)
+    (tmp_path / "many").mkdir()
+    (tmp_path / "many" / "module.py").write_text(MANY)
+    async with pool(setup("many", project=tmp_path)) as isolation:
+        running = [isolation.begin("waits") for _ in range(300)]
+        (tmp_path / "gate").touch()
+        faults = {answer.fault for answer in [await told(each) for each in running]}
+    assert (faults == {""}) is (at_once < 10_000)
 
 
 async def test_a_fork_server_that_does_not_come_up_says_why(tmp_path: Path) -> None:
