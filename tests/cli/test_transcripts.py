@@ -27,6 +27,7 @@ import pytest
 import time_machine
 
 from tests.cli.conftest import Command, Ran, Sql
+from tests.cli.test_usage import COMMANDS
 
 FILES = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
 NOON = datetime(2026, 3, 7, 12, tzinfo=UTC)
@@ -69,6 +70,16 @@ def test_transcript(file: Path, online: Command, sql: Sql, folder: Path, monkeyp
                 assert said == step.said, step.typed
     if UPDATE:
         file.write_text("".join(f"{line}\n" for step in steps for line in (*step.typed.split("\n"), *step.said)))
+
+
+def test_every_command_has_a_session_with_an_answer_and_with_an_error() -> None:
+    steps = [step for file in FILES for step in parsed(file.read_text(encoding="utf-8")) if step.is_command]
+    for command in COMMANDS:
+        typed = f"$ scheduler {' '.join(command)}"
+        said = [step.said for step in steps if f"{joined(step.typed)} ".startswith(f"{typed} ")]
+        assert any(lines and lines[-1] in ("[1]", "[2]") for lines in said), f"{typed}: no error is shown"
+        if typed != "$ scheduler run":  # what that says is not the same twice
+            assert any(not lines or lines[-1] not in ("[1]", "[2]") for lines in said), f"{typed}: no answer is shown"
 
 
 def parsed(text: str) -> Iterator[Step]:
