@@ -9,8 +9,8 @@ from datetime import datetime
 from scheduler.errors import ConflictError, NotFoundError
 from scheduler.operations.cron_job_page import CronJob, find
 from scheduler.operations.cron_jobs import (
+    Change,
     CronJobDefinition,
-    Difference,
     differences,
     id_of,
     names,
@@ -23,7 +23,7 @@ from scheduler.store.asking import ask
 from scheduler.store.session import SyncSession
 
 
-def edit(session: SyncSession, seen: CronJob, wanted: CronJobDefinition) -> list[Difference]:
+def edit(session: SyncSession, seen: CronJob, wanted: CronJobDefinition) -> list[Change]:
     """Make the row that somebody has seen what is wanted of it; what has changed, from one to other.
 
     Nothing is written unless all of it can be. Raises ScheduleError, RefusedError, NotFoundError if it is gone, and

@@ -50,8 +50,8 @@ MEANINGS: Mapping[str, str] = {column.name: column.comment or "" for column in m
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """A column that two definitions don't agree about."""
+class Change:
+    """Of a column, from one definition to the other."""
 
     column: str
     one: Any
@@ -172,10 +172,10 @@ def require_window(definition: CronJobDefinition) -> None:
         )
 
 
-def differences(one: CronJobDefinition, other: CronJobDefinition) -> list[Difference]:
+def differences(one: CronJobDefinition, other: CronJobDefinition) -> list[Change]:
     """Column by column; params differ only if they mean something else."""
     pairs = ((field.name, getattr(one, field.name), getattr(other, field.name)) for field in fields(CronJobDefinition))
-    return [Difference(column, left, right) for column, left, right in pairs if not _same(column, left, right)]
+    return [Change(column, left, right) for column, left, right in pairs if not _same(column, left, right)]
 
 
 def next_tick(row: Mapping[str, Any], now: datetime) -> datetime | None:

@@ -21,7 +21,7 @@ from scheduler.model import Backoff, CatchUp, OverlapPolicy
 if TYPE_CHECKING:
     from scheduler.app import Project
     from scheduler.operations.cron_job_page import CronJob
-    from scheduler.operations.cron_jobs import Difference
+    from scheduler.operations.cron_jobs import Change
     from scheduler.store.session import SyncSession
 
 
@@ -134,12 +134,12 @@ def _edit(name: str, wanted: Mapping[str, Any], *, as_json: bool) -> None:
         typer.echo(printable(f"note: {owner} declares it: `scheduler cron apply` finds it edited."), err=True)
 
 
-def _edit_as_text(session: "SyncSession", seen: "CronJob") -> "list[Difference]":
+def _edit_as_text(session: "SyncSession", seen: "CronJob") -> "list[Change]":
     from scheduler.cli.cron import document
     from scheduler.cli.editor import edit_text
     from scheduler.operations.cron_job_changes import edit
 
-    def apply(text: str) -> "list[Difference]":
+    def apply(text: str) -> "list[Change]":
         return edit(session, seen, document.read(text, seen.definition))
 
     session.close()  # nobody's connection has to last while a person thinks
@@ -164,18 +164,18 @@ def _unset(names: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _told(change: "Difference", value: Any) -> Any:
+def _told(change: "Change", value: Any) -> Any:
     """For JSON, in which params are no text either."""
     from scheduler.operations.executions import decoded
 
     return decoded(value) if change.column == "handler_params" else value
 
 
-def _renamed(changes: "Sequence[Difference]", name: str) -> str:
+def _renamed(changes: "Sequence[Change]", name: str) -> str:
     return next((change.other for change in changes if change.column == "name"), name)
 
 
-def _warn(project: "Project", session: "SyncSession", job: "CronJob", changes: "Sequence[Difference]") -> None:
+def _warn(project: "Project", session: "SyncSession", job: "CronJob", changes: "Sequence[Change]") -> None:
     from scheduler.cli.project import warn_of_unserved_queue
 
     changed = {change.column for change in changes}
@@ -185,7 +185,7 @@ def _warn(project: "Project", session: "SyncSession", job: "CronJob", changes: "
         warn_of_unserved_queue(project, session, job.queue)
 
 
-def _print_changes(name: str, changes: "Sequence[Difference]") -> None:
+def _print_changes(name: str, changes: "Sequence[Change]") -> None:
     from scheduler.cli.printable import one_line
     from scheduler.cli.tables import print_table
 

@@ -12,7 +12,7 @@ import typer
 from scheduler.cli import completion
 
 if TYPE_CHECKING:
-    from scheduler.operations.cron_jobs import CronJobDefinition, Difference
+    from scheduler.operations.cron_jobs import Change, CronJobDefinition
 
 # What a shell makes of an unquoted expression is refused by the commands, which know the remedy.
 TAKES_AN_EXPRESSION = {"allow_extra_args": True}
@@ -120,7 +120,7 @@ def add_command(definition: "CronJobDefinition") -> str:
     return shlex.join(["scheduler", "cron", "add", *positional, *options])
 
 
-def edit_command(name: str, wanted: "Iterable[Difference]") -> str:
+def edit_command(name: str, wanted: "Iterable[Change]") -> str:
     """The command line that makes these differences, each `other` in place of `one`."""
     options = list(_arguments(wanted))
     if name.startswith("-"):
@@ -128,7 +128,7 @@ def edit_command(name: str, wanted: "Iterable[Difference]") -> str:
     return shlex.join(["scheduler", "cron", "edit", name, *options])
 
 
-def _arguments(wanted: "Iterable[Difference]") -> Iterator[str]:
+def _arguments(wanted: "Iterable[Change]") -> Iterator[str]:
     values = {difference.column: difference.other for difference in wanted}
     for column, option in OPTIONS.items():
         if column not in values:
