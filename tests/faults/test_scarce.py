@@ -48,7 +48,7 @@ def test_with_too_few_connections_it_waits_and_recovers(scene: Scene, role: str)
     with FaultProxy(scene.url) as proxy:
         address = proxy.url.partition("@")[2]
         worker = scene.start(url=f"postgresql://{role}@{address}")
-        worker.said("loop.failed", count=3)
+        worker.said("loop.failed", count=2)
         refused = {event["loop"] for event in worker.events("loop.failed") if "too many" in event["error"]}
         assert len(refused) >= 2
         ids = scene.enqueue("work", count=20)
