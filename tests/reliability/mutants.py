@@ -89,7 +89,7 @@ MUTANTS = (
             ),
             Edit(
                 QUERIES,
-                "ON CONFLICT (cron_job_id, scheduled_at) "
+                "ON CONFLICT (cron_job_id, scheduled_at, (CASE source WHEN 'manual' THEN id ELSE 0 END)) "
                 "WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED' DO NOTHING\n",
                 "",
                 after="-- name: insert_ticks",
@@ -137,8 +137,8 @@ MUTANTS = (
             Edit("scheduler/lifecycle/run.py", "call_later(left, self._timed_out)", "call_later(left + 3600, print)"),
             Edit(
                 "scheduler/isolation/task.py",
-                "return await spec.call(context)",
-                "return await asyncio.wait_for(spec.call(context), 0.05)",
+                "return await call(spec, context)",
+                "return await asyncio.wait_for(call(spec, context), 0.05)",
             ),
         ),
     ),
@@ -147,6 +147,42 @@ MUTANTS = (
         "COMMIT that the server answered with ROLLBACK counts as committed",
         "tests/database/test_transactions.py::test_the_answer_to_commit_is_read",
         (Edit("scheduler/database/participant.py", 'if tag != "COMMIT":', "if False:"),),
+    ),
+    Mutant(
+        "answer-to-prepare-unread",
+        "PREPARE that the server answered with ROLLBACK counts as prepared",
+        "tests/two_phase/test_commit.py::test_the_answers_to_prepare_are_read",
+        (Edit("scheduler/database/participant.py", 'if tag != "PREPARE TRANSACTION":', "if False:"),),
+    ),
+    Mutant(
+        "resolver-of-everybodys",
+        "the resolver takes what is prepared in other databases of the server, or by others, for its own",
+        "tests/two_phase/test_recovery.py::test_the_prepared_of_others_are_left_alone",
+        (
+            Edit(
+                "scheduler/database/decisions.py",
+                "WHERE p.database = current_database() AND starts_with(p.gid, %(prefix)s)",
+                "WHERE %(prefix)s <> ''",
+            ),
+        ),
+    ),
+    Mutant(
+        "resolver-that-guesses",
+        "the resolver rolls back what is not decided, without deciding it",
+        "tests/two_phase/test_recovery.py::test_a_coordinator_that_is_late_finds_it_decided",
+        (
+            Edit(
+                "scheduler/database/recovery.py",
+                "await ledger.abort(gid, names[gid], sure=ages[gid] > SURE_SECONDS)",
+                "decided[gid] = 'ABORT'",
+            ),
+        ),
+    ),
+    Mutant(
+        "prune-of-the-unsettled",
+        "old decisions are deleted though a participant has not carried them out",
+        "tests/two_phase/test_recovery.py::test_only_old_and_settled_decisions_are_deleted",
+        (Edit("scheduler/database/decisions.py", " AND t.settled_at IS NOT NULL", "", after="PRUNE: Final"),),
     ),
     Mutant(
         "listen-without-poll",
