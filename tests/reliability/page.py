@@ -30,7 +30,7 @@ together with the outcome.
 
 ## Faults
 
-*Seen* is how often the fault happened in that run; a test in which it did not happen fails.
+*Seen* is how many tests have seen the fault happen, each at least once; one in which it did not happen fails.
 
 | | what is done | seen | tests | result |
 |---|---|---:|---|---|
