@@ -61,8 +61,9 @@ def _with_reason(text: str, refusal: str) -> str:
 
 
 def _read(path: Path) -> str:
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return "".join(f"{line}\n" for line in lines if not line.startswith(_REFUSED))
+    # Not splitlines(): what else Unicode takes for the end of a line is somebody's text.
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    return "\n".join(line for line in lines if not line.startswith(_REFUSED))
 
 
 def _open_editor(path: Path) -> None:

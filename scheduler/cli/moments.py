@@ -6,19 +6,17 @@ from datetime import UTC, datetime, timedelta
 import typer
 
 from scheduler.operations.words import span
+from scheduler.rules.instants import EPOCH, HORIZON
 
 _WORD = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)", re.IGNORECASE)
 _SECONDS = {"s": 1, "min": 60, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _AT_MOST = timedelta(days=3650)
 
-_EARLIEST, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
-"""What a person may write: years away from the ends of the calendar, so that one can count on from any of it."""
-
 _NO_TIME = "0 s"
 
 
 def parsed(text: str, option: str) -> datetime:
-    """ISO 8601, from 1970 up to the year 9000; UTC where no offset is written.
+    """ISO 8601, from 1970 up to the year 9000, as ticks are; UTC where no offset is written.
 
     Raises BadParameter, which names the option.
     """
@@ -68,10 +66,10 @@ def _parsed_distance(text: str, option: str, example: str) -> timedelta | dateti
 
 
 def _bounded(moment: datetime, text: str, option: str) -> datetime:
-    if _EARLIEST <= moment < _END:
+    if EPOCH <= moment < HORIZON:
         return moment
     raise typer.BadParameter(
-        f"{text!r} is out of range: write a time from {_EARLIEST.year} up to the year {_END.year}.", param_hint=option
+        f"{text!r} is out of range: write a time from {EPOCH.year} up to the year {HORIZON.year}.", param_hint=option
     )
 
 
@@ -87,7 +85,7 @@ def _span_or_none(text: str) -> timedelta | None:
 def parsed_or_none(text: str | None) -> datetime | None:
     """The same of a stored text, which may be anything."""
     moment = _iso_or_none(text or "")
-    return moment if moment is not None and _EARLIEST <= moment < _END else None
+    return moment if moment is not None and EPOCH <= moment < HORIZON else None
 
 
 def _iso_or_none(text: str) -> datetime | None:

@@ -13,6 +13,7 @@ from scheduler import failpoints
 from scheduler.messages import log
 from scheduler.model import CatchUp, CronJob, OverlapPolicy, Plan, Span
 from scheduler.rules import catch_up, overlap
+from scheduler.rules.instants import EVER
 from scheduler.rules.overlap import Decision
 from scheduler.rules.schedule import Schedule, anchor, parse, tzdata_version
 from scheduler.rules.unplanned import Unplanned, unplanned
@@ -23,8 +24,8 @@ from scheduler.store.session import RowRefused, Session, Transaction
 BATCH = 500
 TICKS = 20_000
 """A look takes no further cron job once it has found so many ticks; one alone may have 10,000 to catch up on."""
-_EARLIEST = datetime(2, 1, 1, tzinfo=UTC).timestamp()
-"""As far back as `@every` may count from: what asking.py reads is no earlier."""
+_EARLIEST = EVER[0].timestamp()
+"""As far back as `@every` may count from, also for a person."""
 _CLOCK_TOLERANCE = timedelta(days=1)
 _NOTHING = Unfinished()
 

@@ -21,6 +21,7 @@ from scheduler.errors import ConflictError, NotFoundError, RefusedError
 from scheduler.model import OverlapPolicy
 from scheduler.operations.cron_jobs import names, unknown
 from scheduler.operations.preview import Tick
+from scheduler.rules.instants import INSTANT
 from scheduler.rules.overlap import KEY_LIMIT, concurrency_key
 from scheduler.rules.schedule import IntervalSchedule, Schedule, anchor, parse
 from scheduler.store.asking import ask
@@ -32,7 +33,6 @@ AT_MOST = 1_000_000
 """Ticks of one backfill."""
 
 _LOWEST = -9
-_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ def prepare(session: SyncSession, wanted: Wanted) -> Ahead:
     _require_past(wanted, row["now"])
     start, end = _window(wanted, row)
     schedule = _schedule(row, start)
-    planned = min(end, row["planned_until"] + _INSTANT) if row["planned"] else end
+    planned = min(end, row["planned_until"] + INSTANT) if row["planned"] else end
     count = schedule.count(start, planned, at_most=AT_MOST + 1)
     if count > AT_MOST:
         raise RefusedError(f"These are more than {AT_MOST:,} ticks: backfill a shorter time, and then the next.")

@@ -1,13 +1,14 @@
 """Everything about one cron job."""
 
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 
 from scheduler.errors import NotFoundError, RightsError, ScheduleError
 from scheduler.model import Backoff, CatchUp, OverlapPolicy
 from scheduler.operations.cron_jobs import CronJobDefinition, names, next_planned, unknown
 from scheduler.operations.preview import Tick
+from scheduler.rules.instants import HORIZON
 from scheduler.rules.schedule import Schedule, anchor, parse
 from scheduler.rules.words import in_words
 from scheduler.store.asking import ask, database_time
@@ -15,7 +16,6 @@ from scheduler.store.session import SyncSession
 
 _TICKS = 3
 _EXECUTIONS = 5
-_FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +137,8 @@ def next_ticks(schedule: Schedule, job: CronJob, count: int = _TICKS) -> tuple[T
     """From `next_run_at` on, within its window; none where there is no next one."""
     if job.next_run_at is None:
         return ()
-    found = islice(schedule.between(job.next_run_at, job.ends_at or _FOR_EVER), count)
-    return tuple(Tick(tick, tick.astimezone(schedule.zone)) for tick in found)
+    found = islice(schedule.between(job.next_run_at, job.ends_at or HORIZON), count)
+    return tuple(Tick.of(schedule, tick) for tick in found)
 
 
 def _schedule(job: CronJob) -> tuple[Schedule | None, str | None]:

@@ -2,18 +2,17 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from scheduler.errors import ConflictError, NotFoundError, RefusedError, ScheduleError, did_you_mean
 from scheduler.model import Backoff, CatchUp, OverlapPolicy
 from scheduler.operations.json_values import same_json
+from scheduler.rules.instants import HORIZON
 from scheduler.rules.schedule import anchor, parse
 from scheduler.store.asking import ask, database_time
 from scheduler.store.schema import metadata
 from scheduler.store.session import SyncSession
-
-_FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +70,9 @@ class Selection:
 
     handler_name: str | None = None
     queue: str | None = None
-    paused: bool = False
+    text: str | None = None
+    """Text that the name or the description holds, in any case."""
+    enabled: bool | None = None
     invalid: bool = False
     failing: bool = False
     """Only those whose newest finished execution failed."""
@@ -91,6 +92,8 @@ class CronJobStatus:
     enabled: bool
     invalid_reason: str | None
     """Why it isn't planned; None: nothing is wrong with it."""
+    managed_by: str | None
+    """Who declares it; None: written by hand."""
     next_run_at: datetime | None
     """None: never again, or not while it is paused or invalid."""
     last_run_at: datetime | None
@@ -186,7 +189,7 @@ def next_tick(row: Mapping[str, Any], now: datetime) -> datetime | None:
     starts_at, ends_at = row["starts_at"], row["ends_at"]
     try:
         schedule = parse(row["cron_expression"], row["timezone"], anchor=anchor(starts_at, row["created_at"], now))
-        return next(schedule.between(max(now, starts_at or now), ends_at or _FOR_EVER), None)
+        return next(schedule.between(max(now, starts_at or now), ends_at or HORIZON), None)
     except (ScheduleError, ValueError, OverflowError):
         return None  # the planner will say why in `invalid_reason`
 

@@ -10,25 +10,22 @@ applied. A row that no longer holds that was edited since, and the edit stays un
        2       2      1     somebody was quicker: nothing to do
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Any, Self
 
 from scheduler.errors import ScheduleError
 from scheduler.handlers.cron import DEFAULTS
 from scheduler.model import DeclaredCronJob
-from scheduler.operations.json_values import same
+from scheduler.operations.json_values import decoded, same
+from scheduler.rules.instants import HORIZON, INSTANT
 from scheduler.rules.schedule import anchor, parse
 
 _SCHEDULE = frozenset({"cron_expression", "timezone", "starts_at", "ends_at", "enabled"})
 _ALWAYS_SAID = frozenset({"cron_expression", "timezone", "handler_name"})
 _TICKS = 2
-_INSTANT = timedelta(microseconds=1)
-"""What was due up to now is not made up for."""
-_FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 Columns = Mapping[str, Any]
 """As JSON has them."""
@@ -65,8 +62,8 @@ class DeclaredRow:
         """From the statement `declared_cron_jobs`."""
         own = {"name", "managed_by", "created_at", "declared"}
         columns = {name: _plain(value) for name, value in row.items() if name not in own}
-        columns["handler_params"] = _decoded(row["handler_params"])
-        applied = _decoded(row["declared"] or "{}")
+        columns["handler_params"] = decoded(row["handler_params"])
+        applied = decoded(row["declared"] or "{}")
         return cls(
             row["name"], row["managed_by"], row["created_at"], columns, applied if isinstance(applied, dict) else {}
         )
@@ -133,7 +130,8 @@ def next_ticks(
         schedule = parse(after["cron_expression"], after["timezone"], anchor=anchor(starts_at, created_at, now))
     except ScheduleError:
         return ()  # of a row whose own edit is left: `invalid_reason` tells
-    ticks = schedule.between(max(now + _INSTANT, starts_at or now), ends_at or _FOR_EVER)
+    # What was due up to now is not made up for.
+    ticks = schedule.between(max(now + INSTANT, starts_at or now), ends_at or HORIZON)
     return tuple(tick.astimezone(schedule.zone) for tick in islice(ticks, _TICKS))
 
 
@@ -149,11 +147,3 @@ def _moment(text: str | None) -> datetime | None:
 
 def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
-
-
-def _decoded(text: str) -> Any:
-    """JSON that Python can't hold stays its text."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text

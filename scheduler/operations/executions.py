@@ -1,7 +1,6 @@
 """Executions: enqueue one, and everything about one."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from scheduler.errors import NotFoundError, RightsError
+from scheduler.operations.json_values import decoded
 from scheduler.store.asking import ask
 from scheduler.store.session import SyncSession
 
@@ -168,20 +168,3 @@ def _attempt(entry: Any) -> Attempt:
 
 def _word(value: Any) -> str | None:
     return value if isinstance(value, str | None) else json.dumps(value)
-
-
-def decoded(text: str | None) -> Any:
-    """Stored JSON; what Python can't hold stays its text."""
-    if text is None:
-        return None
-    try:
-        return json.loads(text, parse_float=_finite)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(text)
-    return number

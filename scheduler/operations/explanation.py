@@ -1,18 +1,18 @@
 """What an expression means: in words, field by field, its next ticks, and where it may surprise."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 from scheduler.operations.cron_job_page import CronJob
 from scheduler.operations.preview import Tick
 from scheduler.rules.cautions import Caution, cautions
 from scheduler.rules.clock_changes import ClockChange, clock_changes
+from scheduler.rules.instants import HORIZON
 from scheduler.rules.schedule import CronSchedule, parse
 from scheduler.rules.words import FieldWords, field_words, in_words
 
 _YEAR = timedelta(days=365)
-_FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def explain(
     """
     anchor = now if cron_job is None else cron_job.anchor
     start = now if cron_job is None else max(now, cron_job.starts_at or now)
-    end = (None if cron_job is None else cron_job.ends_at) or _FOR_EVER
+    end = (None if cron_job is None else cron_job.ends_at) or HORIZON
     schedule = parse(expression, timezone, anchor=anchor)
     changes = clock_changes(schedule, now, now + _YEAR)
     return Explanation(
@@ -48,7 +48,7 @@ def explain(
         cron_job=None if cron_job is None else cron_job.name,
         words=in_words(schedule),
         fields=field_words(expression) if isinstance(schedule, CronSchedule) else (),
-        ticks=tuple(Tick(tick, tick.astimezone(schedule.zone)) for tick in islice(schedule.between(start, end), count)),
+        ticks=tuple(Tick.of(schedule, tick) for tick in islice(schedule.between(start, end), count)),
         clock_changes=tuple(changes),
         cautions=tuple(cautions(schedule, now, changes)),
     )

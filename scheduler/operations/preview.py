@@ -1,17 +1,17 @@
 """The ticks of an expression, before there is a row."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Self
 
+from scheduler.rules.instants import HORIZON
 from scheduler.rules.schedule import Schedule, parse
 
 COUNT = 10
 """Ticks shown when neither an end nor a number is given."""
 AT_MOST = 10_000
 """Ticks shown up to an end when no number is given."""
-_FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def preview(
     Raises ScheduleError.
     """
     schedule = parse(expression, timezone, anchor=anchor or after)
-    found = schedule.between(after, until or _FOR_EVER)
+    found = schedule.between(after, until or HORIZON)
     wanted = count if count is not None else AT_MOST if until is not None else COUNT
     ticks = tuple(Tick.of(schedule, tick) for tick in islice(found, wanted))
     cut = count is None and until is not None and next(found, None) is not None

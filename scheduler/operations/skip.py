@@ -10,7 +10,7 @@ new one. From Python:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from scheduler.errors import ConflictError, NotFoundError, RefusedError
@@ -18,12 +18,10 @@ from scheduler.model import Span
 from scheduler.operations.cron_jobs import names, unknown
 from scheduler.operations.preview import Tick
 from scheduler.rules.catch_up import span
+from scheduler.rules.instants import HORIZON, INSTANT
 from scheduler.rules.schedule import Schedule, anchor, parse, tzdata_version
 from scheduler.store.asking import ask, one_transaction
 from scheduler.store.session import SyncSession
-
-_INSTANT = timedelta(microseconds=1)
-_FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 Row = Mapping[str, Any]
 
@@ -95,7 +93,7 @@ def _in_force(session: SyncSession, row: Row) -> Row | None:
 
 def _skip_until(session: SyncSession, row: Row, until: datetime, old: Row | None) -> Skip:
     schedule = _schedule(row)
-    start = min(row["planned_until"], row["now"]) + _INSTANT if old is None else old["first"]
+    start = min(row["planned_until"], row["now"]) + INSTANT if old is None else old["first"]
     skipped = span(schedule, *_window(row, start, until))
     execution_id = _record(session, row, skipped, until, old)
     if skipped is not None or old is not None or row["planned_until"] > row["now"]:
@@ -103,11 +101,11 @@ def _skip_until(session: SyncSession, row: Row, until: datetime, old: Row | None
             session,
             "plan_from",
             cron_job_id=row["id"],
-            planned_until=until - _INSTANT,
+            planned_until=until - INSTANT,
             next_run_at=_next(schedule, row, until),
             tzdata_version=tzdata_version(),
         )
-    given_back = None if old is None else span(schedule, *_window(row, until, old["last"] + _INSTANT))
+    given_back = None if old is None else span(schedule, *_window(row, until, old["last"] + INSTANT))
     return _told(row, until, skipped, execution_id, given_back)
 
 
@@ -122,7 +120,7 @@ def _window(row: Row, start: datetime, end: datetime) -> tuple[datetime, datetim
 
 
 def _next(schedule: Schedule, row: Row, start: datetime) -> datetime | None:
-    return next(schedule.between(*_window(row, start, _FOR_EVER)), None)
+    return next(schedule.between(*_window(row, start, HORIZON)), None)
 
 
 def _record(session: SyncSession, row: Row, skipped: Span | None, until: datetime, old: Row | None) -> int | None:

@@ -9,7 +9,8 @@ from typing import Any
 from scheduler.clock import monotonic
 from scheduler.errors import NotFoundError
 from scheduler.model import FINAL, Status
-from scheduler.operations.executions import decoded, unknown
+from scheduler.operations.executions import unknown
+from scheduler.operations.json_values import decoded
 from scheduler.store.asking import ask
 from scheduler.store.session import SyncSession
 

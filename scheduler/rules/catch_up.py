@@ -7,6 +7,7 @@ from itertools import chain, takewhile
 from typing import assert_never
 
 from scheduler.model import CatchUp, Plan, Span
+from scheduler.rules.instants import INSTANT
 from scheduler.rules.schedule import Schedule
 
 FRESH = timedelta(seconds=10)
@@ -14,7 +15,6 @@ FRESH = timedelta(seconds=10)
 COUNTED = 10_000
 """Counting the ticks of a span stops here."""
 
-_INSTANT = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 
 
@@ -35,16 +35,16 @@ def plan(
     `planned_until` never does.
     """
     settled = max(planned_until, now)
-    opens = planned_until + _INSTANT if starts_at is None else max(planned_until + _INSTANT, starts_at)
+    opens = planned_until + INSTANT if starts_at is None else max(planned_until + INSTANT, starts_at)
     stale_until = now - FRESH if ends_at is None else min(now - FRESH, ends_at)
-    ticks = _before(ends_at, schedule.iterate(opens - _INSTANT))
+    ticks = _before(ends_at, schedule.iterate(opens - INSTANT))
     first = next(ticks, None)
     if first is None:
         return Plan(planned_until=settled, next_run_at=None)
     if first >= stale_until:
         fresh, next_run_at = _split(chain((first,), ticks), settled)
         return Plan(planned_until=settled, next_run_at=next_run_at, due=fresh)
-    fresh, next_run_at = _split(_before(ends_at, schedule.iterate(stale_until - _INSTANT)), settled)
+    fresh, next_run_at = _split(_before(ends_at, schedule.iterate(stale_until - INSTANT)), settled)
     revived = schedule.newest(_revivable(catch_up, catch_up_limit, bool(fresh)), first, stale_until)
     return Plan(
         planned_until=settled,

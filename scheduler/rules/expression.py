@@ -11,9 +11,8 @@ from functools import lru_cache
 from scheduler.errors import ScheduleError, did_you_mean
 from scheduler.rules import fields
 from scheduler.rules.fields import Month
-from scheduler.rules.instants import DAY, HOUR, MINUTE
+from scheduler.rules.instants import DAY, HORIZON, HOUR, MINUTE
 
-LAST_YEAR = 9_000
 MAX_LENGTH = 200
 
 MACROS: Mapping[str, str] = {
@@ -60,7 +59,7 @@ class Calendar:
         """Every named day from `first` to the end of the year 9000, in order."""
         begin = date.fromordinal(_EPOCH_ORDINAL + first)
         year, month, earliest = begin.year, begin.month, begin.day
-        while year <= LAST_YEAR:
+        while year <= HORIZON.year:
             if month in self.months:
                 before = date(year, month, 1).toordinal() - _EPOCH_ORDINAL - 1
                 for day in self.dates[Month(*monthrange(year, month))]:

@@ -1,4 +1,4 @@
-"""Instants as whole Unix seconds, exactly: no float ever stands between a datetime and a tick. And the last of them."""
+"""Instants as whole Unix seconds, exactly: no float ever stands between a datetime and a tick."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,12 +6,12 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """No tick is earlier."""
+HORIZON = datetime(9_000, 1, 1, tzinfo=UTC)
+"""Every tick is earlier."""
 INSTANT = timedelta(microseconds=1)
 """The least that a datetime can tell apart."""
 EVER = datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
 """What stands for -infinity and infinity, and for whatever no datetime can hold; any zone can tell both."""
-FOR_EVER = EVER[1]
-"""Later than any tick."""
 
 _SECOND = timedelta(seconds=1)
 

@@ -20,17 +20,16 @@ from apscheduler.triggers.base import BaseTrigger  # type: ignore[import-untyped
 from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
 
 from scheduler.errors import ScheduleError
-from scheduler.rules.expression import LAST_YEAR, MAX_LENGTH, Calendar, parse_calendar
-from scheduler.rules.instants import DAY, HOUR, MINUTE, ceil_unix, floor_unix, from_unix
+from scheduler.rules.expression import MAX_LENGTH, Calendar, parse_calendar
+from scheduler.rules.instants import DAY, HORIZON, HOUR, INSTANT, MINUTE, ceil_unix, floor_unix, from_unix
 from scheduler.rules.zones import Stretch, load_zone, stretch_at, tzdata_version
 
 __all__ = ["CronSchedule", "IntervalSchedule", "Schedule", "parse", "tzdata_version"]
 
-_HORIZON = floor_unix(datetime(LAST_YEAR, 1, 1, tzinfo=UTC))
+_HORIZON = floor_unix(HORIZON)
 LONGEST_DST_JUMP = 3 * HOUR
 _LONGEST_INTERVAL = 36_500 * DAY
 _UNITS = {"s": 1, "m": MINUTE, "h": HOUR, "d": DAY}
-_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +71,7 @@ class Schedule(BaseTrigger):  # type: ignore[misc]  # untyped base
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
         """APScheduler's question: the tick after the previous one, else the first at or after `now`."""
-        return self.next(now - _INSTANT if previous_fire_time is None else previous_fire_time)
+        return self.next(now - INSTANT if previous_fire_time is None else previous_fire_time)
 
     def _ticks_between(self, start: datetime, end: datetime) -> Iterator[int]:
         until = ceil_unix(end)

@@ -3,15 +3,15 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from scheduler.errors import ScheduleError
 from scheduler.model import Span
 from scheduler.rules.catch_up import span
+from scheduler.rules.instants import EPOCH, HORIZON, INSTANT
 from scheduler.rules.schedule import anchor, parse
 
-_INSTANT = timedelta(microseconds=1)
 _WHY = {
     "paused": "fell due while the cron job was paused",
     "pause": "nobody had planned before the pause",
@@ -62,7 +62,7 @@ def _span(stretch: Mapping[str, Any], created_at: datetime) -> Span | None:
     if since is None or until is None:
         return None
     schedule = parse(stretch["cron_expression"], stretch["timezone"], anchor=anchor(starts_at, created_at, created_at))
-    opens, closes = max(since, created_at) + _INSTANT, until + _INSTANT
+    opens, closes = max(since, created_at) + INSTANT, until + INSTANT
     return span(schedule, max(opens, starts_at or opens), min(closes, ends_at or closes))
 
 
@@ -74,4 +74,4 @@ def _instant(text: str | None) -> datetime | None:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         past = text == "-infinity" or text.endswith("BC")
-        return datetime(1970, 1, 1, tzinfo=UTC) if past else datetime(9000, 1, 1, tzinfo=UTC)
+        return EPOCH if past else HORIZON

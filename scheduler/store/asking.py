@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -14,14 +14,13 @@ from psycopg.rows import dict_row
 from sqlalchemy import CheckConstraint
 
 from scheduler.errors import QueryExecutionError, RefusedError, RightsError, SchedulerError, SchemaError
+from scheduler.rules.instants import EVER, INSTANT
 from scheduler.store.checks import in_words
 from scheduler.store.schema import metadata
 from scheduler.store.session import RowRefused, SyncSession
 
 _ZERO = datetime(2000, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_EARLIEST, _LATEST = datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
-_RANGE = ((_EARLIEST - _ZERO) // _MICROSECOND, (_LATEST - _ZERO) // _MICROSECOND)
+_EARLIEST, _LATEST = ((instant - _ZERO) // INSTANT for instant in EVER)
 
 
 def ask(session: SyncSession, statement: str, /, **values: Any) -> list[dict[str, Any]]:
@@ -64,8 +63,7 @@ class _Instant(Loader):
     format = Format.BINARY
 
     def load(self, data: Buffer) -> datetime:
-        earliest, latest = _RANGE
-        return _ZERO + min(max(int.from_bytes(data, "big", signed=True), earliest), latest) * _MICROSECOND
+        return _ZERO + min(max(int.from_bytes(data, "big", signed=True), _EARLIEST), _LATEST) * INSTANT
 
 
 def _sentence(error: psycopg.Error, schema: str) -> SchedulerError:

@@ -23,7 +23,7 @@ from tests.faults import audit
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 40.0
 LEASE_SECONDS = 3.0
 SETTINGS = {
     "WORKER__HEARTBEAT_INTERVAL_SECONDS": "1",

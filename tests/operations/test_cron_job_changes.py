@@ -212,7 +212,9 @@ def test_ticks_end_with_the_window(session: SyncSession) -> None:
     ("selection", "found"),
     [
         (Selection(), ["a", "b"]),
-        (Selection(paused=True), ["a"]),
+        (Selection(enabled=False), ["a"]),
+        (Selection(enabled=True), ["b"]),
+        (Selection(text="A"), ["a"]),
         (Selection(queue="mail"), ["a"]),
         (Selection(queue="default"), ["b"]),
         (Selection(handler_name="h", failing=True), ["b"]),

@@ -1,5 +1,6 @@
 """`scheduler cron add`."""
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ from scheduler.cli.cron import options
 from scheduler.cli.cron.ticks import HOW_MANY, print_ticks
 from scheduler.cli.moments import parsed
 from scheduler.cli.options import AsJson
+from scheduler.cli.printable import printable
 from scheduler.cli.project import connected, warn_of_handler, warn_of_unserved_queue
 from scheduler.cli.values import json_text
 from scheduler.errors import ConflictError
@@ -105,7 +107,7 @@ def _already_there(there: "CronJobDefinition", new: "CronJobDefinition") -> str:
     wanted = differences(there, new)
     said = f"A cron job named {new.name!r} is already there"
     if not wanted:
-        return f"{said}, and it is just like this one: `scheduler cron show` tells how it does."
+        return f"{said}, and it is just like this one: `scheduler cron show {shlex.quote(new.name)}` tells how it does."
     how = ", ".join(f"{it.column} {options.in_words(it.column, it.one)}" for it in wanted)
     return f"{said}, with {how}. To change it:\n  {options.edit_command(new.name, wanted)}"
 
@@ -115,7 +117,7 @@ def _tell(added: "CronJob") -> None:
 
     typer.echo(f"Added cron job {added.name!r} with the id {added.id}.", nl=False)
     if not added.enabled:
-        typer.echo(" It is paused: `scheduler cron resume` starts it.")
+        typer.echo(printable(f" It is paused: `scheduler cron resume {shlex.quote(added.name)}` starts it."))
         return
     start = max(added.created_at, added.anchor)
     ticks = preview(

@@ -131,7 +131,13 @@ def _edit(name: str, wanted: Mapping[str, Any], *, as_json: bool) -> None:
     elif changes:
         typer.echo(printable(f"It has no next tick: `scheduler cron show {quoted}` tells why."))
     if changes and (owner := page.cron_job.managed_by) is not None:
-        typer.echo(printable(f"note: {owner} declares it: `scheduler cron apply` finds it edited."), err=True)
+        typer.echo(
+            printable(
+                f"note: {owner} declares it. The edit stays: `scheduler cron plan` shows it, and only "
+                "`scheduler cron apply --overwrite-drift` writes over it."
+            ),
+            err=True,
+        )
 
 
 def _edit_as_text(session: "SyncSession", seen: "CronJob") -> "list[Change]":
@@ -166,7 +172,7 @@ def _unset(names: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _told(change: "Change", value: Any) -> Any:
     """For JSON, in which params are no text either."""
-    from scheduler.operations.executions import decoded
+    from scheduler.operations.json_values import decoded
 
     return decoded(value) if change.column == "handler_params" else value
 

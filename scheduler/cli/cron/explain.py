@@ -10,7 +10,7 @@ import typer
 
 from scheduler.cli import completion
 from scheduler.cli.cron import options
-from scheduler.cli.cron.ticks import print_ticks
+from scheduler.cli.cron.ticks import print_ticks, tick_json
 from scheduler.cli.moments import relative
 from scheduler.cli.options import AsJson
 from scheduler.cli.project import connected
@@ -108,7 +108,7 @@ def _as_object(explained: "Explanation") -> Mapping[str, Any]:
         "cron_job": explained.cron_job,
         "words": explained.words,
         "fields": explained.fields,
-        "ticks": [{"utc": tick.utc, "local": tick.local.isoformat()} for tick in explained.ticks],
+        "ticks": [tick_json(tick) for tick in explained.ticks],
         "clock_changes": [
             {
                 "utc": change.at,

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from scheduler.operations.cron_jobs import CronJobStatus, Selection
     from scheduler.store.session import SyncSession
 
-_HEADERS = ("name", "schedule", "zone", "handler", "next", "last", "ended", "streak", "state", "reason")
-_SPARE = ("ended", "streak", "zone")
+_HEADERS = ("name", "schedule", "zone", "handler", "next", "last", "ended", "streak", "state", "managed by", "reason")
+_SPARE = ("managed by", "ended", "streak", "zone")
 
 
 def list_cron_jobs(
@@ -29,7 +29,13 @@ def list_cron_jobs(
     queue: Annotated[
         str | None, typer.Option(help="Only those of this queue.", autocompletion=completion.queues)
     ] = None,
-    paused: Annotated[bool, typer.Option("--paused", help="Only those that are paused.")] = False,
+    text: Annotated[
+        str | None,
+        typer.Option("--search", metavar="TEXT", help="Only those whose name or description holds this, in any case."),
+    ] = None,
+    enabled: Annotated[
+        bool | None, typer.Option("--enabled/--paused", help="Only those that tick, or only those that are paused.")
+    ] = None,
     invalid: Annotated[bool, typer.Option("--invalid", help="Only those that the planner refuses.")] = False,
     failing: Annotated[bool, typer.Option("--failing", help="Only those that failed last.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 100,
@@ -48,7 +54,9 @@ def list_cron_jobs(
     from scheduler.operations.cron_jobs import Selection, statuses
     from scheduler.operations.overview import database_time
 
-    selection = Selection(handler_name=handler, queue=queue, paused=paused, invalid=invalid, failing=failing)
+    selection = Selection(
+        handler_name=handler, queue=queue, text=text, enabled=enabled, invalid=invalid, failing=failing
+    )
     with connected() as (_, session):
         found, now = statuses(session, selection, after=after, limit=limit + 1), database_time(session)
         hint = "" if found else _nothing(session, selection, after)
@@ -89,7 +97,7 @@ def _cells(job: "CronJobStatus", now: datetime) -> "Sequence[object]":
     schedule = job.name, job.cron_expression, job.timezone, job.handler_name
     next_tick = None if job.next_run_at is None else until_due(job.next_run_at, now)
     outcome = job.last_status, relative(job.last_finished_at, now), job.failures_in_a_row or None
-    return *schedule, next_tick, *outcome, state(job), job.invalid_reason
+    return *schedule, next_tick, *outcome, state(job), job.managed_by, job.invalid_reason
 
 
 def state(job: "CronJobStatus | CronJob") -> str:

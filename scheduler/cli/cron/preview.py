@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from scheduler.cli.cron import options
-from scheduler.cli.cron.ticks import print_ticks
+from scheduler.cli.cron.ticks import print_ticks, tick_json
 from scheduler.cli.moments import parsed
 
 
@@ -44,7 +44,7 @@ def preview_ticks(
         )
     found = preview(expression, timezone, after=start, until=end, count=count)
     if as_json:
-        print_json([{"utc": tick.utc.isoformat(), "local": tick.local.isoformat()} for tick in found.ticks])
+        print_json([tick_json(tick) for tick in found.ticks])
     elif found.ticks:
         print_ticks(found.ticks, now)
     else:

@@ -11,7 +11,7 @@ import typer
 
 from scheduler.cli import completion
 from scheduler.cli.cron.listing import state
-from scheduler.cli.cron.ticks import print_ticks
+from scheduler.cli.cron.ticks import print_ticks, tick_json
 from scheduler.cli.moments import duration, relative, when
 from scheduler.cli.options import AsJson
 from scheduler.cli.printable import printable
@@ -54,11 +54,10 @@ def show(
     with connected() as (_, session):
         page, now = show_it(session, name), database_time(session)
     if as_json:
-        ticks = [{"utc": tick.utc.isoformat(), "local": tick.local.isoformat()} for tick in page.ticks]
         more = {
             "words": page.words,
             "refusal": page.refusal,
-            "next_ticks": ticks,
+            "next_ticks": [tick_json(tick) for tick in page.ticks],
             "skipped_until": page.skipped_until,
             "executions": page.executions,
         }
@@ -69,7 +68,7 @@ def show(
 
 def as_object(job: "CronJob") -> Mapping[str, Any]:
     """For JSON: the columns by their names, params as JSON."""
-    from scheduler.operations.executions import decoded
+    from scheduler.operations.json_values import decoded
 
     row = asdict(job)
     del row["version"]
@@ -94,7 +93,7 @@ def _print_page(page: "CronJobPage", now: datetime) -> None:
 
 
 def _fields(page: "CronJobPage", now: datetime) -> Iterator[tuple[str, object]]:
-    from scheduler.operations.executions import decoded
+    from scheduler.operations.json_values import decoded
 
     job = page.cron_job
     yield "cron job", job.name
@@ -116,7 +115,7 @@ def _fields(page: "CronJobPage", now: datetime) -> Iterator[tuple[str, object]]:
     yield "last tick", when(job.last_run_at, now)
     yield "unfinished", _unfinished(job)
     yield "failures", f"{job.failures_in_a_row} in a row" if job.failures_in_a_row else None
-    yield "managed by", None if job.managed_by is None else f"{job.managed_by}: `scheduler cron apply` sets it back"
+    yield "managed by", job.managed_by and f"{job.managed_by}: `scheduler cron plan` tells what was edited"
     yield "created", f"{when(job.created_at, now)} by {job.created_by}"
     yield "edited", when(job.updated_at, now) if job.updated_at > job.created_at else None
 
