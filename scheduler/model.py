@@ -86,6 +86,11 @@ class Claim(NamedTuple):
     suspect: bool
     token: UUID
 
+    @property
+    def starts_once(self) -> bool:
+        """No second start, whatever became of the first: without a second try the promise is "at most once"."""
+        return self.max_retry <= 1
+
 
 class OutcomeKind(StrEnum):
     """What an attempt ended as."""
@@ -118,6 +123,8 @@ class Outcome:
     """FAILED at once, without a second try."""
     settled: bool = False
     """It is recorded already: the handler's own transaction carried it."""
+    begun: bool = True
+    """The handler's code may have run, some of it at least."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,10 @@ class Running(Protocol):
     def preparing(self) -> bool:
         """True until its process is there: its time has not begun. When it does, the context's deadline is set anew."""
 
+    @property
+    def begun(self) -> bool:
+        """Whether any of the handler's code may have run. False for good once it was stopped before that."""
+
     def warn(self, reason: str) -> None:
         """Let the handler see `cancelled`, so that it may finish early; nothing is interrupted."""
 

@@ -25,6 +25,7 @@ class BlockingCall:
         self._runner = runner
         self._variables = contextvars.copy_context()
         self._interrupt: Callable[[], object] | None = None
+        self.begun = False
 
     def stop(self, reason: str) -> None:
         self.context.cancel(reason)
@@ -48,6 +49,7 @@ class BlockingCall:
     def _call(self) -> Any:
         if self.context.cancelled:
             raise asyncio.CancelledError
+        self.begun = True
         value = call(self._spec, self.context)
         if not isawaitable(value):
             return value

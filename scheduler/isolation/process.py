@@ -45,6 +45,10 @@ class ProcessRunning:
         self._terminated = False
         self.future: asyncio.Future[Any] = asyncio.create_task(self._run(), name=spec.name)
 
+    @property
+    def begun(self) -> bool:
+        return not self.preparing
+
     def warn(self, reason: str) -> None:
         self.context.cancel(reason)
         if self._child is not None:

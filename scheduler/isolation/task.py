@@ -11,12 +11,13 @@ from scheduler.isolation.settling import call
 
 
 class TaskRunning:
-    __slots__ = ("context", "future")
+    __slots__ = ("begun", "context", "future")
     preparing = False
 
-    def __init__(self, context: ExecutionContext, future: asyncio.Task[Any]) -> None:
+    def __init__(self, spec: HandlerSpec, context: ExecutionContext) -> None:
         self.context = context
-        self.future: asyncio.Future[Any] = future
+        self.begun = False
+        self.future: asyncio.Future[Any] = asyncio.create_task(self._run(spec), name=spec.name)
 
     def warn(self, reason: str) -> None:
         self.context.cancel(reason)
@@ -28,6 +29,15 @@ class TaskRunning:
     def end(self) -> None:
         """A task ends when it lets go, and with its process."""
 
+    async def _run(self, spec: HandlerSpec) -> Any:
+        self.begun = True
+        try:
+            return await call(spec, self.context)
+        except (Exception, asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # asyncio would let SystemExit and KeyboardInterrupt out of the loop
+            raise as_failure(error) from error
+
 
 class TaskIsolation:
     """One task per attempt. It keeps nothing: each attempt belongs to whoever started it."""
@@ -35,7 +45,7 @@ class TaskIsolation:
     grace_seconds = GRACE_SECONDS
 
     def start(self, spec: HandlerSpec, context: ExecutionContext) -> TaskRunning:
-        return TaskRunning(context, asyncio.create_task(_attempt(spec, context), name=spec.name))
+        return TaskRunning(spec, context)
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - see the contract
         return None
@@ -51,12 +61,3 @@ def context_in(frame: FrameType | None) -> ExecutionContext | None:
             return execution_in(frame.f_locals["self"]._context)
         frame = frame.f_back
     return None
-
-
-async def _attempt(spec: HandlerSpec, context: ExecutionContext) -> Any:
-    try:
-        return await call(spec, context)
-    except (Exception, asyncio.CancelledError, GeneratorExit):
-        raise
-    except BaseException as error:  # asyncio would let SystemExit and KeyboardInterrupt out of the loop
-        raise as_failure(error) from error

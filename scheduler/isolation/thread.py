@@ -32,6 +32,10 @@ class ThreadRunning:
         self._pool = pool
         self._call = BlockingCall(spec, context)
 
+    @property
+    def begun(self) -> bool:
+        return self._call.begun
+
     def warn(self, reason: str) -> None:
         self.context.cancel(reason)
 

@@ -81,6 +81,11 @@ class Attempt:
         """How long it has run."""
         return monotonic() - self._began
 
+    @property
+    def begun(self) -> bool:
+        """Whether any of the handler's code may have run."""
+        return self._running is not None and self._running.begun
+
     def begin(self, handlers: HandlerRegistry, isolations: dict[str, Isolation]) -> None:
         """Start the handler; a suspect's in a process of its own. A row that names none ends at once."""
         try:
@@ -115,7 +120,7 @@ class Attempt:
             self._running.warn(reason)
 
     def hand_back(self, reason: str) -> None:
-        """Interrupt it; unless it ends with success, the execution goes back without using up a try.
+        """Interrupt it: unless it ends with success, it goes back without using up a try, or fails if it starts once.
 
         One whose time was up before that is on its way out already, and stays a timeout.
         """
@@ -131,7 +136,7 @@ class Attempt:
         """It was handed back and would not stop: tell the outcome without it."""
         if not self.over:
             self.overdue = True
-            self._tell(Outcome(OutcomeKind.HANDED_BACK))
+            self._tell(self._handed_back())
 
     def abandon(self, reason: str) -> None:
         """The lease is lost: stop it, and tell nobody. Whoever rescued the row has recorded the attempt."""
@@ -183,12 +188,12 @@ class Attempt:
         if isinstance(error, ControlFlow):
             return _asked_for(error)
         if self._stopping is OutcomeKind.HANDED_BACK:
-            return Outcome(OutcomeKind.HANDED_BACK)
+            return self._handed_back()
         if self._stopping is OutcomeKind.CANCELLED:
             return Outcome(OutcomeKind.CANCELLED, error=self.context.cancel_reason, traceback=_story(error))
         if isinstance(error, asyncio.CancelledError):
             if self.context.cancelled:  # it was warned, before it had begun maybe
-                return Outcome(OutcomeKind.HANDED_BACK)
+                return self._handed_back()
             return Outcome(OutcomeKind.FAILURE, error="CancelledError: the handler cancelled its own task.")
         text, traceback = describe_error(error)
         return Outcome(OutcomeKind.FAILURE, error=text, traceback=traceback, permanent=isinstance(error, ParamsError))
@@ -198,6 +203,9 @@ class Attempt:
         if changed and not (self.over or self.silent):
             log("execution.result_changed", id=self.claim.id, handler=self.claim.handler_name)
         return Outcome(OutcomeKind.SUCCESS, result=result, settled=isinstance(returned, SettledResult))
+
+    def _handed_back(self) -> Outcome:
+        return Outcome(OutcomeKind.HANDED_BACK, error=self.context.cancel_reason, begun=self.begun)
 
     def _timeout(self, error: BaseException | None) -> Outcome:
         text = f"Timed out after {self.claim.timeout_seconds:g} s."

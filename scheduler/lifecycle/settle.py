@@ -62,9 +62,9 @@ class Settler:
         return len(self._waiting)
 
     def decided(self) -> frozenset[Pair]:
-        """The claims whose handlers have ended and whose outcomes wait for the database. May be asked in any thread."""
+        """The claims with an outcome that waits for the database, but those handed back. May be asked in any thread."""
         waiting = list(self._waiting)
-        return frozenset(_pair(s) for s in waiting if s.outcome.kind is not OutcomeKind.HANDED_BACK)
+        return frozenset(_pair(s) for s in waiting if not _handed_back(s))
 
     def unwritten(self) -> tuple[list[Success], list[Settlement]]:
         """What waits, as it is to be written; for whoever ends this process in place of its loop. In any thread."""
@@ -106,6 +106,10 @@ class Settler:
         for settled in batch:
             settled.status = written.get(_pair(settled)) or _recognised(settled, rows.get(settled.claim.id))
         return refused
+
+
+def _handed_back(settled: Settled) -> bool:
+    return settled.outcome.kind is OutcomeKind.HANDED_BACK and settled.transition.status is Status.PENDING
 
 
 def _pair(settled: Settled) -> Pair:

@@ -22,6 +22,8 @@ def decide(claim: Claim, outcome: Outcome, *, chance: float) -> Transition:
             return Transition(Status.CANCELLED, claim.retry_count, error=outcome.error, records_error=True)
         case OutcomeKind.SNOOZED:
             return Transition(Status.PENDING, claim.retry_count, delay=outcome.delay or 0.0)
+        case OutcomeKind.HANDED_BACK if outcome.begun and claim.starts_once:
+            return _interrupted(claim, outcome)
         case OutcomeKind.HANDED_BACK:
             return Transition(Status.PENDING, claim.retry_count, suspect=claim.suspect)
         case OutcomeKind.FAILURE:
@@ -32,6 +34,13 @@ def decide(claim: Claim, outcome: Outcome, *, chance: float) -> Transition:
             return _failed(claim, outcome, Status.FAILED, chance)
         case _:
             assert_never(outcome.kind)
+
+
+def _interrupted(claim: Claim, outcome: Outcome) -> Transition:
+    """At most once is kept even where nobody is to blame."""
+    failures = min(claim.retry_count + 1, MOST_FAILURES)
+    error = f"Interrupted: {outcome.error or 'its worker stopped'}. max_retry {claim.max_retry} allows no second start."
+    return Transition(Status.FAILED, failures, suspect=claim.suspect, error=error, records_error=True)
 
 
 def _failed(claim: Claim, outcome: Outcome, final: Status, chance: float) -> Transition:

@@ -57,4 +57,4 @@ class BlockedEnd:
 
     def _release_neighbours(self, guilty: ExecutionContext) -> None:
         memory = self.keeper.memory()
-        self.own.release([pair for pair in memory.held - memory.decided if pair != (guilty.id, guilty.token)])
+        self.own.release([pair for pair in memory.held - memory.spent if pair != (guilty.id, guilty.token)])

@@ -61,7 +61,7 @@ class ExecutionLog:
 
 def _line(one: Settled) -> None:
     claim, outcome = one.claim, one.outcome
-    handler, error = claim.handler_name, outcome.error or ""
+    handler, error = claim.handler_name, one.transition.error or outcome.error or ""
     match one.status:
         case None:
             log("execution.stale", id=claim.id, attempt=claim.attempt)

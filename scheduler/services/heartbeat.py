@@ -40,8 +40,8 @@ class Memory:
     """Those of them whose outcome isn't decided yet, and whose rows are RUNNING for so long."""
     tokens: frozenset[UUID] = frozenset()
     """Claims under way."""
-    decided: frozenset[Pair] = frozenset()
-    """Those held whose work is done and whose outcome is yet to be recorded."""
+    spent: frozenset[Pair] = frozenset()
+    """Those held that may not start again: their work is done and yet to be recorded, or began and begins only once."""
 
 
 class Keeper(Protocol):
@@ -238,9 +238,9 @@ class Heartbeat:
             self.own.session.close()
 
     def _hand_back(self) -> None:
-        """Return what is held yet, except work that is done: started again without a try, it could be done twice."""
+        """Return what is held yet, except what could then be done twice: that is for the rescuer, who counts a try."""
         memory = self.keeper.memory()
-        unfinished = memory.held - memory.decided
+        unfinished = memory.held - memory.spent
         if unfinished and (released := self.own.release(list(unfinished))):
             log("worker.handed_back", ids=", ".join(map(str, sorted(released))))
 

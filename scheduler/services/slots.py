@@ -67,7 +67,7 @@ class Slots:
         return Memory(
             frozenset(list(self._held)),
             frozenset(pair for pair, a in attempts if not (a.over or a.silent or a.settles_itself)),
-            decided=self.settler.decided(),
+            spent=self.settler.decided() | {pair for pair, a in attempts if a.begun and a.claim.starts_once},
         )
 
     def counters(self) -> Counters:
@@ -191,10 +191,10 @@ class Slots:
             self._held.pop((claim.id, claim.token), None)
             if one.status is Status.SUCCESS:
                 self.succeeded += 1
-            elif one.outcome.kind in (OutcomeKind.FAILURE, OutcomeKind.TIMEOUT):
-                self.failed += 1
-            elif one.outcome.kind is OutcomeKind.HANDED_BACK:
+            elif one.outcome.kind is OutcomeKind.HANDED_BACK and one.transition.status is Status.PENDING:
                 self.handed_back.append(claim.id)
+            elif one.outcome.kind in (OutcomeKind.FAILURE, OutcomeKind.TIMEOUT, OutcomeKind.HANDED_BACK):
+                self.failed += 1
 
     # Losing, and what is left ----------------------------------------------------------------------------------------
 

@@ -276,6 +276,7 @@ class Prepared:
 
     def __init__(self) -> None:
         self.preparing = True
+        self.begun = False
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.heard: list[str] = []
         self.context: ExecutionContext | None = None

@@ -137,8 +137,8 @@ MUTANTS = (
             Edit("scheduler/lifecycle/run.py", "call_later(left, self._timed_out)", "call_later(left + 3600, print)"),
             Edit(
                 "scheduler/isolation/task.py",
-                "return await call(spec, context)",
-                "return await asyncio.wait_for(call(spec, context), 0.05)",
+                "return await call(spec, self.context)",
+                "return await asyncio.wait_for(call(spec, self.context), 0.05)",
             ),
         ),
     ),

@@ -76,10 +76,21 @@ def test_an_outcome_of_its_own_clears_the_suspicion(kind: OutcomeKind) -> None:
 def test_a_hand_back_uses_up_no_try_and_proves_nothing(suspect: bool) -> None:
     for count, limit in product(COUNTS, LIMITS):
         row = claim(retry_count=count, max_retry=limit, suspect=suspect)
-        decision = decide(row, Outcome(OutcomeKind.HANDED_BACK), chance=NO_JITTER)
+        begun = limit > 1
+        decision = decide(row, Outcome(OutcomeKind.HANDED_BACK, begun=begun), chance=NO_JITTER)
         assert (decision.status, decision.retry_count, decision.delay) == (Status.PENDING, count, 0.0)
         assert decision.suspect is suspect
         assert not decision.records_error
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+@pytest.mark.parametrize("suspect", [False, True])
+def test_what_may_start_once_is_not_handed_back_when_it_has_begun(limit: int, suspect: bool) -> None:
+    outcome = Outcome(OutcomeKind.HANDED_BACK, error="the worker shuts down")
+    decision = decide(claim(max_retry=limit, suspect=suspect), outcome, chance=NO_JITTER)
+    assert (decision.status, decision.retry_count, decision.suspect) == (Status.FAILED, 1, suspect)
+    assert decision.error == f"Interrupted: the worker shuts down. max_retry {limit} allows no second start."
+    assert decision.records_error
 
 
 @pytest.mark.parametrize("delay", [None, 0.0, 90.0])

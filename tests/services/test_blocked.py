@@ -31,7 +31,7 @@ class Keeper:
 
     def memory(self) -> Memory:
         done = {(s.id, s.token) for s in self.successes} | {(s.id, s.token) for s in self.others}
-        return Memory(frozenset(self.held), decided=frozenset(done))
+        return Memory(frozenset(self.held), spent=frozenset(done))
 
     def unwritten(self) -> tuple[list[Success], list[Settlement]]:
         return self.successes, self.others

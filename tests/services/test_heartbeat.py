@@ -348,7 +348,7 @@ async def test_at_the_end_what_is_unfinished_goes_back_and_what_is_done_does_not
         worker, tokens = scene.worker, (uuid4(), uuid4())
         scene.keeper.claims(*tokens)
         unfinished, done = [(tables.running(worker, claim_token=token)[0], token) for token in tokens]
-        scene.keeper.held = Memory(frozenset({unfinished, done}), decided=frozenset({done}))
+        scene.keeper.held = Memory(frozenset({unfinished, done}), spent=frozenset({done}))
     assert tables.execution(unfinished[0])["status"] == "PENDING"
     assert tables.execution(unfinished[0])["retry_count"] == 0
     assert tables.execution(done[0])["status"] == "RUNNING"  # the rescuer's, who counts it as a try
