@@ -28,6 +28,10 @@ The promise in one sentence: an execution is started at least once (where `max_r
 it is 0 or 1), each attempt has one recorded outcome, and an effect happens exactly once only if it is committed
 together with the outcome.
 
+The protocols of claims and of commits are also written down as small machines, of which every order of steps is tried:
+kills, hangs and lost answers at each step of two workers, a rescuer, an operator and a resolver. Nothing breaks; without
+any one of their rules something does, and its shortest story is told (`./dev test -s tests/model`).
+
 ## Faults
 
 *Seen* is how many tests have seen the fault happen, each at least once; one in which it did not happen fails.
