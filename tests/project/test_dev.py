@@ -1,5 +1,6 @@
 """What `./dev` can do, and what its commands start."""
 
+import json
 import os
 import subprocess
 import sys
@@ -63,6 +64,28 @@ class TestCommands:
         with pytest.raises(SystemExit) as become:
             dev.main(arguments)
         assert become.value.code == f"{checkout}/.venv/bin/python {expected}"
+
+    @pytest.mark.parametrize(
+        ("failing", "alone", "code", "runs"),
+        [([], 0, 0, 1), (["a"], 0, 0, 2), (["a", "b"], 1, 1, 2), (["a", "b", "c"], 0, 1, 1)],
+        ids=["none", "one, by accident", "two, for good", "too many"],
+    )
+    def test_one_or_two_failing_tests_are_tried_again_alone(
+        self, dev: ModuleType, monkeypatch: pytest.MonkeyPatch, failing: list[str], alone: int, code: int, runs: int
+    ) -> None:
+        asked: list[tuple[str, ...]] = []
+
+        def call(*arguments: str, **variables: str) -> int:
+            asked.append(arguments)
+            cache = dev.ROOT / ".pytest_cache" / "v" / "cache"
+            cache.mkdir(parents=True, exist_ok=True)
+            (cache / "lastfailed").write_text(json.dumps(dict.fromkeys(failing, True)))
+            return (1 if failing else 0) if len(asked) == 1 else alone
+
+        monkeypatch.setattr(dev, "call", call)
+        assert dev.steadily("-m", "pytest", "-n", "3") == code
+        assert len(asked) == runs
+        assert asked[1:] == [("-m", "pytest", *failing)] * (runs - 1)
 
     def test_commands_without_arguments_refuse_them(self, dev: ModuleType) -> None:
         with pytest.raises(SystemExit, match=r"'\./dev check' takes no arguments: leave out '--fast'"):

@@ -29,8 +29,8 @@ it is 0 or 1), each attempt has one recorded outcome, and an effect happens exac
 together with the outcome.
 
 The protocols of claims and of commits are also written down as small machines, of which every order of steps is tried:
-kills, hangs and lost answers at each step of two workers, a rescuer, an operator and a resolver. Nothing breaks; without
-any one of their rules something does, and its shortest story is told (`./dev test -s tests/model`).
+kills, hangs and lost answers at each step of two workers, a rescuer, an operator and a resolver. Nothing breaks, and
+without any one of their rules something does; its shortest story is told (`./dev test -s tests/model`).
 
 ## Faults
 
