@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from scheduler.client import AsyncClient, Client
     from scheduler.database import DatabaseRegistry, get_connection, savepoint, session, transactional
     from scheduler.errors import (
         CancelExecution,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 # Where the public names live that are not errors.
 _HOMES = {
+    **dict.fromkeys(("AsyncClient", "Client"), "scheduler.client"),
     **dict.fromkeys(
         ("DatabaseRegistry", "get_connection", "savepoint", "session", "transactional"), "scheduler.database"
     ),
@@ -47,8 +49,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "AsyncClient",
     "BaseHandler",
     "CancelExecution",
+    "Client",
     "CommitUnknownError",
     "ConfigurationError",
     "ConflictError",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 
@@ -57,10 +57,37 @@ class WorkerStatus(StrEnum):
     LOST = "LOST"
 
 
+UniqueUntil = Literal["started", "finished", "forever"]
+"""`unique_until`: how long an execution holds its unique key."""
+
 DEFAULT_TIMEOUT_SECONDS = 300.0
 DEFAULT_MAX_RETRY = 3
 DEFAULT_RETRY_BACKOFF = Backoff.EXPONENTIAL
 DEFAULT_RETRY_DELAY_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewExecution:
+    """A row to be; None stands for the handler's own policy."""
+
+    handler_name: str
+    handler_params: str = "{}"
+    """JSON."""
+    queue: str = "default"
+    priority: int = 0
+    """-9 to 9; higher runs first."""
+    delay_seconds: float = 0.0
+    """Counted from `available_at`, or else from now."""
+    available_at: datetime | None = None
+    """Aware; None: now."""
+    timeout_seconds: float | None = None
+    max_retry: int | None = None
+    unique_key: str | None = None
+    """At most one execution with this key is there, for as long as `unique_until` says."""
+    unique_until: UniqueUntil = "finished"
+    concurrency_key: str | None = None
+    concurrency_limit: int | None = None
+    """How many with that key may run at once; None: 1."""
 
 
 class Claim(NamedTuple):

@@ -19,7 +19,7 @@ from scheduler.cli.filters import (
 from scheduler.cli.moments import absolute, duration, parsed, relative
 from scheduler.cli.options import AsJson
 from scheduler.cli.project import connected, warn_of_handler, warn_of_unserved_queue
-from scheduler.model import Status
+from scheduler.model import NewExecution, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ def enqueue(
         raise typer.BadParameter("it goes with --wait.", param_hint="--for")
     if at is not None and delay:
         raise typer.BadParameter("give either --delay or --at.", param_hint="--at")
-    new = executions.NewExecution(
+    new = NewExecution(
         handler_name=handler,
         handler_params=values.json_text(params, "PARAMS_JSON"),
         queue=queue,

@@ -28,8 +28,8 @@ def enclosing(kind: type[T]) -> T | None:
         return None
     if not isinstance(transaction, kind) or not transaction.is_usable_here():
         raise TransactionError(
-            "A transaction is already open around this one, but in the other form or in another event loop: "
-            "use `async with` inside of `async with` and `with` inside of `with`, in the same loop."
+            "A transaction is already open around this one, but in the other form or in another event loop: use "
+            "`async with` or AsyncClient inside of `async with`, `with` or Client inside of `with`, in the same loop."
         )
     return transaction
 

@@ -108,8 +108,9 @@ class Database:
     A connection of psycopg waits on the event loop that opened it, so pools are never shared between loops.
     """
 
-    def __init__(self, name: str, options: DatabaseOptions) -> None:
+    def __init__(self, name: str, options: DatabaseOptions, application_name: str = APPLICATION_NAME) -> None:
         self.name, self.options = name, options
+        self._application_name = application_name
         self.tag = ""
         """Of the child process that this is in: its sessions carry it, so that they can be ended with it."""
         self.can_prepare = False
@@ -158,13 +159,18 @@ class Database:
 
     async def dispose(self) -> None:
         """Close every connection that isn't in use, of all loops and threads. The next use opens new ones."""
+        self.dispose_of_threads()
         with self._lock:
             engines, self._async_engines = self._async_engines, {}
-            sync_engine, self._sync_engine = self._sync_engine, None
-        if sync_engine is not None:
-            sync_engine.dispose()
         for loop, engine in engines.items():
             await _dispose(engine, loop)
+
+    def dispose_of_threads(self) -> None:
+        """`dispose()` for the pool of threads alone, which needs no event loop."""
+        with self._lock:
+            engine, self._sync_engine = self._sync_engine, None
+        if engine is not None:
+            engine.dispose()
 
     def forget_pools(self) -> None:
         """Start without pools and close nothing: after a fork, the open connections are the parent's."""
@@ -189,7 +195,7 @@ class Database:
         options = self.options
         params = connection_params(
             options.url,
-            application_name=tagged(self.tag),
+            application_name=tagged(self.tag, self._application_name),
             connect_timeout_seconds=options.connect_timeout_seconds,
         )
         return {
@@ -211,9 +217,9 @@ class Database:
         )
 
 
-def tagged(tag: str) -> str:
+def tagged(tag: str, application_name: str = APPLICATION_NAME) -> str:
     """The application_name of the sessions that a process with this tag opens for its handlers."""
-    return f"{APPLICATION_NAME} {tag}".rstrip()
+    return f"{application_name} {tag}".rstrip()
 
 
 def _check_the_client(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:

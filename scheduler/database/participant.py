@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Connection, CursorResult, Engine, Executable, text
+from sqlalchemy import Connection, CursorResult, Engine, Executable, TextClause, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from scheduler import failpoints
@@ -62,7 +62,7 @@ class Participant:
 
     def execute(self, statement: str | Executable, params: Mapping[str, Any] | None) -> Result:
         """Run one statement. Raises QueryExecutionError, or TransactionError when the transaction is gone."""
-        if self.prepares and isinstance(statement, str) and (word := forbidden(statement)):
+        if self.prepares and isinstance(statement, str | TextClause) and (word := forbidden(str(statement))):
             raise TransactionError(
                 f"Database {self.name!r} takes part in a two-phase commit, which {word} can't be part of: "
                 f"leave it out (in: {_shown(statement)})."

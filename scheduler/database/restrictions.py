@@ -17,6 +17,7 @@ _FORBIDDEN: Final = tuple(
         (r"\A\s*NOTIFY\b", "NOTIFY"),
         (r"\A\s*(UN)?LISTEN\b", "LISTEN"),
         (r"\bpg_notify\s*\(", "pg_notify()"),
+        (r"\benqueue_job\s*\(", "enqueue_job(), because it notifies,"),
         (r"\bpg_(try_)?advisory_lock(_shared)?\s*\(", "an advisory lock of the session"),
         (r"\A\s*CREATE\s+((LOCAL|GLOBAL)\s+)?TEMP(ORARY)?\b", "a temporary table"),
     )

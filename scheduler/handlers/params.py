@@ -1,4 +1,4 @@
-"""How the params of a row become what a handler takes."""
+"""How the params of a row become what a handler takes, and how they become JSON before."""
 
 import json
 from collections.abc import Callable, Mapping, MutableMapping
@@ -6,11 +6,26 @@ from inspect import Parameter
 from typing import Any, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_jsonable_python
 
 from scheduler.errors import ConfigurationError, ParamsError
+from scheduler.handlers.results import holds_nul
 
 _LISTED = 10
+
+
+def encode_params(params: Any) -> str:
+    """JSON text of what pydantic can turn into JSON, models by their aliases. Raises ParamsError for anything else."""
+    try:
+        text = json.dumps(to_jsonable_python(params), ensure_ascii=False, allow_nan=False)
+        encoded = text.encode()
+    except Exception as error:  # serialisers and properties are the user's code, and may raise anything
+        raise ParamsError(
+            f"The params can't be turned into JSON: {_first_line(error)}. Give plain values or a pydantic model."
+        ) from error
+    if holds_nul(encoded):
+        raise ParamsError("The params hold a NUL character (\\x00), which Postgres can't store: leave it out.")
+    return text
 
 
 def decoder_for(what: str, name: str, annotation: Any) -> Callable[[str], Any]:

@@ -79,6 +79,11 @@ def declared_in(packages: Collection[str]) -> list[HandlerSpec]:
     return [spec for spec in _declared.values() if _is_in(spec.module, packages)]
 
 
+def declared_as(target: Callable[..., Any]) -> list[HandlerSpec]:
+    """What `@handler` has declared this very class or function as; several where it is decorated several times."""
+    return [spec for spec in _declared.values() if spec.target is target]
+
+
 def forget(packages: Collection[str]) -> None:
     """Drop what these modules and all below them declared."""
     for key in [key for key in _declared if _is_in(key[0], packages)]:

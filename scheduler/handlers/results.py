@@ -53,6 +53,11 @@ def encode_result(value: object) -> EncodedResult:
     return value if isinstance(value, EncodedResult) else EncodedResult(*_encoded(value))
 
 
+def holds_nul(encoded: bytes) -> bool:
+    """Whether a string of this JSON has the one character that Postgres can't store."""
+    return b"\\u0000" in encoded and _NUL.search(encoded) is not None
+
+
 def _encoded(value: object) -> tuple[str | None, bool]:
     if value is None:
         return None, False
@@ -72,7 +77,7 @@ def _whole(value: object, fallback: Callable[[object], str] | None = None) -> by
         encoded = to_json(value, inf_nan_mode="strings", bytes_mode="base64", fallback=fallback)
     except Exception:
         return None
-    if b"\\u0000" in encoded and _NUL.search(encoded):
+    if holds_nul(encoded):
         return None
     if len(encoded) > _MAX_DIGITS and _TOO_MANY_DIGITS.search(encoded) and _has_huge_number(encoded):
         return None

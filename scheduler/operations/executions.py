@@ -2,35 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from scheduler.errors import NotFoundError, RightsError
+from scheduler.model import NewExecution
 from scheduler.operations.json_values import decoded
 from scheduler.store.asking import ask
 from scheduler.store.session import SyncSession
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewExecution:
-    """A row to be; None stands for the handler's own policy."""
-
-    handler_name: str
-    handler_params: str = "{}"
-    """JSON."""
-    queue: str = "default"
-    priority: int = 0
-    """-9 to 9; higher runs first."""
-    delay_seconds: float = 0.0
-    """Counted from `available_at`, or else from now."""
-    available_at: datetime | None = None
-    """Aware; None: now."""
-    timeout_seconds: float | None = None
-    max_retry: int | None = None
-    unique_key: str | None = None
-    """At most one execution with this key is waiting or running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +87,7 @@ class Enqueued:
 
 def enqueue(session: SyncSession, new: NewExecution) -> Enqueued:
     """The new row, or the one that holds its unique key. Raises RefusedError."""
-    (row,) = ask(
-        session,
-        "enqueue_execution",
-        handler_name=new.handler_name,
-        handler_params=new.handler_params,
-        queue=new.queue,
-        priority=new.priority,
-        delay_seconds=new.delay_seconds,
-        available_at=new.available_at,
-        timeout_seconds=new.timeout_seconds,
-        max_retry=new.max_retry,
-        unique_key=new.unique_key,
-    )
+    (row,) = ask(session, "enqueue_execution", **asdict(new))
     return Enqueued(**row)
 
 

@@ -37,7 +37,7 @@ def ask(session: SyncSession, statement: str, /, **values: Any) -> list[dict[str
     except UnicodeEncodeError as error:
         raise RefusedError("A value holds bytes that are not UTF-8: write it anew.") from error
     except psycopg.Error as error:
-        raise _sentence(error, session.schema) from error
+        raise sentence(error, session.schema) from error
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def one_transaction(session: SyncSession) -> Iterator[None]:
         with session.transaction():
             yield
     except psycopg.Error as error:
-        raise _sentence(error, session.schema) from error
+        raise sentence(error, session.schema) from error
 
 
 def database_time(session: SyncSession) -> datetime:
@@ -66,7 +66,8 @@ class _Instant(Loader):
         return _ZERO + min(max(int.from_bytes(data, "big", signed=True), _EARLIEST), _LATEST) * INSTANT
 
 
-def _sentence(error: psycopg.Error, schema: str) -> SchedulerError:
+def sentence(error: psycopg.Error, schema: str) -> SchedulerError:
+    """What the job database says, for a person."""
     said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
     match error:
         case errors.CheckViolation():

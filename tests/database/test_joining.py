@@ -87,7 +87,7 @@ async def test_a_swallowed_error_of_an_inner_block_rolls_all_back(databases: Ser
 
 async def test_the_other_form_does_not_join(databases: Server) -> None:
     async with transactional():
-        with pytest.raises(TransactionError, match="`with` inside of `with`"):
+        with pytest.raises(TransactionError, match="`with` or Client inside of `with`"):
             insert_sync()
     with transactional(), pytest.raises(TransactionError, match="`async with` inside of `async with`"):
         await insert()

@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 from scheduler.errors import ConfigurationError, QueryExecutionError, RefusedError, SchemaError
-from scheduler.operations.executions import NewExecution, enqueue
+from scheduler.model import NewExecution
+from scheduler.operations.executions import enqueue
 from scheduler.operations.overview import database_time, workers
 from scheduler.store.session import SyncSession
 

@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 from scheduler.errors import NotFoundError, RefusedError
-from scheduler.operations.executions import Attempt, Enqueued, NewExecution, enqueue, show
+from scheduler.model import NewExecution
+from scheduler.operations.executions import Attempt, Enqueued, enqueue, show
 from scheduler.store.session import SyncSession
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import TextClause, text
 
 from scheduler import failpoints
 from scheduler.database import DatabaseRegistry, decisions, get_connection, transactional, two_phase
@@ -45,6 +46,8 @@ async def test_a_server_that_cannot_prepare_is_refused_before_the_first_statemen
     [
         ("NOTIFY shop", "which NOTIFY can't be part of"),
         ("  listen shop", "which LISTEN can't be part of"),
+        (text("NOTIFY shop"), "which NOTIFY can't be part of"),
+        ("SELECT enqueue_job('h')", r"which enqueue_job\(\), because it notifies, can't be part of"),
         ("SELECT pg_notify('shop', '')", r"which pg_notify\(\) can't be part of"),
         ("SELECT pg_try_advisory_lock(1)", "which an advisory lock of the session can't be part of"),
         ("CREATE TEMP TABLE t (id int)", "which a temporary table can't be part of"),
@@ -58,7 +61,7 @@ async def test_a_server_that_cannot_prepare_is_refused_before_the_first_statemen
     ],
 )
 async def test_what_cannot_be_prepared_is_named_and_all_is_rolled_back(
-    place: Place, run: Run, statement: str, named: str
+    place: Place, run: Run, statement: str | TextClause, named: str
 ) -> None:
     with pytest.raises(TransactionError, match=f"'business' .*{named}"):
         await run({"default": INSERT, "books": INSERT, "business": statement})

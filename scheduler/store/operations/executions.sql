@@ -3,11 +3,14 @@
 
 
 -- name: enqueue_execution
--- `existing`: the row was there when the statement began, and holds the unique key.
+-- `existing`: the row was there when the statement began, and holds the unique key. CAST, because SQLAlchemy, by which
+-- clients send this too, doesn't see a parameter before a double colon.
 SELECT enqueued.id, EXISTS (SELECT FROM {s}.job_executions AS e WHERE e.id = enqueued.id) AS existing
 FROM (SELECT {s}.enqueue_job(
-    %(handler_name)s, %(handler_params)s::jsonb, queue => %(queue)s, priority => %(priority)s::integer, delay_seconds => %(delay_seconds)s,
-    available_at => %(available_at)s, timeout_seconds => %(timeout_seconds)s, max_retry => %(max_retry)s::integer, unique_key => %(unique_key)s
+    %(handler_name)s, CAST(%(handler_params)s AS jsonb), queue => %(queue)s, priority => CAST(%(priority)s AS integer),
+    delay_seconds => %(delay_seconds)s, available_at => %(available_at)s, timeout_seconds => %(timeout_seconds)s,
+    max_retry => CAST(%(max_retry)s AS integer), unique_key => %(unique_key)s, unique_until => %(unique_until)s,
+    concurrency_key => %(concurrency_key)s, concurrency_limit => CAST(%(concurrency_limit)s AS integer)
 ) AS id OFFSET 0) AS enqueued;
 
 
