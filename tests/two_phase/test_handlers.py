@@ -175,6 +175,18 @@ async def test_a_lost_lease_rolls_everything_back(worker: Worker, way: str) -> N
     assert worker.place.run("SELECT status FROM job_executions") == [("PENDING",)]
 
 
+@pytest.mark.parametrize("way", WAYS)
+async def test_what_it_enqueues_is_there_if_it_succeeds(worker: Worker, way: str) -> None:
+    waiting = "SELECT handler_params FROM job_executions WHERE handler_name = 'next'"
+
+    assert (await worker.run(f"writes_{way}", number=6, enqueue=True, fail=True)).status is Status.FAILED
+    assert worker.place.run(waiting) == []
+
+    assert (await worker.run(f"writes_{way}", number=7, enqueue=True)).status is Status.SUCCESS
+    assert worker.place.run(waiting) == [({"number": 7},)]
+    assert worker.place.effects() == [[7], [7], []]
+
+
 async def test_a_handler_over_the_job_database_alone_decides_nothing(worker: Worker) -> None:
     settled = await worker.run("writes_one", number=7)
 

@@ -9,7 +9,9 @@ from pydantic import BaseModel
 from sqlalchemy import text
 
 from scheduler import (
+    AsyncClient,
     BaseHandler,
+    Client,
     DatabaseRegistry,
     QueryExecutionError,
     get_connection,
@@ -29,12 +31,15 @@ class Params(BaseModel):
     swallow: bool = False
     savepoint: bool = False
     wait_for: str = ""
+    enqueue: bool = False
 
 
 @handler("writes_task", transactional=TWO)
 async def writes_task(params: Params) -> dict[str, int]:
     for name in TWO:
         await get_connection(name).execute(INSERT, {"id": params.number})
+    if params.enqueue:
+        await AsyncClient().enqueue("next", {"number": params.number})
     if params.wait_for:
         await _signal(params.wait_for)
     if params.swallow:
@@ -52,6 +57,8 @@ async def writes_task(params: Params) -> dict[str, int]:
 def writes(params: Params) -> dict[str, int]:
     for name in TWO:
         get_connection(name).execute(INSERT, {"id": params.number})
+    if params.enqueue:
+        Client().enqueue("next", {"number": params.number})
     if params.wait_for:
         _signal_sync(params.wait_for)
     if params.swallow:
