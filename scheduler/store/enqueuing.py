@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin
 
 import psycopg
 import sqlalchemy
@@ -32,14 +32,8 @@ AsyncTarget = (
 )
 """The same for an async one."""
 
-_SYNC: Final = (psycopg.Connection, sqlalchemy.Connection, Session, scoped_session, database.Connection)
-_ASYNC: Final = (
-    psycopg.AsyncConnection,
-    AsyncConnection,
-    AsyncSession,
-    async_scoped_session,
-    database.AsyncConnection,
-)
+_SYNC: Final = tuple(get_origin(each) or each for each in get_args(SyncTarget))
+_ASYNC: Final = tuple(get_origin(each) or each for each in get_args(AsyncTarget))
 _STATEMENT: Final = "enqueue_execution"
 _PARAMETER: Final = re.compile(r"%\((\w+)\)s")
 _OTHER_TABLES: Final = (
