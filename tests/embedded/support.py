@@ -15,7 +15,7 @@ from scheduler.embedded.locks import FileLock
 from scheduler.embedded.protocol import POSTGRES_LOCK, SUPERVISOR_LOCK, Endpoint
 
 PROJECT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 40.0
 
 _USER = """
 import json, sys

@@ -6,7 +6,7 @@ from typing import Any
 from tests.faults import audit
 from tests.faults.harness import LEASE_SECONDS, Sabotage, Scene, SchedulerProcess
 
-RESCUE_SECONDS = LEASE_SECONDS + 5.0
+RESCUE_SECONDS = LEASE_SECONDS + 30.0
 NO_RESCUE: Sabotage = ("rescue", "WHERE r.status = 'RUNNING'", "WHERE r.status = 'RUNNING' AND false")
 HASTY: dict[str, Any] = {"WORKER__HEARTBEAT_INTERVAL_SECONDS": 0.5, "WORKER__LEASE_SECONDS": 1.5}
 HELD = "SELECT count(*) FROM job_executions WHERE status = 'RUNNING' AND claimed_by = %s"

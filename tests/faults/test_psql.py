@@ -28,7 +28,7 @@ def insert(session: psycopg.Connection[Any], name: str, expression: str) -> int:
 def test_a_row_starts_ticking_and_stops(scene: Scene, stranger: psycopg.Connection[Any]) -> None:
     scene.worker()
     ticking, other = insert(stranger, "t", "* * * * * *"), insert(stranger, "other", "* * * * * *")
-    scene.until_true("SELECT count(*) > 0 FROM job_executions WHERE cron_job_id = %s", ticking, seconds=2)
+    scene.until_true("SELECT count(*) > 0 FROM job_executions WHERE cron_job_id = %s", ticking)
     scene.until_true("SELECT count(*) > 0 FROM job_executions WHERE cron_job_id = %s AND status = 'SUCCESS'", ticking)
     stranger.execute("UPDATE public.cron_jobs SET enabled = false WHERE name = 't'")
     disabled = scene.value("SELECT clock_timestamp()")
@@ -49,7 +49,7 @@ def test_a_row_that_cannot_be_planned_says_why_and_the_others_go_on(
     stranger.execute("UPDATE public.cron_jobs SET timezone = 'Europe/Berlim' WHERE id = %s", [zone])
     good = insert(stranger, "good", "* * * * * *")
     why = "SELECT count(*) FROM cron_jobs WHERE id = ANY(%s) AND invalid_reason IS NOT NULL"
-    scene.until(2, why, [minute, zone], seconds=2)
+    scene.until(2, why, [minute, zone])
     reasons = dict(
         scene.rows("SELECT cron_job_id, invalid_reason FROM cron_job_status WHERE invalid_reason IS NOT NULL")
     )

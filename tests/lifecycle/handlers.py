@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from scheduler.handlers import current_execution
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 40.0
 
 
 class Stubborn:

@@ -14,7 +14,7 @@ from scheduler.store.session import SyncSession
 from tests.operations.declaring import declared, job
 
 BY_HAND = "INSERT INTO cron_jobs (name, cron_expression, handler_name) VALUES ('a', '@hourly', 'h')"
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 40
 Actions = list[tuple[Action, str]]
 
 

@@ -24,7 +24,7 @@ from scheduler.store.session import Session
 from scheduler.store.workers import Workers
 from tests.store.tables import Tables
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 40.0
 LOOPS = ("claim", "settle", "watch", "pulse")
 
 

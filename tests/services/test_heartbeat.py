@@ -21,7 +21,7 @@ from scheduler.store.session import SyncSession
 from scheduler.store.workers import Counters, OwnWorker, Registration
 from tests.store.tables import Events, Tables
 
-PATIENCE_SECONDS = 15.0
+PATIENCE_SECONDS = 40.0
 INTERVAL = 0.02
 
 Arm = Callable[[str, Callable[[], None]], None]

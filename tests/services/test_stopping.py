@@ -11,7 +11,7 @@ import pytest
 from scheduler.services import stopping as stopping_module
 from scheduler.services.stopping import HURRY, LAST_WORDS_SECONDS, SIGNALS, SLACK_SECONDS, Stopping
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 40.0
 
 
 class Exit:

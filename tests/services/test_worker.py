@@ -39,7 +39,7 @@ async def test_a_timeout_strikes_whenever_it_was_armed(tables: Tables, seconds: 
     async with working(tables, work=gate.handler()) as line:
         assert await line.settled(*ids) == [Status.TIMEOUT] * 3
     took = tables.value("SELECT max(extract(epoch FROM finished_at - started_at)) FROM job_executions")
-    assert seconds <= took < seconds + 1
+    assert seconds <= took < seconds + 10
 
 
 async def test_all_slots_are_used_and_no_more(tables: Tables) -> None:

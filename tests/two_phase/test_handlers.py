@@ -30,7 +30,7 @@ from tests.two_phase import transactional_handlers
 from tests.two_phase.conftest import Place
 
 HANDLERS = HandlerRegistry(declared_in([transactional_handlers.__name__]))
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 40.0
 WAYS = ["task", "thread", "process"]
 
 
