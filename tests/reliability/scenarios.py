@@ -327,8 +327,8 @@ SCENARIOS = (
     Scenario(
         "S54",
         "a participant's standby promoted",
-        (),
-        "No standby is promoted in a test. What is prepared is replicated; the resolver asks whoever answers.",
+        ("tests/two_phase/test_failover.py",),
+        "With a url that names both.",
     ),
     Scenario(
         "S55",
