@@ -81,7 +81,7 @@ def prepared(bench: Bench) -> Iterator[Finding]:
 
 
 def undelivered(bench: Bench) -> Iterator[Finding]:
-    """Every decision has come to all who prepared for it."""
+    """Each decision can be told to all who prepared for it, and was."""
     rows = bench.ask("doctor_undelivered", seconds=_IN_DOUBT_SECONDS)
     known = {place.name for place in [bench.facts.job, *bench.facts.others]}
     reached = {place.name for place in bench.places}
@@ -89,7 +89,8 @@ def undelivered(bench: Bench) -> Iterator[Finding]:
     for name in awaited:
         waiting = [row for row in rows if name in row["participants"]]
         yield _beyond_reach(bench, name, waiting) if name in known else _not_configured(bench, name, waiting)
-    unnoted = [row for row in rows if reached.issuperset(row["participants"])]
+    # What is carried out just before the last worker stops is noted by the next one.
+    unnoted = [row for row in rows if bench.alive and reached.issuperset(row["participants"])]
     if unnoted:
         yield Finding.warning(
             Code.IN_DOUBT,
@@ -97,8 +98,8 @@ def undelivered(bench: Bench) -> Iterator[Finding]:
             _resolver(bench),
             [f"SELECT * FROM {bench.table('job_in_doubt')};"],
         )
-    if not rows:
-        yield Finding.fine(Code.IN_DOUBT, "Every decision has come to all databases that prepared for it.")
+    if not awaited and not unnoted:
+        yield Finding.fine(Code.IN_DOUBT, "No decision waits for a database that can't be told.")
 
 
 def _server(bench: Bench, place: Place) -> object:
@@ -151,19 +152,20 @@ def _decisions(bench: Bench, gids: Sequence[str]) -> Mapping[str, str]:
 
 def _ours(bench: Bench, each: Prepared, decision: str | None) -> Finding:
     says = f"{each.says}; " + (f"its decision is {decision}" if decision else "nobody has decided what becomes of it")
+    by_hand = "" if decision else "the first statement in the job database, and only if it adds a row, the rest "
     end = _ending(bench, each, decision)
-    first = "" if decision else "Decide in the job database; only if that adds a row, roll back. "
     if not each.may_end:
         return Finding.error(
             Code.PREPARED_ROLE,
             f'{says}. Role "{each.role}", as which the resolver looks there, may not end what "{each.owner}" prepared.',
-            f'{first}End it in database "{each.database}" as a superuser or a member of "{each.owner}"; then let '
-            "`scheduler run` and whoever opens such transactions use one role there.",
+            "Let `scheduler run` and whoever opens such transactions use one role there. End this one by hand: "
+            f'{by_hand}in database "{each.database}", as a superuser or a member of "{each.owner}".',
             [*end[:-1], f"SET ROLE {quote(each.owner)};", end[-1], "RESET ROLE;"],
         )
     if each.age > _ORPHANED_SECONDS:
-        how = f"{first}It is ended {each.where}." if first else f"Carry it out {each.where}."
-        return Finding.error(Code.PREPARED_ORPHANS, f"{says}.", f"{_resolver(bench)} Or by hand: {how}", end)
+        return Finding.error(
+            Code.PREPARED_ORPHANS, f"{says}.", f"{_resolver(bench)} By hand: {by_hand}{each.where}.", end
+        )
     return Finding.warning(
         Code.IN_DOUBT,
         f"{says}. Its rows stay locked until it is ended.",
