@@ -34,7 +34,8 @@ ORDER BY needed.name;
 SELECT c.relname::text AS name, needed.privilege
 FROM (VALUES ('cron_jobs', 'SELECT'), ('cron_jobs', 'UPDATE'), ('job_executions', 'SELECT'), ('job_executions', 'INSERT'),
              ('job_executions', 'UPDATE'), ('job_workers', 'SELECT'), ('job_workers', 'INSERT'), ('job_workers', 'UPDATE'),
-             ('job_queues', 'SELECT')) AS needed (name, privilege)
+             ('job_queues', 'SELECT'), ('job_installation', 'SELECT'), ('job_transactions', 'SELECT'), ('job_transactions', 'INSERT'),
+             ('job_transactions', 'UPDATE')) AS needed (name, privilege)
 JOIN pg_class AS c ON c.relname = needed.name
 JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = %(schema)s
 WHERE NOT (has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, needed.privilege))
@@ -68,21 +69,36 @@ ORDER BY c.timezone
 LIMIT 20;
 
 
+-- name: doctor_installation
+SELECT i.id::text FROM {s}.job_installation AS i;
+
+
 -- name: doctor_prepared_room
-SELECT current_setting('max_prepared_transactions')::integer AS most, (SELECT count(*) FROM pg_prepared_xacts) AS used;
+SELECT current_setting('max_prepared_transactions')::integer AS most;
 
 
 -- name: doctor_prepared
--- Prepared transactions of this database that nobody has settled for minutes; each of the others is asked for its own.
-SELECT p.gid, p.database::text, p.owner::text, extract(epoch FROM clock_timestamp() - p.prepared)::double precision AS age, p.gid LIKE 'sched:%%' AS ours
-FROM pg_prepared_xacts AS p
+-- Prepared transactions of this database that nobody has ended for a while, those of schedulers first; each of the others is asked for
+-- its own.
+SELECT p.gid, p.database::text, p.owner::text, extract(epoch FROM clock_timestamp() - p.prepared)::double precision AS age,
+       current_user::text AS role, p.owner = current_user OR r.rolsuper AS may_end
+FROM pg_prepared_xacts AS p JOIN pg_roles AS r ON r.rolname = current_user
 WHERE p.prepared < clock_timestamp() - make_interval(secs => %(seconds)s) AND p.database = current_database()
-ORDER BY p.prepared
+ORDER BY NOT starts_with(p.gid, 'sched:'), p.prepared
 LIMIT 20;
 
 
 -- name: doctor_decisions
 SELECT t.gid, t.decision FROM {s}.job_transactions AS t WHERE t.gid = ANY(%(gids)s::text[]);
+
+
+-- name: doctor_undelivered
+-- Decisions that some participant may not have heard of. Index: job_transactions_unsettled.
+SELECT t.gid, t.participants, extract(epoch FROM {s}.job_now() - t.decided_at)::double precision AS age
+FROM {s}.job_transactions AS t
+WHERE t.settled_at IS NULL AND t.decided_at < {s}.job_now() - make_interval(secs => %(seconds)s)
+ORDER BY t.gid
+LIMIT 1000;
 
 
 -- name: doctor_tables

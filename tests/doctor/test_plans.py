@@ -56,6 +56,16 @@ def test_its_cost_is_bounded(name: str, filled: psycopg.Connection) -> None:
     assert explain(filled, statement(name), VALUES, run=True).buffers < PAGES + size[0]
 
 
+def test_decisions_that_are_settled_are_not_read(filled: psycopg.Connection) -> None:
+    filled.execute(
+        "INSERT INTO job_transactions (gid, decision, settled_at)"
+        " SELECT 'sched:' || n, 'COMMIT', CASE WHEN n > 10 THEN job_now() END FROM generate_series(1, 20000) AS n"
+    )
+    filled.execute("VACUUM ANALYZE job_transactions")
+    plan = explain(filled, statement("doctor_undelivered"), VALUES).shape
+    assert plan.indexes() == {"job_transactions_unsettled"}, plan
+
+
 def test_every_statement_on_executions_is_looked_at() -> None:
     text = files("scheduler.store").joinpath("doctor.sql").read_text()
     parts = text.split("-- name: ")[1:]

@@ -1,4 +1,4 @@
-"""The server, and the way to it: what is told of poolers, rights, clocks, vacuum and prepared transactions."""
+"""The server, and the way to it: what is told of poolers, rights, clocks and vacuum."""
 
 import re
 from collections.abc import Iterator
@@ -10,10 +10,8 @@ import pytest
 import time_machine
 from psycopg import sql as psql
 
-from scheduler.database.decisions import whole
-from scheduler.operations.doctor import Code, Level, Place, clocks, server, transactions, vacuum
+from scheduler.operations.doctor import Code, Level, Place, clocks, server, vacuum
 from scheduler.operations.doctor.bench import Bench
-from scheduler.store.asking import ask
 from scheduler.store.guarded import GuardedSession
 from scheduler.testing.postgres import ThrowawayPostgres
 from tests.doctor.conftest import Doctor, Sql
@@ -144,67 +142,6 @@ class TestVacuum:
         assert doctor.only(Code.TRANSACTION_IDS).level is level
 
 
-class TestPreparedTransactions:
-    @pytest.fixture(autouse=True)
-    def at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(transactions, "_ORPHANED_SECONDS", 0)
-
-    @pytest.mark.parametrize(
-        ("gid", "decision", "level", "cures"),
-        [
-            ("foreign", None, Level.WARNING, ["ROLLBACK PREPARED 'foreign';"]),
-            ("sched:a:b:1", "COMMIT", Level.ERROR, ["COMMIT PREPARED 'sched:a:b:1';"]),
-            ("sched:a:b:2", "ABORT", Level.ERROR, ["ROLLBACK PREPARED 'sched:a:b:2';"]),
-            ("sched:a:'3':1", None, Level.ERROR, [
-                "INSERT INTO job_transactions (gid, decision) VALUES ('sched:a:''3''', 'ABORT')"
-                " ON CONFLICT DO NOTHING;",
-                "ROLLBACK PREPARED 'sched:a:''3'':1';",
-            ]),
-        ],
-    )  # fmt: skip
-    def test_one_that_was_left(
-        self,
-        doctor: Doctor,
-        migrated_url: str,
-        sql: Sql,
-        gid: str,
-        decision: str | None,
-        level: Level,
-        cures: list[str],
-    ) -> None:
-        prepare(migrated_url, gid)
-        if decision:
-            sql("INSERT INTO job_transactions (gid, decision) VALUES (%s, %s)", whole(gid), decision)
-        finding = doctor.only(Code.PREPARED_ORPHANS)
-        assert (finding.level, finding.sql) == (level, cures)
-        assert 'as role "postgres" or a superuser' in (finding.fix or "")
-        for statement in finding.sql:
-            sql(statement)
-        assert not doctor.bad(Code.PREPARED_ORPHANS)
-
-    def test_one_in_another_database(self, doctor: Doctor, database_url: str, migrated_url: str) -> None:
-        other = Place("business", database_url, pool_size=10, two_phase=True)
-        prepare(database_url, "left")
-        assert not doctor.bad(Code.PREPARED_ORPHANS)
-        finding = doctor.given(others=[other]).only(Code.PREPARED_ORPHANS)
-        assert f'database "{psycopg.conninfo.conninfo_to_dict(database_url)["dbname"]}"' in finding.says
-
-    @pytest.mark.parametrize(("most", "said"), [(0, "can't prepare transactions"), (3, "may hold 3 prepared")])
-    def test_a_server_that_can_prepare_too_few(
-        self, doctor: Doctor, database_url: str, monkeypatch: pytest.MonkeyPatch, most: int, said: str
-    ) -> None:
-        def asked(session: GuardedSession, statement: str, **values: object) -> list[dict[str, object]]:
-            return [{"most": most}] if statement == "doctor_prepared_room" else ask(session, statement, **values)
-
-        monkeypatch.setattr(transactions, "ask", asked)
-        assert not doctor.bad(Code.PREPARED_SETTING)
-        other = Place("business", database_url, pool_size=10, two_phase=True)
-        finding = doctor.given(others=[other]).only(Code.PREPARED_SETTING)
-        assert said in finding.says
-        assert "ALTER SYSTEM SET max_prepared_transactions = 64" in finding.sql[0]
-        assert not doctor.given(others=[at(other, database_url, two_phase=False)]).bad(Code.PREPARED_SETTING)
-
-
 class TestRights:
     def test_a_role_that_may_only_look(self, doctor: Doctor, place: Place, role: str, sql: Sql) -> None:
         patient = doctor.given(job=at(place, f"{place.conninfo}&options=-c%20role%3D{role}"))
@@ -223,7 +160,8 @@ class TestRights:
         sql(f"GRANT SELECT ON scheduler_version, job_workers, job_executions TO {role}")
         patient = doctor.given(job=at(place, f"{place.conninfo}&options=-c%20role%3D{role}"))
         (finding,) = (each for each in patient.bad(Code.SCHEMA_RIGHTS) if each.level is Level.UNCHECKED)
-        assert f'for role "{role}" may not read what it needs: time zone data, zones, queues, late cron' in finding.says
+        denied = "time zone data, zones, prepared transactions, decisions in doubt, queues, late cron"
+        assert f'for role "{role}" may not read what it needs: {denied}' in finding.says
         assert not patient.bad(Code.CHECK_FAILED)
 
     def test_tables_that_somebody_changed(self, doctor: Doctor, sql: Sql) -> None:
@@ -281,14 +219,6 @@ class TestChecksThatFail:
 
 def at(place: Place, url: str, *, two_phase: bool = True) -> Place:
     return Place(place.name, url, place.pool_size, two_phase)
-
-
-def prepare(url: str, gid: str) -> None:
-    with psycopg.connect(url) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS left_behind (id int)")
-        connection.commit()
-        connection.execute("INSERT INTO left_behind VALUES (1)")
-        connection.execute(psql.SQL("PREPARE TRANSACTION {}").format(gid))
 
 
 @contextmanager

@@ -287,6 +287,7 @@ SCENARIOS = (
         (
             "tests/two_phase/test_start.py",
             "tests/two_phase/test_refusals.py::test_a_server_that_cannot_prepare_is_refused_before_the_first_statement",
+            "tests/doctor/test_transactions.py::TestARunOverAServerThatCannotPrepare",
         ),
     ),
     Scenario(
@@ -326,8 +327,12 @@ SCENARIOS = (
     Scenario(
         "S54",
         "a participant's standby promoted",
-        (),
-        "No standby is promoted in a test. What is prepared is replicated; the resolver asks whoever answers.",
+        ("tests/two_phase/test_failover.py",),
+        "With a url that names both.",
     ),
-    Scenario("S55", "`doctor` on prepared transactions that are nobody's, and on wrong settings", ("tests/doctor",)),
+    Scenario(
+        "S55",
+        "`doctor` on prepared transactions that were left, or that its role may not end, and on wrong settings",
+        ("tests/doctor/test_transactions.py",),
+    ),
 )

@@ -30,7 +30,7 @@ def reachable(bench: Bench) -> Iterator[Finding]:
             bench.places.remove(place)
             yield _obstacle(found, "" if is_job else f"databases.{place.name}: ")
             continue
-        name = "The embedded PostgreSQL" if bench.facts.embedded else f"databases.{place.name}"
+        name = "The embedded PostgreSQL" if bench.facts.embedded and is_job else f"databases.{place.name}"
         yield _obstacle(found.read_only, f"{name}: ") if found.read_only else _reached(name, found)
         if is_job:
             ours = f"scheduler {__version__}, Python {platform.python_version()}, {found.driver}"
@@ -100,7 +100,7 @@ def direct_url(bench: Bench) -> Iterator[Finding]:
         yield Finding.error(Code.DIRECT_URL, f"{name}: {found.says}", found.fix)
         return
     with bench.elsewhere(direct) as session:
-        if _identity(session) != _identity(bench.session):
+        if identity(session) != identity(bench.session):
             yield Finding.error(
                 Code.DIRECT_URL,
                 f"{name} leads to another database than its url: workers would beat where nobody looks.",
@@ -150,6 +150,15 @@ def connections(bench: Bench) -> Iterator[Finding]:
         )
 
 
+def identity(session: GuardedSession) -> tuple[str, str] | None:
+    """Of the server, and of the database there. None where the role may not ask for it."""
+    try:
+        (row,) = ask(session, "doctor_identity")
+    except (ConfigurationError, QueryExecutionError):
+        return None
+    return row["server"], row["database"]
+
+
 def _obstacle(found: Obstacle, place: str) -> Finding:
     return Finding.error(Code(found.code), f"{place}{found.says}", found.fix)
 
@@ -180,12 +189,3 @@ def _backend(session: GuardedSession) -> int:
     (row,) = ask(session, "doctor_backend")
     pid: int = row["pid"]
     return pid
-
-
-def _identity(session: GuardedSession) -> tuple[str, str] | None:
-    """None where the role may not ask for it."""
-    try:
-        (row,) = ask(session, "doctor_identity")
-    except (ConfigurationError, QueryExecutionError):
-        return None
-    return row["server"], row["database"]
