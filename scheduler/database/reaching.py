@@ -13,8 +13,11 @@ from psycopg.rows import TupleRow
 
 from scheduler.clock import monotonic
 from scheduler.database.libpq import connect_sync, conninfo_from_url
+from scheduler.database.pooling import refuses_transactions
 
 MINIMUM_SERVER: Final = 15
+WITHOUT_TRANSACTIONS: Final = "is in statement mode, in which there are no transactions."
+TRANSACTION_MODE: Final = "Set pool_mode = transaction there, or name the server itself."
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +175,8 @@ def reach(url: str, application_name: str) -> Reached | Obstacle:
     """Log in once and look around. Raises ConfigurationError on an unreadable url."""
     try:
         with connect_sync(url, application_name=application_name) as connection:
-            if old := too_old(url, connection):
-                return old
+            if obstacle := too_old(url, connection) or statement_pooled(url, connection):
+                return obstacle
             began = monotonic()
             obstacle = read_only(url, connection)
             return Reached(
@@ -214,6 +217,19 @@ def too_old(url: str, connection: psycopg.Connection[TupleRow]) -> Obstacle | No
         f"the scheduler needs PostgreSQL {MINIMUM_SERVER} or newer.",
         "Upgrade the server, or name another one.",
     )
+
+
+def statement_pooled(url: str, connection: psycopg.Connection[TupleRow]) -> Obstacle | None:
+    """Whether a pooler lets nobody have a transaction."""
+    try:
+        with connection.transaction():
+            return None
+    except psycopg.OperationalError as error:
+        if not refuses_transactions(error):
+            raise
+        return Obstacle(
+            "pooler", f"The pooler in front of the database {described(url)} {WITHOUT_TRANSACTIONS}", TRANSACTION_MODE
+        )
 
 
 def read_only(url: str, connection: psycopg.Connection[TupleRow]) -> Obstacle | None:
