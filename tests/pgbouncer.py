@@ -5,7 +5,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -63,6 +63,10 @@ class PgBouncer:
     def url(self) -> str:
         return self._url(str(self._server["dbname"]))
 
+    def to(self, url: str) -> str:
+        """The way through it to another database of the server."""
+        return self._url(str(conninfo_to_dict(url)["dbname"]))
+
     def start(self) -> None:
         """Return once it takes clients."""
         assert PROGRAM is not None
@@ -106,7 +110,7 @@ class PgBouncer:
         return f"postgresql://{self._server['user']}@/{quote(dbname)}?host={self.folder}&port={PORT}"
 
     def _configuration(self) -> str:
-        fixed: Mapping[str, object] = {
+        fixed: dict[str, object] = {
             "listen_port": PORT,
             "unix_socket_dir": self.folder,
             "auth_type": "trust",

@@ -8,10 +8,8 @@ from scheduler.database.libpq import connect
 from scheduler.database.pooling import Pooling, pooling
 from scheduler.store.statements import channel, quote
 
-_PING_DEADLINE_SECONDS = 5.0
-
-
 APPLICATION_NAME = "scheduler listener"
+_PING_DEADLINE_SECONDS = 5.0
 
 
 class Notifications:
@@ -20,26 +18,22 @@ class Notifications:
     def __init__(self, conninfo: str, schema: str) -> None:
         self.conninfo, self.channel = conninfo, channel(schema)
         self.deaf = False
-        """A pooler in transaction mode is in between: nothing would ever be heard."""
+        """A pooler in transaction mode is in between: nothing will ever be heard."""
         self._connection: psycopg.AsyncConnection[tuple[object, ...]] | None = None
 
     async def open(self) -> None:
         """Connect and LISTEN, unless that would be in vain. Raises psycopg.OperationalError."""
         await self.close()
-        self.deaf = await asyncio.to_thread(pooling, self.conninfo, APPLICATION_NAME) is Pooling.TRANSACTION
+        self._connection = connection = await connect(self.conninfo, application_name=APPLICATION_NAME)
+        self.deaf = await pooling(connection, self.conninfo, APPLICATION_NAME) is Pooling.TRANSACTION
         if not self.deaf:
-            connection = await connect(self.conninfo, application_name=APPLICATION_NAME)
             await connection.execute(f"LISTEN {quote(self.channel)}".encode())
-            self._connection = connection
 
     async def wait(self, seconds: float) -> bool:
         """True as soon as something was notified; False after `seconds` of silence, once the server answered a ping.
 
         Raises TimeoutError or psycopg.OperationalError when the connection is dead, also when the other side is gone.
         """
-        if self.deaf:
-            await asyncio.sleep(seconds)
-            return False
         connection = self._connection
         if connection is None:
             await self.open()

@@ -38,12 +38,15 @@ class Both:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def worker(self, *, failpoints: str = "", url: str | None = None) -> SchedulerProcess:
-        settings = {"DATABASES__BUSINESS__URL": self.business} | ({"FAILPOINTS": failpoints} if failpoints else {})
+    def worker(self, *, failpoints: str = "", url: str | None = None, other: str | None = None) -> SchedulerProcess:
+        """`url` and `other` lead to its databases by another way."""
+        settings = {"DATABASES__BUSINESS__URL": other or self.business}
+        settings |= {"FAILPOINTS": failpoints} if failpoints else {}
         return self.scene.worker(constants=QUICK, url=url, **settings)
 
-    def start(self, *, failpoints: str) -> SchedulerProcess:
-        return self.scene.start(constants=QUICK, FAILPOINTS=failpoints, DATABASES__BUSINESS__URL=self.business)
+    def start(self, *, failpoints: str, url: str | None = None, other: str | None = None) -> SchedulerProcess:
+        settings = {"FAILPOINTS": failpoints, "DATABASES__BUSINESS__URL": other or self.business}
+        return self.scene.start(constants=QUICK, url=url, **settings)
 
     def assert_each_once(self, ids: list[int]) -> None:
         """I10 to I13: with every SUCCESS its effect in both databases, once, and nothing prepared is left.

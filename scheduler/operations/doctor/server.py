@@ -4,7 +4,7 @@ import platform
 from collections.abc import Iterator
 
 from scheduler import __version__
-from scheduler.database.pooling import Pooling, pooling
+from scheduler.database.pooling import Pooling, pooling_sync
 from scheduler.database.reaching import Obstacle, Reached, reach
 from scheduler.errors import ConfigurationError, QueryExecutionError, SchemaError
 from scheduler.operations.doctor.bench import APPLICATION_NAME, Bench
@@ -74,7 +74,7 @@ def rights(bench: Bench) -> Iterator[Finding]:
 def pooler(bench: Bench) -> Iterator[Finding]:
     """What stands in between, and whether it lets sessions be sessions."""
     job, direct = bench.facts.job, bench.facts.direct_conninfo
-    found = pooling(job.conninfo, APPLICATION_NAME)
+    found = pooling_sync(bench.session.connection(), job.conninfo, APPLICATION_NAME)
     if found is Pooling.NONE:
         yield Finding.fine(Code.POOLER, "No pooler stands between here and the server.")
     elif found is Pooling.SESSION:
@@ -106,7 +106,7 @@ def direct_url(bench: Bench) -> Iterator[Finding]:
                 f"{name} leads to another database than its url: workers would beat where nobody looks.",
                 "Make both lead to the same database of the same server.",
             )
-        elif pooling(direct, APPLICATION_NAME) is not Pooling.NONE:
+        elif pooling_sync(session.connection(), direct, APPLICATION_NAME) is not Pooling.NONE:
             yield Finding.warning(
                 Code.DIRECT_URL,
                 f"{name} leads through a pooler as well.",
