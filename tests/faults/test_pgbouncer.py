@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.testing.fault_proxy import FaultProxy
 from scheduler.testing.postgres import ThrowawayPostgres
-from tests.faults.harness import LEASE_SECONDS, Scene
+from tests.faults.harness import LEASE_SECONDS, Scene, SchedulerProcess
 from tests.faults.test_connections import CORE, FAULTS, HANDLER, arm
 from tests.faults.test_crash import MIDDLE, kill
 from tests.faults.test_transactional import POINTS, Both
@@ -161,15 +161,17 @@ def test_paused_for_longer_than_a_lease_it_costs_the_lease_and_nothing_else(scen
 
 def test_whose_server_ends_all_sessions_finishes_the_same_attempts(scene: Scene, bouncer: PgBouncer) -> None:
     worker = scene.worker(url=bouncer.url, **HASTY)
-    ids = scene.enqueue("gated", count=3)
-    scene.until_all("RUNNING", ids)
-    for failures in (1, 2, 3):
+    (gated,) = scene.enqueue("gated")
+    ids = scene.enqueue("work", {"seconds": 0.02}, count=200)
+    scene.until_all("RUNNING", [gated])
+    for done in (20, 50, 80, 110, 140, 170):
+        scene.until_true(DONE, done)
         scene.until_true(f"SELECT count(pg_terminate_backend(pid)) > 0 {CORE}", "%")
-        worker.said("loop.failed", count=failures)
     scene.open_gate(1)
-    scene.until_all("SUCCESS", ids)
-    assert scene.rows("SELECT DISTINCT attempt, retry_count FROM job_executions") == [(1, 0)]
+    scene.until_all("SUCCESS", [gated, *ids])
+    assert scene.rows("SELECT DISTINCT retry_count FROM job_executions") == [(0,)]
     assert worker.is_up
+    assert len(scene.incarnations(worker)) == 1
     scene.assert_sound()
 
 
@@ -245,18 +247,30 @@ def test_every_command_works_through_it(scene: Scene, database_url: str) -> None
         typed("queues", "pause", "default")
         typed("queues", "resume", "default")
         typed("workers", "list")
-        examined = typed("doctor")
-        assert "LISTEN does not work through it" in examined
-        assert "databases.default.direct_url" in examined
+        with scene.command("doctor", url=bouncer.url) as doctor:
+            assert doctor.exit_status() == 1  # the server of the tests has no autovacuum
+        assert "LISTEN does not work through it" in doctor.log
+        assert "Write the server's own address as databases.default.direct_url." in doctor.log
+        assert "1 error" in doctor.log
         with psycopg.connect(database_url) as connection:
             counted = connection.execute("SELECT status, count(*) FROM job_executions GROUP BY status").fetchall()
         assert dict(counted) == {"PENDING": 2, "CANCELLED": 1}
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["migrate"], ["jobs", "list"], ["jobs", "enqueue", "work"], ["doctor"]])
+@pytest.mark.parametrize("arguments", [["run"], ["jobs", "list"], ["jobs", "enqueue", "work"], ["doctor"]])
 def test_in_statement_mode_it_is_refused(scene: Scene, arguments: list[str]) -> None:
     with PgBouncer(scene.url, "statement") as bouncer, scene.command(*arguments, url=bouncer.url) as command:
         assert command.exit_status() in (1, 2)
+    assert_refused(command)
+
+
+def test_in_statement_mode_no_tables_are_made(scene: Scene, database_url: str) -> None:
+    with PgBouncer(database_url, "statement") as bouncer, scene.command("migrate", url=bouncer.url) as command:
+        assert command.exit_status() in (1, 2)
+    assert_refused(command)
+
+
+def assert_refused(command: SchedulerProcess) -> None:
     assert "is in statement mode, in which there are no transactions." in command.log
     assert "pool_mode = transaction" in command.log
     assert "Traceback" not in command.log
