@@ -113,6 +113,24 @@ _CAUSES: Final = (
         "Close some, or have its limit raised: ALTER ROLE … CONNECTION LIMIT, ALTER DATABASE … CONNECTION LIMIT.",
     ),
     _cause(
+        "pooler",
+        r"unsupported startup parameter(?: in options)?: (?P<name>\w+)",
+        "the pooler in front of it does not take {name} from a client",
+        "Take it out of the url and set it by ALTER ROLE … SET, or add it to ignore_startup_parameters there.",
+    ),
+    _cause(
+        "pooler",
+        r"query_wait_timeout",
+        "the pooler in front of it had no connection free in time",
+        "Raise default_pool_size there, or write the server's own address as databases.<name>.direct_url.",
+    ),
+    _cause(
+        "pooler",
+        r"no more connections allowed \(max_client_conn\)",
+        "all clients that the pooler in front of it takes are connected",
+        "Raise max_client_conn there, or run fewer processes.",
+    ),
+    _cause(
         "database-full",
         r"too many clients already|remaining connection slots|no more connections allowed",
         "all its connections are in use",
