@@ -14,7 +14,7 @@ from scheduler.errors import ConfigurationError, ParamsError
 
 _LISTED = 10
 _FLOAT_DIGITS = 308
-_MAYBE_INFINITE = re.compile(rf"(?<!\d)\d{{{_FLOAT_DIGITS + 1},}}+\.")
+_MAYBE_INFINITE = re.compile(rf"(?<!\d)\d{{{_FLOAT_DIGITS + 1}}}")
 
 
 def decoder_for(what: str, name: str, annotation: Any) -> Callable[[str], Any]:
@@ -45,7 +45,7 @@ def _plain_decoder(name: str) -> Callable[[str], Any]:
     def decode(text: str) -> Any:
         if text == "{}":
             return {}
-        _refuse_unholdable(name, text)
+        _refuse_infinite(name, text, whole=int)
         params = _parse(name, text)
         if type(params) is not dict:
             raise ParamsError(f"Handler {name!r} takes a JSON object as its params; this is {_kind(params)}.")
@@ -56,7 +56,7 @@ def _plain_decoder(name: str) -> Callable[[str], Any]:
 
 def _validating_decoder(name: str, adapter: TypeAdapter[Any]) -> Callable[[str], Any]:
     def decode(text: str) -> Any:
-        _refuse_unholdable(name, text)
+        _refuse_infinite(name, text, whole=_finite)  # the model may want it as a float
         try:
             return adapter.validate_json(text)
         except ValidationError as error:
@@ -67,11 +67,14 @@ def _validating_decoder(name: str, adapter: TypeAdapter[Any]) -> Callable[[str],
     return decode
 
 
-def _refuse_unholdable(name: str, text: str) -> None:
-    """A number that the database holds and Python would read as infinite must not reach a handler as that."""
+def _refuse_infinite(name: str, text: str, *, whole: Callable[[str], object]) -> None:
+    """A number that the database holds and Python would read as infinite must not reach a handler as that.
+
+    `whole` reads the numbers without a fraction.
+    """
     if len(text) > _FLOAT_DIGITS and _MAYBE_INFINITE.search(text):
         try:
-            json.loads(text, parse_float=_finite)
+            json.loads(text, parse_float=_finite, parse_int=whole)
         except _InfiniteError:
             raise ParamsError(
                 f"The params for handler {name!r} hold a number that Python can't: one of more than {_FLOAT_DIGITS} "

@@ -204,13 +204,14 @@ def test_a_worker_that_dies_in_the_middle_of_a_commit_in_two_databases(
 
 
 def test_what_the_handlers_of_a_killed_child_held_is_given_back(scene: Scene, bouncer: PgBouncer) -> None:
-    """Its sessions are the pooler's: they are found by the name that it has given them."""
+    """Its sessions are the pooler's, which ends them with it, and passes on the name that they are found by."""
     scene.add("pooled_jobs.py")
     scene.rows("CREATE TABLE locked (id int)")
     scene.worker(url=bouncer.url, **HASTY)
     (id_,) = scene.enqueue("locks_and_hangs")
     scene.until_there(f"locked-{id_}")
     scene.until_all("TIMEOUT", [id_])
+    assert "SIGKILL" in scene.value("SELECT errors -> 0 ->> 'traceback' FROM job_executions WHERE id = %s", id_)
     scene.rows("SET lock_timeout = '30s'; LOCK TABLE locked")
     scene.until(0, f"SELECT count(*) {CORE} AND state <> 'idle' AND query LIKE '%%pg_sleep%%'", "handlers%")
     scene.assert_sound()
