@@ -3,6 +3,7 @@
 import time
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ UNREADABLE = [
     "null",
     '"text"',
 ]
-EDGES = [
+EDGES: list[dict[str, Any]] = [
     {"id": 2**63 - 1},
     {"id": -(2**63)},
     {"scheduled_at": "1970-01-01 00:00+00", "available_at": "1970-01-01 00:00+00"},

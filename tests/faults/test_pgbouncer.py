@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -18,7 +19,7 @@ from tests.pgbouncer import PgBouncer, needs_pgbouncer
 
 pytestmark = needs_pgbouncer
 
-HASTY = {"WORKER__POLL_INTERVAL_SECONDS": 0.1}
+HASTY: dict[str, Any] = {"WORKER__POLL_INTERVAL_SECONDS": 0.1}
 """Nothing is heard through it."""
 DONE = "SELECT count(*) >= %s FROM job_executions WHERE status = 'SUCCESS'"
 LISTENERS = f"SELECT count(*) {CORE}"
@@ -72,7 +73,7 @@ def test_the_whole_line_works_through_it_and_it_is_said_what_does_not(scene: Sce
 def test_past_it_notifications_are_heard_and_heartbeats_need_none_of_its_connections(scene: Scene) -> None:
     scene.add("connection_jobs.py")
     with PgBouncer(scene.url, default_pool_size=FEW) as bouncer:
-        settings = {
+        settings: dict[str, Any] = {
             "DATABASES__DEFAULT__DIRECT_URL": scene.url,
             "DATABASES__DEFAULT__POOL_SIZE": FEW,
             "WORKER__POLL_INTERVAL_SECONDS": 3600,

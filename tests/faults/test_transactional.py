@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -40,13 +41,13 @@ class Both:
 
     def worker(self, *, failpoints: str = "", url: str | None = None, other: str | None = None) -> SchedulerProcess:
         """`url` and `other` lead to its databases by another way."""
-        settings = {"DATABASES__BUSINESS__URL": other or self.business}
+        settings: dict[str, Any] = {"DATABASES__BUSINESS__URL": other or self.business}
         settings |= {"FAILPOINTS": failpoints} if failpoints else {}
         return self.scene.worker(constants=QUICK, url=url, **settings)
 
     def start(self, *, failpoints: str, url: str | None = None, other: str | None = None) -> SchedulerProcess:
-        settings = {"FAILPOINTS": failpoints, "DATABASES__BUSINESS__URL": other or self.business}
-        return self.scene.start(constants=QUICK, url=url, **settings)
+        business = other or self.business
+        return self.scene.start(constants=QUICK, url=url, FAILPOINTS=failpoints, DATABASES__BUSINESS__URL=business)
 
     def assert_each_once(self, ids: list[int]) -> None:
         """I10 to I13: with every SUCCESS its effect in both databases, once, and nothing prepared is left.
