@@ -149,6 +149,8 @@ CATALOGUE: Mapping[str, Event] = {
     # every loop
     "loop.failed":           Event(W, "{loop}: {error}; trying again in {seconds} s",
                                       "{loop}: {error}; {seconds}초 뒤 다시 시도합니다"),
+    "listener.deaf":         Event(W, "A pooler in transaction mode stands in front of the job database: LISTEN does not work through it, so that work is found by polling only, and a heartbeat may have to wait for a connection. Write the server's own address as databases.<name>.direct_url",
+                                      "작업 데이터베이스 앞에 트랜잭션 모드의 풀러가 있습니다: LISTEN이 동작하지 않아 폴링으로만 작업을 찾고, 하트비트는 연결을 기다려야 할 수 있습니다. 서버의 주소를 databases.<name>.direct_url에 쓰세요"),
     "loop.recovered":        Event(I, "{loop}: working again after {seconds} s",
                                       "{loop}: {seconds}초 만에 다시 동작합니다"),
 

@@ -37,6 +37,7 @@ CREATE TABLE cron_jobs (
     CONSTRAINT cron_jobs_name_key UNIQUE (name),
     CONSTRAINT cron_jobs_name_check CHECK (name <> '' AND octet_length(name) <= 200),
     CONSTRAINT cron_jobs_handler_name_check CHECK (handler_name <> '' AND octet_length(handler_name) <= 200),
+    CONSTRAINT cron_jobs_handler_params_check CHECK (octet_length(handler_params::text) <= 1048576),
     CONSTRAINT cron_jobs_queue_check CHECK (queue <> '' AND octet_length(queue) <= 200),
     CONSTRAINT cron_jobs_priority_check CHECK (priority BETWEEN -9 AND 9),
     CONSTRAINT cron_jobs_timeout_seconds_check CHECK (timeout_seconds > 0 AND timeout_seconds <= 31622400),
@@ -59,7 +60,7 @@ COMMENT ON COLUMN cron_jobs.description IS 'What it is for, in the words of whoe
 COMMENT ON COLUMN cron_jobs.cron_expression IS 'minute hour day-of-month month day-of-week, with seconds before them if six; @daily and the like; @every 90s|5m|2h|1d.';
 COMMENT ON COLUMN cron_jobs.timezone IS 'IANA name, such as Europe/Berlin. A fixed time that DST skips runs once after the gap, one that comes twice runs once.';
 COMMENT ON COLUMN cron_jobs.handler_name IS 'A name that a handler is registered under; never a path to code.';
-COMMENT ON COLUMN cron_jobs.handler_params IS 'JSON handed to the handler with each execution.';
+COMMENT ON COLUMN cron_jobs.handler_params IS 'JSON handed to the handler with each execution; at most 1 MiB as text.';
 COMMENT ON COLUMN cron_jobs.queue IS 'The queue that its executions wait under; any name, and some worker has to serve it.';
 COMMENT ON COLUMN cron_jobs.priority IS '-9 to 9; higher runs first within its queue.';
 COMMENT ON COLUMN cron_jobs.timeout_seconds IS 'Seconds an attempt may take, up to 31622400 (366 days). NULL: the handler''s own, else 300.';
@@ -125,6 +126,7 @@ CREATE TABLE job_executions (
     created_at          timestamptz      NOT NULL DEFAULT job_now(),
     CONSTRAINT job_executions_source_check CHECK (source IN ('enqueue', 'tick', 'manual', 'backfill', 'message')),
     CONSTRAINT job_executions_handler_name_check CHECK (handler_name <> '' AND octet_length(handler_name) <= 200),
+    CONSTRAINT job_executions_handler_params_check CHECK (octet_length(handler_params::text) <= 1048576),
     CONSTRAINT job_executions_queue_check CHECK (queue <> '' AND octet_length(queue) <= 200),
     CONSTRAINT job_executions_priority_check CHECK (priority BETWEEN -9 AND 9),
     CONSTRAINT job_executions_status_check CHECK (status IN ('PENDING', 'RUNNING', 'SUCCESS', 'FAILED', 'TIMEOUT', 'CANCELLED', 'SKIPPED')),
@@ -140,7 +142,7 @@ CREATE TABLE job_executions (
     CONSTRAINT job_executions_finished_check CHECK ((status IN ('PENDING', 'RUNNING')) = (finished_at IS NULL)),
     CONSTRAINT job_executions_progress_check CHECK (progress BETWEEN 0 AND 1),
     CONSTRAINT job_executions_errors_check CHECK (jsonb_typeof(errors) = 'array'),
-    CONSTRAINT job_executions_unique_key_check CHECK (octet_length(unique_key) <= 1024),
+    CONSTRAINT job_executions_unique_key_check CHECK (unique_key <> '' AND octet_length(unique_key) <= 1024),
     CONSTRAINT job_executions_unique_until_check CHECK (unique_until IN ('started', 'finished', 'forever')),
     CONSTRAINT job_executions_concurrency_key_check CHECK (concurrency_key <> '' AND octet_length(concurrency_key) <= 1024),
     CONSTRAINT job_executions_cron_key_check CHECK (cron_job_id IS NOT NULL OR concurrency_key !~ '^(cron|backfill):'),
@@ -161,7 +163,7 @@ COMMENT ON COLUMN job_executions.id IS 'What cancel_job() and retry_job() take.'
 COMMENT ON COLUMN job_executions.source IS 'Where it came from: enqueue | tick | manual | backfill | message.';
 COMMENT ON COLUMN job_executions.cron_job_id IS 'The cron job (cron_jobs.id) it belongs to; the row may outlive it. NULL: it belongs to none.';
 COMMENT ON COLUMN job_executions.handler_name IS 'The handler that runs it: a registered name, never a path to code.';
-COMMENT ON COLUMN job_executions.handler_params IS 'JSON handed to the handler.';
+COMMENT ON COLUMN job_executions.handler_params IS 'JSON handed to the handler; at most 1 MiB as text.';
 COMMENT ON COLUMN job_executions.queue IS 'The queue it waits under; workers claim from the queues they serve.';
 COMMENT ON COLUMN job_executions.priority IS '-9 to 9; higher runs first within its queue.';
 COMMENT ON COLUMN job_executions.status IS 'PENDING | RUNNING | SUCCESS | FAILED | TIMEOUT | CANCELLED | SKIPPED. FAILED and TIMEOUT are dead letters.';
@@ -306,7 +308,8 @@ CREATE TABLE job_messages (
     message_id   text        NOT NULL,
     execution_id bigint,
     received_at  timestamptz NOT NULL DEFAULT job_now(),
-    CONSTRAINT job_messages_pkey PRIMARY KEY (source, message_id)
+    CONSTRAINT job_messages_pkey PRIMARY KEY (source, message_id),
+    CONSTRAINT job_messages_message_id_check CHECK (octet_length(source) <= 200 AND octet_length(message_id) <= 1024)
 );
 
 COMMENT ON TABLE job_messages IS 'Messages already turned into executions, so that a redelivery makes no second one.';

@@ -201,7 +201,7 @@ COMMENT ON COLUMN job_history.id IS 'What cancel_job() and retry_job() take.';
 COMMENT ON COLUMN job_history.source IS 'Where it came from: enqueue | tick | manual | backfill | message.';
 COMMENT ON COLUMN job_history.cron_job_id IS 'The cron job (cron_jobs.id) it belongs to; the row may outlive it. NULL: it belongs to none.';
 COMMENT ON COLUMN job_history.handler_name IS 'The handler that runs it: a registered name, never a path to code.';
-COMMENT ON COLUMN job_history.handler_params IS 'JSON handed to the handler.';
+COMMENT ON COLUMN job_history.handler_params IS 'JSON handed to the handler; at most 1 MiB as text.';
 COMMENT ON COLUMN job_history.queue IS 'The queue it waits under; workers claim from the queues they serve.';
 COMMENT ON COLUMN job_history.priority IS '-9 to 9; higher runs first within its queue.';
 COMMENT ON COLUMN job_history.status IS 'PENDING | RUNNING | SUCCESS | FAILED | TIMEOUT | CANCELLED | SKIPPED. FAILED and TIMEOUT are dead letters.';

@@ -133,7 +133,13 @@ END $$;
 COMMENT ON FUNCTION claim_jobs IS 'Worker protocol, 3: claims up to n executions of one queue, highest priority first, then oldest. End each with complete_job() or fail_job(), naming its claim_token, within its timeout_seconds.';
 
 CREATE FUNCTION complete_job(id bigint, token uuid, result jsonb DEFAULT NULL) RETURNS boolean LANGUAGE sql SET search_path FROM CURRENT AS $$
-    UPDATE job_executions e SET status = 'SUCCESS', finished_at = job_now(), result = complete_job.result, error = NULL, suspect = false
+    UPDATE job_executions e
+    SET status = 'SUCCESS', finished_at = job_now(), error = NULL, suspect = false,
+        -- As a worker of ours cuts it: an outcome isn't lost for its size.
+        result = CASE WHEN octet_length(complete_job.result::text) > 1048576
+                      THEN jsonb_build_object('truncated', true, 'bytes', octet_length(complete_job.result::text), 'head', left(complete_job.result::text, 8192),
+                                              'sha256', encode(sha256(convert_to(complete_job.result::text, 'UTF8')), 'hex'))
+                      ELSE complete_job.result END
     WHERE e.id = complete_job.id AND e.claim_token = complete_job.token AND e.status = 'RUNNING'
     RETURNING true;
 $$;
@@ -143,7 +149,7 @@ CREATE FUNCTION fail_job(id bigint, token uuid, error text) RETURNS text LANGUAG
     UPDATE job_executions e
     SET status = CASE WHEN e.cancel_requested_at IS NOT NULL THEN 'CANCELLED' WHEN e.retry_count + 1 < e.max_retry THEN 'PENDING' ELSE 'FAILED' END,
         retry_count = e.retry_count + 1, suspect = false,
-        error = CASE WHEN e.cancel_requested_at IS NULL THEN fail_job.error ELSE coalesce(e.cancel_reason, 'cancelled by request') END,
+        error = CASE WHEN e.cancel_requested_at IS NULL THEN left(fail_job.error, 8192) ELSE coalesce(e.cancel_reason, 'cancelled by request') END,
         errors = job_errors_with(e.errors, jsonb_build_object('attempt', e.attempt, 'outcome', 'failure', 'at', job_now(), 'worker', e.claimed_by, 'error', left(fail_job.error, 8192))),
         finished_at = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry THEN NULL ELSE job_now() END,
         available_at = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry

@@ -13,8 +13,11 @@ from psycopg.rows import TupleRow
 
 from scheduler.clock import monotonic
 from scheduler.database.libpq import connect_sync, conninfo_from_url
+from scheduler.database.pooling import refuses_transactions
 
 MINIMUM_SERVER: Final = 15
+WITHOUT_TRANSACTIONS: Final = "is in statement mode, in which there are no transactions."
+TRANSACTION_MODE: Final = "Set pool_mode = transaction there, or name the server itself."
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,24 @@ _CAUSES: Final = (
         "Close some, or have its limit raised: ALTER ROLE … CONNECTION LIMIT, ALTER DATABASE … CONNECTION LIMIT.",
     ),
     _cause(
+        "pooler",
+        r"unsupported startup parameter(?: in options)?: (?P<name>\w+)",
+        "the pooler in front of it does not take {name} from a client",
+        "Take it out of the url and set it by ALTER ROLE … SET, or add it to ignore_startup_parameters there.",
+    ),
+    _cause(
+        "pooler",
+        r"query_wait_timeout",
+        "the pooler in front of it had no connection free in time",
+        "Raise default_pool_size there, or write the server's own address as databases.<name>.direct_url.",
+    ),
+    _cause(
+        "pooler",
+        r"no more connections allowed \(max_client_conn\)",
+        "all clients that the pooler in front of it takes are connected",
+        "Raise max_client_conn there, or run fewer processes.",
+    ),
+    _cause(
         "database-full",
         r"too many clients already|remaining connection slots|no more connections allowed",
         "all its connections are in use",
@@ -172,8 +193,8 @@ def reach(url: str, application_name: str) -> Reached | Obstacle:
     """Log in once and look around. Raises ConfigurationError on an unreadable url."""
     try:
         with connect_sync(url, application_name=application_name) as connection:
-            if old := too_old(url, connection):
-                return old
+            if obstacle := too_old(url, connection) or statement_pooled(url, connection):
+                return obstacle
             began = monotonic()
             obstacle = read_only(url, connection)
             return Reached(
@@ -214,6 +235,19 @@ def too_old(url: str, connection: psycopg.Connection[TupleRow]) -> Obstacle | No
         f"the scheduler needs PostgreSQL {MINIMUM_SERVER} or newer.",
         "Upgrade the server, or name another one.",
     )
+
+
+def statement_pooled(url: str, connection: psycopg.Connection[TupleRow]) -> Obstacle | None:
+    """Whether a pooler lets nobody have a transaction."""
+    try:
+        with connection.transaction():
+            return None
+    except psycopg.OperationalError as error:
+        if not refuses_transactions(error):
+            raise
+        return Obstacle(
+            "pooler", f"The pooler in front of the database {described(url)} {WITHOUT_TRANSACTIONS}", TRANSACTION_MODE
+        )
 
 
 def read_only(url: str, connection: psycopg.Connection[TupleRow]) -> Obstacle | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import traceback
+from hashlib import sha256
 from itertools import dropwhile
 from pathlib import Path
 
@@ -13,10 +14,18 @@ _MACHINERY = tuple(
 _MESSAGE_LIMIT = 1000
 _TEXT_LIMIT = 8192
 _FRAMES = 100
+_NAME_LIMIT = 200
+_NAME_OF = type.__dict__["__name__"].__get__
+UNTELLABLE = "How the handler ended can't be told: what it returned or raised breaks whoever looks at it."
+"""What is recorded when nothing else can be."""
 
 
 def clean_text(text: str, limit: int = _TEXT_LIMIT) -> str:
-    """`text` without what Postgres refuses (NUL, lone surrogates), at most `limit` characters, cut in the middle."""
+    """`text` without what Postgres refuses (NUL, lone surrogates), at most `limit` characters, cut in the middle.
+
+    Where it is cut, its length and the SHA-256 of its UTF-8 say what the whole was.
+    """
+    text = str.__str__(text)  # what a subclass makes of len() and the like is the user's code
     if len(text) > limit:
         text = _cut(text, limit)
     if "\0" in text:
@@ -27,10 +36,21 @@ def clean_text(text: str, limit: int = _TEXT_LIMIT) -> str:
 
 
 def _cut(text: str, limit: int) -> str:
-    marker = f"… {len(text)} characters cut …"  # at least as long as the marker that is used
-    kept = max(0, limit - len(marker))
+    digest = sha256(text.encode(errors="surrogatepass")).hexdigest()
+    marker = f"… {len(text)} characters, cut here; sha256 {digest} …"
+    kept = limit - len(marker)
+    if kept < 0:
+        return text[:limit]
     head, tail = kept - kept // 3, kept // 3
-    return f"{text[:head]}… {len(text) - kept} characters cut …{text[len(text) - tail :]}"[:limit]
+    return f"{text[:head]}{marker}{text[len(text) - tail :]}"
+
+
+def shown(value: object) -> str:
+    """The text of what should be one, and may be anything that a handler has put in its place. Never raises."""
+    try:
+        return value if isinstance(value, str) else str(value)
+    except BaseException as broken:  # a __str__ is the user's code, and may raise anything
+        return f"(can't be shown: str() of it raised {_name(broken)})"
 
 
 class ToldFault(Exception):  # noqa: N818 - a fault that happened elsewhere, as it was described there
@@ -52,21 +72,32 @@ def describe_error(error: BaseException) -> tuple[str, str]:
 
 
 def _headline(error: BaseException) -> str:
-    name = type(error).__name__
+    name = _name(error)
     try:
-        message = str(error)
+        message = str.__str__(str(error))
     except BaseException as broken:  # a __str__ is the user's code, and may raise anything
-        message = f"its message can't be shown, str() of it raised {type(broken).__name__}"
+        message = f"its message can't be shown, str() of it raised {_name(broken)}"
     return clean_text(f"{name}: {message}" if message else name, _MESSAGE_LIMIT)
+
+
+def _name(error: BaseException) -> str:
+    """The name of its type, whatever the type's own type makes of that."""
+    return clean_text(_NAME_OF(type(error)), _NAME_LIMIT)
 
 
 def _traceback(error: BaseException) -> str:
     try:
         story = traceback.TracebackException.from_exception(error, limit=-_FRAMES)
         _drop_machinery(story)
-        return clean_text("".join(story.format()))
+        return clean_text(_left_out(error) + "".join(story.format()))
     except BaseException:  # notes, causes and groups are the user's objects too
         return "The traceback can't be shown: the exception broke while it was formatted."
+
+
+def _left_out(error: BaseException) -> str:
+    """How many calls the traceback begins after, where there are too many to show."""
+    frames = sum(1 for _ in traceback.walk_tb(error.__traceback__))
+    return f"({frames - _FRAMES} calls before these are left out.)\n" if frames > _FRAMES else ""
 
 
 def _drop_machinery(story: traceback.TracebackException) -> None:

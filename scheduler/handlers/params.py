@@ -1,6 +1,8 @@
 """How the params of a row become what a handler takes, and how they become JSON before."""
 
 import json
+import math
+import re
 from collections.abc import Callable, Mapping, MutableMapping
 from inspect import Parameter
 from typing import Any, get_args, get_origin
@@ -12,6 +14,8 @@ from scheduler.errors import ConfigurationError, ParamsError
 from scheduler.handlers.results import holds_nul
 
 _LISTED = 10
+_FLOAT_DIGITS = 308
+_MAYBE_INFINITE = re.compile(rf"(?<!\d)\d{{{_FLOAT_DIGITS + 1}}}")
 
 
 def encode_params(params: Any) -> str:
@@ -56,6 +60,7 @@ def _plain_decoder(name: str) -> Callable[[str], Any]:
     def decode(text: str) -> Any:
         if text == "{}":
             return {}
+        _refuse_infinite(name, text, whole=int)
         params = _parse(name, text)
         if type(params) is not dict:
             raise ParamsError(f"Handler {name!r} takes a JSON object as its params; this is {_kind(params)}.")
@@ -66,6 +71,7 @@ def _plain_decoder(name: str) -> Callable[[str], Any]:
 
 def _validating_decoder(name: str, adapter: TypeAdapter[Any]) -> Callable[[str], Any]:
     def decode(text: str) -> Any:
+        _refuse_infinite(name, text, whole=_finite)  # the model may want it as a float
         try:
             return adapter.validate_json(text)
         except ValidationError as error:
@@ -76,6 +82,34 @@ def _validating_decoder(name: str, adapter: TypeAdapter[Any]) -> Callable[[str],
     return decode
 
 
+def _refuse_infinite(name: str, text: str, *, whole: Callable[[str], object]) -> None:
+    """A number that the database holds and Python would read as infinite must not reach a handler as that.
+
+    `whole` reads the numbers without a fraction.
+    """
+    if len(text) > _FLOAT_DIGITS and _MAYBE_INFINITE.search(text):
+        try:
+            json.loads(text, parse_float=_finite, parse_int=whole)
+        except _InfiniteError:
+            raise ParamsError(
+                f"The params for handler {name!r} hold a number that Python can't: one of more than {_FLOAT_DIGITS} "
+                "digits before its decimal point."
+            ) from None
+        except (ValueError, RecursionError):
+            pass  # whoever reads it next says so
+
+
+class _InfiniteError(Exception):
+    pass
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise _InfiniteError
+    return number
+
+
 def _parse(name: str, text: str) -> Any:
     try:
         return from_json(text)
@@ -84,7 +118,10 @@ def _parse(name: str, text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise ParamsError(f"The params for handler {name!r} can't be read: not JSON, or nested too deeply.") from None
+        raise ParamsError(
+            f"The params for handler {name!r} can't be read: not JSON, nested too deeply, or with a whole number of "
+            "more than 4300 digits."
+        ) from None
 
 
 def _problems(error: ValidationError) -> str:

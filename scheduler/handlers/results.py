@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from itertools import takewhile
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from pydantic_core import to_json, to_jsonable_python
 
@@ -24,8 +24,8 @@ _HEAD_CHARACTERS = 8192
 _MAX_DEPTH = 64
 _MAX_NODES = 100_000
 _MAX_DIGITS = 4300  # what Python's own JSON readers take by default; Postgres takes more
-_TOO_MANY_DIGITS = re.compile(rb"\d{%d}" % (_MAX_DIGITS + 1))
-_OUTSIDE_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|(?P<number>\d{%d})' % (_MAX_DIGITS + 1))
+_TOO_MANY_DIGITS = re.compile(rb"(?<!\d)\d{%d}" % (_MAX_DIGITS + 1))
+_OUTSIDE_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|(?P<number>(?<!\d)\d{%d})' % (_MAX_DIGITS + 1))
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # an even number of backslashes before it spell backslashes
 T = TypeVar("T")
 _UNSTORABLE = json.dumps("The result could not be turned into JSON: return plain values or a pydantic model.")
@@ -50,7 +50,9 @@ def encode_result(value: object) -> EncodedResult:
 
     Never raises. At most about 1 MiB.
     """
-    return value if isinstance(value, EncodedResult) else EncodedResult(*_encoded(value))
+    if issubclass(type(value), EncodedResult):  # unlike isinstance, it asks the value for nothing
+        return cast("EncodedResult", value)
+    return EncodedResult(*_encoded(value))
 
 
 def holds_nul(encoded: bytes) -> bool:
@@ -72,11 +74,13 @@ def _encoded(value: object) -> tuple[str | None, bool]:
 
 
 def _whole(value: object, fallback: Callable[[object], str] | None = None) -> bytes | None:
-    """The JSON of it, or None if there is none that can be stored."""
+    """The JSON of it, or None if there is none that can be stored; of what will be cut, any will do."""
     try:
         encoded = to_json(value, inf_nan_mode="strings", bytes_mode="base64", fallback=fallback)
     except Exception:
         return None
+    if len(encoded) > MAX_BYTES:
+        return encoded
     if holds_nul(encoded):
         return None
     if len(encoded) > _MAX_DIGITS and _TOO_MANY_DIGITS.search(encoded) and _has_huge_number(encoded):

@@ -5,27 +5,34 @@ from typing import Any
 
 from scheduler.errors import CancelExecution, ControlFlow, FailPermanently, ParamsError, RetryLater, Snooze
 from scheduler.handlers import describe_error, encode_result
-from scheduler.handlers.faults import ToldFault, clean_text
+from scheduler.handlers.faults import UNTELLABLE, ToldFault, clean_text, shown
 from scheduler.handlers.results import EncodedResult, SettledResult
 from scheduler.isolation.frames import Message
 
 
 def told(value: Any, error: BaseException | None) -> Message:
-    """In the child."""
+    """In the child. Never raises."""
+    try:
+        return _told(value, error)
+    except BaseException:  # attributes and types of what the handler left are its code too, and may raise anything
+        return {"fault": (UNTELLABLE, "")}
+
+
+def _told(value: Any, error: BaseException | None) -> Message:
     match error:
         case None:
             return {"settled" if isinstance(value, SettledResult) else "value": encode_result(value)}
         case asyncio.CancelledError():
             return {"cancelled": True}
         case RetryLater():
-            return {"decision": "RetryLater", "delay": error.delay, "reason": clean_text(error.reason)}
+            return {"decision": "RetryLater", "delay": float(error.delay), "reason": clean_text(shown(error.reason))}
         case FailPermanently() | CancelExecution():
             kind = FailPermanently if isinstance(error, FailPermanently) else CancelExecution
-            return {"decision": kind.__name__, "reason": clean_text(error.reason)}
+            return {"decision": kind.__name__, "reason": clean_text(shown(error.reason))}
         case Snooze():
-            return {"decision": "Snooze", "delay": error.delay}
+            return {"decision": "Snooze", "delay": float(error.delay)}
         case ParamsError():
-            return {"params": clean_text(str(error))}
+            return {"params": clean_text(shown(error))}
         case _:
             return {"fault": describe_error(error)}
 

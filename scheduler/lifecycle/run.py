@@ -19,6 +19,7 @@ from scheduler.errors import (
     Snooze,
 )
 from scheduler.handlers import ExecutionContext, HandlerRegistry, clean_text, describe_error, encode_result
+from scheduler.handlers.faults import UNTELLABLE, shown
 from scheduler.handlers.results import SettledResult
 from scheduler.isolation import Isolation, Running
 from scheduler.messages import log
@@ -166,7 +167,7 @@ class Attempt:
     def _done(self, future: asyncio.Future[Any]) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._tell(self._outcome(future))
+        self._tell(self._looked_at(future))
         self._watcher.ended(self)
 
     def _tell(self, outcome: Outcome) -> None:
@@ -176,6 +177,13 @@ class Attempt:
         outcome.seconds = self.seconds
         if not self.silent:
             self._watcher.reported(self, outcome)
+
+    def _looked_at(self, future: asyncio.Future[Any]) -> Outcome:
+        try:
+            return self._outcome(future)
+        except BaseException:  # attributes and types of what the handler left are its code too, and may raise anything
+            kind = OutcomeKind.TIMEOUT if self._stopping is OutcomeKind.TIMEOUT else OutcomeKind.FAILURE
+            return Outcome(kind, error=UNTELLABLE)
 
     def _outcome(self, future: asyncio.Future[Any]) -> Outcome:
         error = asyncio.CancelledError() if future.cancelled() else future.exception()
@@ -219,15 +227,16 @@ def _story(error: BaseException | None) -> str | None:
 
 def _asked_for(decision: ControlFlow) -> Outcome:
     """A handler's own decision as an outcome."""
+    reason = clean_text(shown(getattr(decision, "reason", "")))
     match decision:
         case RetryLater():
-            return Outcome(OutcomeKind.FAILURE, error=clean_text(decision.reason), delay=_seconds(decision.delay))
+            return Outcome(OutcomeKind.FAILURE, error=reason, delay=_seconds(decision.delay))
         case FailPermanently():
-            return Outcome(OutcomeKind.FAILURE, error=clean_text(decision.reason), permanent=True)
+            return Outcome(OutcomeKind.FAILURE, error=reason, permanent=True)
         case Snooze():
             return Outcome(OutcomeKind.SNOOZED, delay=_seconds(decision.delay))
         case CancelExecution():
-            return Outcome(OutcomeKind.CANCELLED, error=clean_text(decision.reason))
+            return Outcome(OutcomeKind.CANCELLED, error=reason)
         case _:
             return Outcome(OutcomeKind.FAILURE, error=describe_error(decision)[0])
 

@@ -1,10 +1,12 @@
 """upkeep: look after what a worker runs. Cancels, progress, claims that wait too long, attempts that won't stop."""
 
+from contextlib import suppress
 from uuid import UUID
 
 from scheduler.rules.retry import delay_seconds
 from scheduler.services.slots import Slots
 from scheduler.store.executions import Executions
+from scheduler.store.session import RowRefused
 
 
 class Upkeep:
@@ -49,8 +51,14 @@ class Upkeep:
             for a in list(self.slots.attempts.values())
             if not a.over and (latest := a.context.take_progress()) is not None
         ]
-        if reports:
+        if not reports:
+            return
+        try:
             await self.executions.write_progress(reports)
+        except RowRefused:  # by a trigger of the user's on one of them
+            for report in reports:
+                with suppress(*RowRefused):
+                    await self.executions.write_progress([report])
 
     async def _hold_back_overdue(self) -> None:
         overdue = [a.claim for a in self.slots.attempts.values() if a.overdue]

@@ -13,7 +13,16 @@ from psycopg.pq import Format
 from psycopg.rows import dict_row
 from sqlalchemy import CheckConstraint
 
-from scheduler.errors import QueryExecutionError, RefusedError, RightsError, SchedulerError, SchemaError
+from scheduler.database.pooling import refuses_transactions
+from scheduler.database.reaching import TRANSACTION_MODE, WITHOUT_TRANSACTIONS
+from scheduler.errors import (
+    ConfigurationError,
+    QueryExecutionError,
+    RefusedError,
+    RightsError,
+    SchedulerError,
+    SchemaError,
+)
 from scheduler.rules.instants import EVER, INSTANT
 from scheduler.store.checks import in_words
 from scheduler.store.schema import metadata
@@ -90,6 +99,10 @@ def sentence(error: psycopg.Error, schema: str) -> SchedulerError:
             return RightsError(
                 f"The role of the job database's url lacks a right: {said}. Grant it, or use another role: "
                 "`scheduler db roles` prints four, and the rights that each of them needs."
+            )
+        case errors.ProtocolViolation() if refuses_transactions(error):
+            return ConfigurationError(
+                f"The pooler in front of the job database {WITHOUT_TRANSACTIONS} {TRANSACTION_MODE}"
             )
         case _ if isinstance(error, RowRefused):
             return RefusedError(f"A value is refused: {said}.")

@@ -10,11 +10,6 @@ SELECT current_setting('autovacuum')::boolean AS autovacuum, current_setting('tr
        current_database()::text AS database;
 
 
--- name: doctor_backend
--- Which session of the server does this, whatever stands in between.
-SELECT pg_backend_pid() AS pid;
-
-
 -- name: doctor_identity
 -- The same for two urls that lead to one database of one server, its standbys included.
 SELECT system_identifier::text AS server, current_database()::text AS database, pg_is_in_recovery() AS standby FROM pg_control_system();

@@ -16,6 +16,8 @@ import psycopg
 import sqlalchemy.exc
 from sqlalchemy import Connection
 
+from scheduler.database.pooling import refuses_transactions
+from scheduler.database.reaching import TRANSACTION_MODE, WITHOUT_TRANSACTIONS
 from scheduler.errors import ConfigurationError, SchemaError
 from scheduler.messages import log
 from scheduler.store.revision import HEAD, SchemaState, check, first_line
@@ -131,5 +133,7 @@ def _explanation(error: BaseException, place: str) -> SchemaError:
                 f"Something else in {place} depends on the scheduler's tables; drop it first. "
                 + " ".join(details.split())
             )
+        case psycopg.errors.ProtocolViolation() if refuses_transactions(error):
+            return SchemaError(f"The pooler in front of {place} {WITHOUT_TRANSACTIONS} {TRANSACTION_MODE}")
         case _:
             return SchemaError(f"The tables in {place} can't be changed and are as they were: {said}.")

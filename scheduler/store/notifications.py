@@ -5,24 +5,29 @@ import asyncio
 import psycopg
 
 from scheduler.database.libpq import connect
+from scheduler.database.pooling import Pooling, pooling
 from scheduler.store.statements import channel, quote
 
+APPLICATION_NAME = "scheduler listener"
 _PING_DEADLINE_SECONDS = 5.0
 
 
 class Notifications:
-    """The wake-ups of one schema. `conninfo` must lead to the server itself: LISTEN is lost behind a pooler."""
+    """The wake-ups of one schema. `conninfo` is to lead to the server itself: a pooler may lose LISTEN."""
 
     def __init__(self, conninfo: str, schema: str) -> None:
         self.conninfo, self.channel = conninfo, channel(schema)
+        self.deaf = False
+        """A pooler in transaction mode is in between: nothing will ever be heard."""
         self._connection: psycopg.AsyncConnection[tuple[object, ...]] | None = None
 
     async def open(self) -> None:
-        """Connect and LISTEN. Raises psycopg.OperationalError."""
+        """Connect and LISTEN, unless that would be in vain. Raises psycopg.OperationalError."""
         await self.close()
-        connection = await connect(self.conninfo, application_name="scheduler listener")
-        await connection.execute(f"LISTEN {quote(self.channel)}".encode())
-        self._connection = connection
+        self._connection = connection = await connect(self.conninfo, application_name=APPLICATION_NAME)
+        self.deaf = await pooling(connection, self.conninfo, APPLICATION_NAME) is Pooling.TRANSACTION
+        if not self.deaf:
+            await connection.execute(f"LISTEN {quote(self.channel)}".encode())
 
     async def wait(self, seconds: float) -> bool:
         """True as soon as something was notified; False after `seconds` of silence, once the server answered a ping.

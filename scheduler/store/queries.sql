@@ -230,8 +230,9 @@ WHERE e.id = %(id)s AND e.attempt = %(attempt)s AND e.status = 'PENDING';
 
 
 -- name: cancels_asked
--- Which of a worker's running executions somebody asked to stop. Index: job_executions_of_worker.
-SELECT e.id, e.claim_token, coalesce(e.cancel_reason, 'cancelled by request') FROM {s}.job_executions AS e
+-- Which of a worker's running executions somebody asked to stop. Asked twice a second, so that a reason of a megabyte must not
+-- travel whole. Index: job_executions_of_worker.
+SELECT e.id, e.claim_token, left(coalesce(e.cancel_reason, 'cancelled by request'), 1000) FROM {s}.job_executions AS e
 WHERE e.claimed_by = %(worker)s AND e.status = 'RUNNING' AND e.cancel_requested_at IS NOT NULL;
 
 

@@ -8,7 +8,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from scheduler.database.libpq import connect_sync
-from scheduler.database.reaching import read_only, too_old, unreachable
+from scheduler.database.reaching import read_only, statement_pooled, too_old, unreachable
 from scheduler.errors import ConfigurationError, SchemaError
 
 HEAD: Final = "0001"
@@ -83,7 +83,7 @@ async def require_current(connection: psycopg.AsyncConnection[TupleRow], schema:
 def require_writable(url: str) -> None:
     """Refuse to start where nothing can be written. Raises ConfigurationError, also if it can't be reached."""
     with open_connection(url) as connection:
-        if obstacle := read_only(url, connection):
+        if obstacle := statement_pooled(url, connection) or read_only(url, connection):
             raise ConfigurationError(str(obstacle))
 
 

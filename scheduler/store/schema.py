@@ -82,7 +82,9 @@ cron_jobs = Table(
         default="UTC",
     ),
     required("handler_name", Text, "A name that a handler is registered under; never a path to code."),
-    required("handler_params", JSONB, "JSON handed to the handler with each execution.", default="{}"),
+    required(
+        "handler_params", JSONB, "JSON handed to the handler with each execution; at most 1 MiB as text.", default="{}"
+    ),
     required(
         "queue",
         Text,
@@ -185,6 +187,7 @@ cron_jobs = Table(
     required("updated_at", Time, "The last edit; the planner's own writes don't count.", default=NOW),
     check("name", "name <> '' AND octet_length(name) <= 200"),
     check("handler_name", "handler_name <> '' AND octet_length(handler_name) <= 200"),
+    check("handler_params", "octet_length(handler_params::text) <= 1048576"),
     check("queue", "queue <> '' AND octet_length(queue) <= 200"),
     check("priority", "priority BETWEEN -9 AND 9"),
     check("timeout_seconds", "timeout_seconds > 0 AND timeout_seconds <= 31622400"),
@@ -214,7 +217,7 @@ job_executions = Table(
         "The cron job (cron_jobs.id) it belongs to; the row may outlive it. NULL: it belongs to none.",
     ),
     required("handler_name", Text, "The handler that runs it: a registered name, never a path to code."),
-    required("handler_params", JSONB, "JSON handed to the handler.", default="{}"),
+    required("handler_params", JSONB, "JSON handed to the handler; at most 1 MiB as text.", default="{}"),
     required("queue", Text, "The queue it waits under; workers claim from the queues they serve.", default="default"),
     required("priority", SmallInteger, "-9 to 9; higher runs first within its queue.", default=0),
     required(
@@ -334,6 +337,7 @@ job_executions = Table(
     required("created_at", Time, "When the row was inserted.", default=NOW),
     check("source", "source IN ('enqueue', 'tick', 'manual', 'backfill', 'message')"),
     check("handler_name", "handler_name <> '' AND octet_length(handler_name) <= 200"),
+    check("handler_params", "octet_length(handler_params::text) <= 1048576"),
     check("queue", "queue <> '' AND octet_length(queue) <= 200"),
     check("priority", "priority BETWEEN -9 AND 9"),
     check("status", "status IN ('PENDING', 'RUNNING', 'SUCCESS', 'FAILED', 'TIMEOUT', 'CANCELLED', 'SKIPPED')"),
@@ -356,7 +360,7 @@ job_executions = Table(
     check("finished", "(status IN ('PENDING', 'RUNNING')) = (finished_at IS NULL)"),
     check("progress", "progress BETWEEN 0 AND 1"),
     check("errors", "jsonb_typeof(errors) = 'array'"),
-    check("unique_key", "octet_length(unique_key) <= 1024"),
+    check("unique_key", "unique_key <> '' AND octet_length(unique_key) <= 1024"),
     check("unique_until", "unique_until IN ('started', 'finished', 'forever')"),
     check("concurrency_key", "concurrency_key <> '' AND octet_length(concurrency_key) <= 1024"),
     check("cron_key", "cron_job_id IS NOT NULL OR concurrency_key !~ '^(cron|backfill):'"),
@@ -553,5 +557,6 @@ job_messages = Table(
         "The execution (job_executions.id) it became; the row may be gone. NULL: none.",
     ),
     required("received_at", Time, "When it became an execution.", default=NOW),
+    check("message_id", "octet_length(source) <= 200 AND octet_length(message_id) <= 1024"),
     comment="Messages already turned into executions, so that a redelivery makes no second one.",
 )

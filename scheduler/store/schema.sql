@@ -100,7 +100,8 @@ CREATE TABLE cron_jobs (
                                                                             -- runs once after the gap, one that comes twice runs once.
     handler_name        text             NOT NULL,                          -- A name that a handler is registered under; never a path to
                                                                             -- code.
-    handler_params      jsonb            NOT NULL DEFAULT '{}',             -- JSON handed to the handler with each execution.
+    handler_params      jsonb            NOT NULL DEFAULT '{}',             -- JSON handed to the handler with each execution; at most 1 MiB
+                                                                            -- as text.
     queue               text             NOT NULL DEFAULT 'default',        -- The queue that its executions wait under; any name, and some
                                                                             -- worker has to serve it.
     priority            smallint         NOT NULL DEFAULT 0,                -- -9 to 9; higher runs first within its queue.
@@ -149,6 +150,7 @@ CREATE TABLE cron_jobs (
     CONSTRAINT cron_jobs_name_key UNIQUE (name),
     CONSTRAINT cron_jobs_name_check CHECK (name <> '' AND octet_length(name) <= 200),
     CONSTRAINT cron_jobs_handler_name_check CHECK (handler_name <> '' AND octet_length(handler_name) <= 200),
+    CONSTRAINT cron_jobs_handler_params_check CHECK (octet_length(handler_params::text) <= 1048576),
     CONSTRAINT cron_jobs_queue_check CHECK (queue <> '' AND octet_length(queue) <= 200),
     CONSTRAINT cron_jobs_priority_check CHECK (priority >= '-9'::integer AND priority <= 9),
     CONSTRAINT cron_jobs_timeout_seconds_check CHECK (timeout_seconds > 0 AND timeout_seconds <= 31622400),
@@ -179,7 +181,7 @@ CREATE TABLE job_executions (
                                                                             -- outlive it. NULL: it belongs to none.
     handler_name        text             NOT NULL,                          -- The handler that runs it: a registered name, never a path to
                                                                             -- code.
-    handler_params      jsonb            NOT NULL DEFAULT '{}',             -- JSON handed to the handler.
+    handler_params      jsonb            NOT NULL DEFAULT '{}',             -- JSON handed to the handler; at most 1 MiB as text.
     queue               text             NOT NULL DEFAULT 'default',        -- The queue it waits under; workers claim from the queues they
                                                                             -- serve.
     priority            smallint         NOT NULL DEFAULT 0,                -- -9 to 9; higher runs first within its queue.
@@ -236,6 +238,7 @@ CREATE TABLE job_executions (
     CONSTRAINT job_executions_pkey PRIMARY KEY (id),
     CONSTRAINT job_executions_source_check CHECK (source = ANY (ARRAY['enqueue', 'tick', 'manual', 'backfill', 'message'])),
     CONSTRAINT job_executions_handler_name_check CHECK (handler_name <> '' AND octet_length(handler_name) <= 200),
+    CONSTRAINT job_executions_handler_params_check CHECK (octet_length(handler_params::text) <= 1048576),
     CONSTRAINT job_executions_queue_check CHECK (queue <> '' AND octet_length(queue) <= 200),
     CONSTRAINT job_executions_priority_check CHECK (priority >= '-9'::integer AND priority <= 9),
     CONSTRAINT job_executions_status_check CHECK (status = ANY (ARRAY['PENDING', 'RUNNING', 'SUCCESS', 'FAILED', 'TIMEOUT', 'CANCELLED', 'SKIPPED'])),
@@ -251,7 +254,7 @@ CREATE TABLE job_executions (
     CONSTRAINT job_executions_finished_check CHECK ((status = ANY (ARRAY['PENDING', 'RUNNING'])) = (finished_at IS NULL)),
     CONSTRAINT job_executions_progress_check CHECK (progress >= 0 AND progress <= 1),
     CONSTRAINT job_executions_errors_check CHECK (jsonb_typeof(errors) = 'array'),
-    CONSTRAINT job_executions_unique_key_check CHECK (octet_length(unique_key) <= 1024),
+    CONSTRAINT job_executions_unique_key_check CHECK (unique_key <> '' AND octet_length(unique_key) <= 1024),
     CONSTRAINT job_executions_unique_until_check CHECK (unique_until = ANY (ARRAY['started', 'finished', 'forever'])),
     CONSTRAINT job_executions_concurrency_key_check CHECK (concurrency_key <> '' AND octet_length(concurrency_key) <= 1024),
     CONSTRAINT job_executions_cron_key_check CHECK (cron_job_id IS NOT NULL OR concurrency_key !~ '^(cron|backfill):'),
@@ -369,7 +372,8 @@ CREATE TABLE job_messages (
     message_id   text        NOT NULL,                    -- The broker's id of it, or a hash of its body.
     execution_id bigint,                                  -- The execution (job_executions.id) it became; the row may be gone. NULL: none.
     received_at  timestamptz NOT NULL DEFAULT job_now(),  -- When it became an execution.
-    CONSTRAINT job_messages_pkey PRIMARY KEY (source, message_id)
+    CONSTRAINT job_messages_pkey PRIMARY KEY (source, message_id),
+    CONSTRAINT job_messages_message_id_check CHECK (octet_length(source) <= 200 AND octet_length(message_id) <= 1024)
 );
 
 
@@ -877,7 +881,13 @@ CREATE FUNCTION complete_job(id bigint, token uuid, result jsonb DEFAULT NULL)
  LANGUAGE sql
  SET search_path FROM CURRENT
 AS $function$
-    UPDATE job_executions e SET status = 'SUCCESS', finished_at = job_now(), result = complete_job.result, error = NULL, suspect = false
+    UPDATE job_executions e
+    SET status = 'SUCCESS', finished_at = job_now(), error = NULL, suspect = false,
+        -- As a worker of ours cuts it: an outcome isn't lost for its size.
+        result = CASE WHEN octet_length(complete_job.result::text) > 1048576
+                      THEN jsonb_build_object('truncated', true, 'bytes', octet_length(complete_job.result::text), 'head', left(complete_job.result::text, 8192),
+                                              'sha256', encode(sha256(convert_to(complete_job.result::text, 'UTF8')), 'hex'))
+                      ELSE complete_job.result END
     WHERE e.id = complete_job.id AND e.claim_token = complete_job.token AND e.status = 'RUNNING'
     RETURNING true;
 $function$;
@@ -892,7 +902,7 @@ AS $function$
     UPDATE job_executions e
     SET status = CASE WHEN e.cancel_requested_at IS NOT NULL THEN 'CANCELLED' WHEN e.retry_count + 1 < e.max_retry THEN 'PENDING' ELSE 'FAILED' END,
         retry_count = e.retry_count + 1, suspect = false,
-        error = CASE WHEN e.cancel_requested_at IS NULL THEN fail_job.error ELSE coalesce(e.cancel_reason, 'cancelled by request') END,
+        error = CASE WHEN e.cancel_requested_at IS NULL THEN left(fail_job.error, 8192) ELSE coalesce(e.cancel_reason, 'cancelled by request') END,
         errors = job_errors_with(e.errors, jsonb_build_object('attempt', e.attempt, 'outcome', 'failure', 'at', job_now(), 'worker', e.claimed_by, 'error', left(fail_job.error, 8192))),
         finished_at = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry THEN NULL ELSE job_now() END,
         available_at = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry
@@ -1196,7 +1206,7 @@ COMMENT ON COLUMN cron_jobs.description IS 'What it is for, in the words of whoe
 COMMENT ON COLUMN cron_jobs.cron_expression IS 'minute hour day-of-month month day-of-week, with seconds before them if six; @daily and the like; @every 90s|5m|2h|1d.';
 COMMENT ON COLUMN cron_jobs.timezone IS 'IANA name, such as Europe/Berlin. A fixed time that DST skips runs once after the gap, one that comes twice runs once.';
 COMMENT ON COLUMN cron_jobs.handler_name IS 'A name that a handler is registered under; never a path to code.';
-COMMENT ON COLUMN cron_jobs.handler_params IS 'JSON handed to the handler with each execution.';
+COMMENT ON COLUMN cron_jobs.handler_params IS 'JSON handed to the handler with each execution; at most 1 MiB as text.';
 COMMENT ON COLUMN cron_jobs.queue IS 'The queue that its executions wait under; any name, and some worker has to serve it.';
 COMMENT ON COLUMN cron_jobs.priority IS '-9 to 9; higher runs first within its queue.';
 COMMENT ON COLUMN cron_jobs.timeout_seconds IS 'Seconds an attempt may take, up to 31622400 (366 days). NULL: the handler''s own, else 300.';
@@ -1226,7 +1236,7 @@ COMMENT ON COLUMN job_executions.id IS 'What cancel_job() and retry_job() take.'
 COMMENT ON COLUMN job_executions.source IS 'Where it came from: enqueue | tick | manual | backfill | message.';
 COMMENT ON COLUMN job_executions.cron_job_id IS 'The cron job (cron_jobs.id) it belongs to; the row may outlive it. NULL: it belongs to none.';
 COMMENT ON COLUMN job_executions.handler_name IS 'The handler that runs it: a registered name, never a path to code.';
-COMMENT ON COLUMN job_executions.handler_params IS 'JSON handed to the handler.';
+COMMENT ON COLUMN job_executions.handler_params IS 'JSON handed to the handler; at most 1 MiB as text.';
 COMMENT ON COLUMN job_executions.queue IS 'The queue it waits under; workers claim from the queues they serve.';
 COMMENT ON COLUMN job_executions.priority IS '-9 to 9; higher runs first within its queue.';
 COMMENT ON COLUMN job_executions.status IS 'PENDING | RUNNING | SUCCESS | FAILED | TIMEOUT | CANCELLED | SKIPPED. FAILED and TIMEOUT are dead letters.';
@@ -1425,7 +1435,7 @@ COMMENT ON COLUMN job_history.id IS 'What cancel_job() and retry_job() take.';
 COMMENT ON COLUMN job_history.source IS 'Where it came from: enqueue | tick | manual | backfill | message.';
 COMMENT ON COLUMN job_history.cron_job_id IS 'The cron job (cron_jobs.id) it belongs to; the row may outlive it. NULL: it belongs to none.';
 COMMENT ON COLUMN job_history.handler_name IS 'The handler that runs it: a registered name, never a path to code.';
-COMMENT ON COLUMN job_history.handler_params IS 'JSON handed to the handler.';
+COMMENT ON COLUMN job_history.handler_params IS 'JSON handed to the handler; at most 1 MiB as text.';
 COMMENT ON COLUMN job_history.queue IS 'The queue it waits under; workers claim from the queues they serve.';
 COMMENT ON COLUMN job_history.priority IS '-9 to 9; higher runs first within its queue.';
 COMMENT ON COLUMN job_history.status IS 'PENDING | RUNNING | SUCCESS | FAILED | TIMEOUT | CANCELLED | SKIPPED. FAILED and TIMEOUT are dead letters.';

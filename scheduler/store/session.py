@@ -21,6 +21,8 @@ RowRefused = (
     psycopg.IntegrityError,
     psycopg.ProgrammingError,
     psycopg.NotSupportedError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
     UnicodeError,
 )
 """What a statement raises because of what is in a row; the same again would fail again."""

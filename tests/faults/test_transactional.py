@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -38,12 +39,15 @@ class Both:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def worker(self, *, failpoints: str = "", url: str | None = None) -> SchedulerProcess:
-        settings = {"DATABASES__BUSINESS__URL": self.business} | ({"FAILPOINTS": failpoints} if failpoints else {})
+    def worker(self, *, failpoints: str = "", url: str | None = None, other: str | None = None) -> SchedulerProcess:
+        """`url` and `other` lead to its databases by another way."""
+        settings: dict[str, Any] = {"DATABASES__BUSINESS__URL": other or self.business}
+        settings |= {"FAILPOINTS": failpoints} if failpoints else {}
         return self.scene.worker(constants=QUICK, url=url, **settings)
 
-    def start(self, *, failpoints: str) -> SchedulerProcess:
-        return self.scene.start(constants=QUICK, FAILPOINTS=failpoints, DATABASES__BUSINESS__URL=self.business)
+    def start(self, *, failpoints: str, url: str | None = None, other: str | None = None) -> SchedulerProcess:
+        business = other or self.business
+        return self.scene.start(constants=QUICK, url=url, FAILPOINTS=failpoints, DATABASES__BUSINESS__URL=business)
 
     def assert_each_once(self, ids: list[int]) -> None:
         """I10 to I13: with every SUCCESS its effect in both databases, once, and nothing prepared is left.

@@ -27,6 +27,14 @@ def login(params: Login) -> str:
     return params.user
 
 
+class Measure(BaseModel):
+    size: float
+
+
+def measured(params: Measure) -> float:
+    return params.size
+
+
 def plain(params: dict[str, object]) -> object:
     return params
 
@@ -83,6 +91,19 @@ def test_params_nested_too_deeply_are_a_fault_and_no_crash() -> None:
     assert spec(plain).decode(deep) != {}
     with pytest.raises(ParamsError, match="nested too deeply"):
         spec(plain).decode('{"a":' * 100_000 + "1" + "}" * 100_000)
+
+
+@pytest.mark.parametrize("target", [plain, measured])
+def test_a_number_that_python_would_read_as_infinite_is_a_fault(target: object) -> None:
+    with pytest.raises(ParamsError, match="hold a number that Python can't"):
+        spec(target).decode(f'{{"size": 1{"0" * 400}.5}}')
+    with pytest.raises(ParamsError, match=r"4300|hold a number that Python can't"):
+        spec(target).decode(f'{{"size": 1{"0" * 5000}}}')
+    with pytest.raises(ParamsError, match="hold a number that Python can't"):
+        spec(measured).decode(f'{{"size": 1{"0" * 400}}}')  # as jsonb has 1e400
+    assert spec(measured).decode(f'{{"size": 1, "text": "1{"0" * 400}"}}').size == 1
+    held = spec(plain).decode(f'{{"whole": 1{"0" * 400}, "text": "{"1" * 400}.5", "exact": {"1" * 300}.25}}')
+    assert held == {"whole": 10**400, "text": "1" * 400 + ".5", "exact": float("1" * 300 + ".25")}
 
 
 def test_a_handler_without_parameters_is_called_without() -> None:

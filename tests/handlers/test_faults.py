@@ -1,7 +1,10 @@
 """Whatever a handler raises can be told and stored."""
 
 import asyncio
+import sys
+import traceback
 from contextlib import suppress
+from hashlib import sha256
 from typing import Any
 
 import psycopg
@@ -11,6 +14,7 @@ from scheduler.handlers import clean_text, declare, describe_error
 from scheduler.isolation.task import TaskIsolation
 from scheduler.isolation.thread import ThreadIsolation
 from scheduler.testing.isolation_contract import context, ended
+from tests.faults.hostile_jobs import HostileText, HostileTextError, NamelessError
 
 LOST = "\N{REPLACEMENT CHARACTER}"
 
@@ -38,14 +42,15 @@ def test_what_postgres_refuses_is_replaced(text: str, clean: str) -> None:
     assert clean_text(text) == clean
 
 
-def test_a_long_text_keeps_its_head_and_its_tail() -> None:
-    text = "head" + "x" * 20_000 + "tail"
+@pytest.mark.parametrize("letter", ["x", "é", "\ud800"])
+def test_a_long_text_keeps_its_head_its_tail_its_length_and_its_digest(letter: str) -> None:
+    text = "head" + letter * 20_000 + "tail"
     cut = clean_text(text, 1000)
-    assert len(cut) <= 1000
+    assert len(cut) == 1000
     assert cut.startswith("head")
     assert cut.endswith("tail")
-    number = int(cut.partition("… ")[2].partition(" characters cut …")[0])
-    assert len(text) - number == len(cut) - len(f"… {number} characters cut …")
+    digest = sha256(text.encode(errors="surrogatepass")).hexdigest()
+    assert f"… 20008 characters, cut here; sha256 {digest} …" in cut
 
 
 @pytest.mark.parametrize("limit", [0, 1, 10, 30, 40])
@@ -57,6 +62,12 @@ def test_the_first_line_says_it() -> None:
     assert describe_error(raised(ValueError("no such account")))[0] == "ValueError: no such account"
     assert describe_error(raised(ValueError()))[0] == "ValueError"
     assert describe_error(raised(ValueError("\0\ud800")))[0] == f"ValueError: {LOST}{LOST}"
+
+
+def test_texts_and_types_with_methods_of_their_own_are_told() -> None:
+    assert describe_error(raised(HostileTextError()))[0] == f"HostileTextError: text{LOST}"
+    assert describe_error(raised(NamelessError("why")))[0] == "NamelessError: why"
+    assert clean_text(HostileText("a\0")) == f"a{LOST}"
 
 
 class UnspeakableError(Exception):
@@ -131,6 +142,28 @@ def test_groups_and_endless_recursion_stay_small() -> None:
         assert headline.startswith(type(error).__name__)
         assert len(trace) <= 8192
         assert "line" in trace
+
+
+def test_of_ten_thousand_calls_the_last_are_shown_and_the_others_counted() -> None:
+    def descend(depth: int) -> None:
+        if not depth:
+            raise ValueError("at the bottom")
+        (descend if depth % 2 else lambda left: descend(left))(depth - 1)
+
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(30_000)
+    try:
+        with pytest.raises(ValueError, match="at the bottom") as found:
+            descend(6_666)
+    finally:
+        sys.setrecursionlimit(before)
+    depth = sum(1 for _ in traceback.walk_tb(found.value.__traceback__))
+    headline, trace = describe_error(found.value)
+    assert depth > 10_000
+    assert headline == "ValueError: at the bottom"
+    assert trace.startswith(f"({depth - 100} calls before these are left out.)\nTraceback (most recent call last):\n")
+    assert trace.endswith("ValueError: at the bottom\n")
+    assert len(trace) <= 8192
 
 
 def test_postgres_takes_what_is_told(database_url: str) -> None:

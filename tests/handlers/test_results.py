@@ -13,6 +13,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from pydantic import BaseModel, computed_field
+from pydantic_core import to_json
 
 from scheduler.handlers import encode_result
 from scheduler.handlers.results import MAX_BYTES
@@ -47,6 +48,14 @@ class Leaving(BaseModel):
     @computed_field
     def total(self) -> int:
         raise SystemExit(4)
+
+
+class Nobody:
+    """Has no class that could be asked for."""
+
+    @property  # type: ignore[misc]  # that is what is wrong with it
+    def __class__(self) -> Any:
+        raise SystemExit(6)
 
 
 class Message(BaseModel):
@@ -136,6 +145,13 @@ def test_when_looking_fails_a_sentence_stays(value: object) -> None:
     assert changed
 
 
+def test_a_value_that_hides_its_class_has_its_sentence() -> None:
+    for value in (Nobody(), ["\ud800", Nobody()]):
+        text, changed = encode_result(value)
+        assert changed
+        assert "not JSON" in (text or "") or "could not be turned into JSON" in (text or "")
+
+
 @pytest.mark.parametrize("text", ["é" * MAX_BYTES, "\ud800" + "x" * (2 * MAX_BYTES)])
 def test_a_large_result_keeps_its_length_its_digest_and_its_head(text: str) -> None:
     encoded, changed = encode_result([text])
@@ -156,8 +172,16 @@ def test_the_digest_is_that_of_the_whole_json() -> None:
     assert (cut["bytes"], cut["sha256"]) == (len(whole), hashlib.sha256(whole).hexdigest())
 
 
+def test_what_is_cut_may_hold_what_could_not_be_stored_whole() -> None:
+    value = {"nul": "\0", "number": 10**5000, "rows": ["row"] * 300_000}
+    cut = json.loads(encode_result(value)[0] or "")
+    whole = to_json(value)
+    assert (cut["bytes"], cut["sha256"]) == (len(whole), hashlib.sha256(whole).hexdigest())
+    assert "\0" not in cut["head"]
+
+
 def test_a_huge_value_that_must_be_sanitised_costs_no_more_than_its_limit() -> None:
-    encoded, _ = encode_result({"first": "\0", "many": [0] * 3_000_000})
+    encoded, _ = encode_result({"first": "\ud800", "many": [0] * 3_000_000})
     assert encoded is not None
     assert len(encoded) < 300_000
     assert encoded.endswith('"<cut after 100000 values>"]}')
@@ -168,7 +192,7 @@ def test_postgres_takes_them_all(database_url: str) -> None:
         "\0", "\ud800", "\udc00\ud800", math.nan, 10**4299, 10**5000, 10**140_000, 1e308, 5e-324, -0.0, cyclic(),
         deep(5000), Broken(), {Broken(): 1}, {(1, "\0"): 2}, {b"\xff": 1}, {1, 2}, b"\xff", Decimal("NaN"), 1 + 2j,
         ValueError("x"), type, iter([1]), "x" * (2 * MAX_BYTES), "\\u0000", "\\\0", "\\\\u0000\0", Hostile(), {"": ""},
-        "\x7f\x1b",
+        "\x7f\x1b", {"nul": "\0", "rows": ["row"] * 300_000},
     ]  # fmt: skip
     conninfo = database_url.replace("postgresql+psycopg://", "postgresql://")
     with psycopg.connect(conninfo, autocommit=True) as connection:

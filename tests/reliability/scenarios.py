@@ -227,22 +227,37 @@ SCENARIOS = (
             "tests/handlers/test_faults.py",
             f"{FAULTS}/test_bad_input.py::test_a_result_that_is_not_json_is_stored_as_far_as_it_goes",
             f"{FAULTS}/test_bad_input.py::test_what_postgres_refuses_in_a_text_is_replaced",
+            f"{FAULTS}/test_hostile.py::test_every_end_is_an_outcome_and_costs_its_neighbours_nothing",
+            "tests/lifecycle/test_hostile_ends.py",
         ),
+        "What may be stored, and what becomes of the rest: [limits.md](limits.md).",
     ),
     Scenario(
         "S35",
         "huge params, results, messages and tracebacks",
         (
+            "tests/schema/test_limits.py::test_a_hundred_megabytes_of_params_are_refused",
             "tests/handlers/test_results.py::test_a_large_result_keeps_its_length_its_digest_and_its_head",
+            "tests/handlers/test_faults.py::test_of_ten_thousand_calls_the_last_are_shown_and_the_others_counted",
             "tests/handlers/test_faults.py::test_groups_and_endless_recursion_stay_small",
+            f"{FAULTS}/test_hostile.py::test_a_hundred_megabytes_leave_nothing_behind_in_the_worker",
         ),
+        "While it is turned into JSON, a result is there twice.",
     ),
     Scenario(
         "S36",
         "long, empty and look-alike keys and names",
-        ("tests/store/test_checks.py", "tests/schema/test_constraints.py"),
+        ("tests/schema/test_limits.py", "tests/store/test_checks.py", "tests/schema/test_constraints.py"),
     ),
-    Scenario("S37", "text that means something to SQL, formats and terminals", ("tests/cli/test_hostile_rows.py",)),
+    Scenario(
+        "S37",
+        "text that means something to SQL, formats and terminals",
+        (
+            "tests/cli/test_literal_texts.py",
+            "tests/cli/test_hostile_rows.py",
+            f"{FAULTS}/test_hostile.py::test_a_text_that_means_something_elsewhere_is_stored_and_logged_as_it_is",
+        ),
+    ),
     Scenario(
         "S38",
         "the disk is full",
@@ -274,7 +289,12 @@ SCENARIOS = (
         (f"{SERVICES}/test_listener.py::test_a_connection_that_ended_is_opened_anew_and_rings",),
         "Half open, it is noticed by TCP only; polling covers it meanwhile.",
     ),
-    Scenario("S45", "PgBouncer in transaction mode in front", (), "Not tried yet."),
+    Scenario(
+        "S45",
+        "PgBouncer in transaction mode in front",
+        (f"{FAULTS}/test_pgbouncer.py", "tests/database/test_pooling.py"),
+        "Debian's PgBouncer. In statement mode every command is refused: [pgbouncer.md](pgbouncer.md).",
+    ),
     Scenario(
         "S46",
         "a network that resets connections",

@@ -1,5 +1,6 @@
 """The listener rings when the database notifies, and after every gap."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import psycopg
@@ -9,6 +10,8 @@ from scheduler.services import listener as listener_module
 from scheduler.services.listener import Listener
 from scheduler.services.wakeups import Bell, Wakeups
 from scheduler.store.notifications import Notifications
+from tests.doctor.pooler import Pooler
+from tests.pgbouncer import PgBouncer, needs_pgbouncer
 from tests.store.tables import Tables
 
 LISTENING = """SELECT pid FROM pg_stat_activity
@@ -99,3 +102,32 @@ async def test_many_notifications_are_one_look_or_more_and_none_is_left_to_wake_
 async def test_another_schema_is_none_of_its_business(tables: Tables, notifications: Notifications) -> None:
     assert notifications.channel == tables.value("SELECT job_channel()")
     assert Notifications(tables.url, "other").channel != notifications.channel
+
+
+async def test_behind_a_pooler_in_transaction_mode_it_says_once_that_it_hears_nothing(
+    tables: Tables, wakeups: Wakeups, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_module, "PING_SECONDS", 0.01)
+    with Pooler(tables.url, "transaction") as pooler:
+        notifications = Notifications(pooler.url, "public")
+        listener = Listener(notifications, wakeups)
+        for _ in range(3):
+            await listener.round()
+        await notifications.close()
+    assert notifications.deaf
+    assert [record.event for record in caplog.records] == ["listener.deaf"]  # type: ignore[attr-defined]
+
+
+@needs_pgbouncer
+async def test_a_pooler_in_session_mode_lets_it_hear(tables: Tables, wakeups: Wakeups, bell: Bell) -> None:
+    with PgBouncer(tables.url, "session") as bouncer:
+        notifications = Notifications(bouncer.url, "public")
+        async with asyncio.timeout(60):
+            listener = Listener(notifications, wakeups)
+            await listener.round()
+            assert await bell.wait(0)
+            tables.cron_job()
+            await listener.round()
+            assert await bell.wait(0)
+            await notifications.close()
+        assert not notifications.deaf

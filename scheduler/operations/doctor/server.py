@@ -4,6 +4,7 @@ import platform
 from collections.abc import Iterator
 
 from scheduler import __version__
+from scheduler.database.pooling import Pooling, pooling_sync
 from scheduler.database.reaching import Obstacle, Reached, reach
 from scheduler.errors import ConfigurationError, QueryExecutionError, SchemaError
 from scheduler.operations.doctor.bench import APPLICATION_NAME, Bench
@@ -18,7 +19,6 @@ _NEARLY_FULL, _FULL = 0.8, 0.95
 _NOTIFICATIONS = 0.1
 _OWN_CONNECTIONS = 7
 """claim, settle, upkeep, planner, rescuer, heartbeat and listener hold one each."""
-_TRIES = 4
 
 
 def reachable(bench: Bench) -> Iterator[Finding]:
@@ -74,10 +74,10 @@ def rights(bench: Bench) -> Iterator[Finding]:
 def pooler(bench: Bench) -> Iterator[Finding]:
     """What stands in between, and whether it lets sessions be sessions."""
     job, direct = bench.facts.job, bench.facts.direct_conninfo
-    if not _is_pooled(bench.session):
+    found = pooling_sync(bench.session.connection(), job.conninfo, APPLICATION_NAME)
+    if found is Pooling.NONE:
         yield Finding.fine(Code.POOLER, "No pooler stands between here and the server.")
-        return
-    if not _shares_sessions(bench, job.conninfo):
+    elif found is Pooling.SESSION:
         yield Finding.fine(Code.POOLER, "A pooler stands in between, and each client keeps its session.")
     elif direct is None:
         yield Finding.warning(
@@ -106,7 +106,7 @@ def direct_url(bench: Bench) -> Iterator[Finding]:
                 f"{name} leads to another database than its url: workers would beat where nobody looks.",
                 "Make both lead to the same database of the same server.",
             )
-        elif _is_pooled(session):
+        elif pooling_sync(session.connection(), direct, APPLICATION_NAME) is not Pooling.NONE:
             yield Finding.warning(
                 Code.DIRECT_URL,
                 f"{name} leads through a pooler as well.",
@@ -168,24 +168,3 @@ def _reached(name: str, found: Reached) -> Finding:
     slow = found.round_trip_seconds > _SLOW_SECONDS
     far = f", {found.round_trip_seconds * 1000:.0f} ms away" if slow else ""
     return Finding.fine(Code.DATABASE_REACHABLE, f'{name} lets role "{found.role}" in, {tls}{far}.')
-
-
-def _is_pooled(session: GuardedSession) -> bool:
-    """A pooler hands out process ids of its own making."""
-    return _backend(session) != session.connection().info.backend_pid
-
-
-def _shares_sessions(bench: Bench, conninfo: str) -> bool:
-    """Whether two clients were served by one session of the server, or one client by two."""
-    with bench.elsewhere(conninfo) as other:
-        ours, others = set[int](), set[int]()
-        for _ in range(_TRIES):
-            ours.add(_backend(bench.session))
-            others.add(_backend(other))
-    return len(ours) > 1 or bool(ours & others)
-
-
-def _backend(session: GuardedSession) -> int:
-    (row,) = ask(session, "doctor_backend")
-    pid: int = row["pid"]
-    return pid
