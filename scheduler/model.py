@@ -57,6 +57,19 @@ class WorkerStatus(StrEnum):
     LOST = "LOST"
 
 
+class LoopAge(NamedTuple):
+    """How a loop of a worker is. In seconds."""
+
+    age: float
+    """Since it last succeeded, or began."""
+    limit: float
+    """What is too old."""
+
+    @property
+    def is_young(self) -> bool:
+        return self.age <= self.limit
+
+
 DEFAULT_TIMEOUT_SECONDS = 300.0
 DEFAULT_MAX_RETRY = 3
 DEFAULT_RETRY_BACKOFF = Backoff.EXPONENTIAL

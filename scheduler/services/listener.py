@@ -1,7 +1,7 @@
 """listener: rings the bells of this process when the database notifies of work, an edit or a cancel."""
 
 from scheduler.services.wakeups import Wakeups
-from scheduler.store.notifications import Notifications
+from scheduler.store.notifications import ANSWER_SECONDS, Notifications
 
 PING_SECONDS = 15.0
 
@@ -9,6 +9,11 @@ PING_SECONDS = 15.0
 class Listener:
     def __init__(self, notifications: Notifications, wakeups: Wakeups) -> None:
         self.notifications, self.wakeups = notifications, wakeups
+
+    @property
+    def sleeps(self) -> float:
+        """The longest silence, in seconds, with the answer to the ping at its end."""
+        return PING_SECONDS + ANSWER_SECONDS
 
     async def round(self) -> None:
         """One wake-up, or one silence. After a gap everybody looks once: a notification may have been missed."""

@@ -1,13 +1,20 @@
 """LISTEN on a connection of its own. What it hears is only a hint to look: polling is the truth."""
 
 import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import psycopg
 
 from scheduler.database.libpq import connect
 from scheduler.store.statements import channel, quote
 
-_PING_DEADLINE_SECONDS = 5.0
+ANSWER_SECONDS = 5.0
+"""How long the server may take to answer before the connection counts as dead."""
+
+_Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
 
 class Notifications:
@@ -15,19 +22,19 @@ class Notifications:
 
     def __init__(self, conninfo: str, schema: str) -> None:
         self.conninfo, self.channel = conninfo, channel(schema)
-        self._connection: psycopg.AsyncConnection[tuple[object, ...]] | None = None
+        self._connection: _Connection | None = None
 
     async def open(self) -> None:
-        """Connect and LISTEN. Raises psycopg.OperationalError."""
+        """Connect and LISTEN. Raises psycopg.OperationalError, also when the other side is gone."""
         await self.close()
-        connection = await connect(self.conninfo, application_name="scheduler listener")
-        await connection.execute(f"LISTEN {quote(self.channel)}".encode())
-        self._connection = connection
+        self._connection = connection = await connect(self.conninfo, application_name="scheduler listener")
+        with _answer_due(connection):
+            await connection.execute(f"LISTEN {quote(self.channel)}".encode())
 
     async def wait(self, seconds: float) -> bool:
         """True as soon as something was notified; False after `seconds` of silence, once the server answered a ping.
 
-        Raises TimeoutError or psycopg.OperationalError when the connection is dead, also when the other side is gone.
+        Raises psycopg.OperationalError when the connection is dead, also when the other side is gone. Close it then.
         """
         connection = self._connection
         if connection is None:
@@ -35,7 +42,7 @@ class Notifications:
             return True
         async for _ in connection.notifies(timeout=seconds, stop_after=1):
             return True
-        async with asyncio.timeout(_PING_DEADLINE_SECONDS):
+        with _answer_due(connection):
             await connection.execute("SELECT 1")
         return False
 
@@ -43,3 +50,21 @@ class Notifications:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
+
+
+@contextmanager
+def _answer_due(connection: _Connection) -> Iterator[None]:
+    """Shut the connection's socket down when the server doesn't answer in time: then whoever reads it sees its end.
+
+    A task that is cancelled instead would first ask the same server to cancel the statement, and wait for that.
+    """
+    timer = asyncio.get_running_loop().call_later(ANSWER_SECONDS, _shut_down, connection.fileno())
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _shut_down(descriptor: int) -> None:
+    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as copy:
+        copy.shutdown(socket.SHUT_RDWR)

@@ -40,7 +40,7 @@ if "slow" not in read("mode"):
 
 
 def report() -> None:
-    default = {"executions": 0, "load": 0.0, "more_waits": False}
+    default = {"executions": 0, "load": 0.0, "more_waits": False, "loops": {}}
     os.write(descriptor, (json.dumps(json.loads(read("report") or json.dumps(default))) + "\n").encode())
 
 

@@ -107,7 +107,7 @@ async def working(
         "pulse": worker.pulse_round, "listen": Listener(notifications, wakeups).round,
     }  # fmt: skip
     before = asyncio.all_tasks()
-    tasks = [asyncio.create_task(Loop(name, bodies[name]).forever()) for name in loops]
+    tasks = [asyncio.create_task(Loop(name, bodies[name], sleeps=1.0).forever()) for name in loops]
     line.begin_lease()
     try:
         yield line

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,15 @@ class Supervised:
         self._write("mode" if pid is None else f"mode-{pid}", " ".join(words))
 
     def report(
-        self, *, executions: int = 0, load: float = 0.0, more_waits: bool = False, pid: int | None = None
+        self,
+        *,
+        executions: int = 0,
+        load: float = 0.0,
+        more_waits: bool = False,
+        loops: Mapping[str, tuple[float, float]] | None = None,
+        pid: int | None = None,
     ) -> None:
-        report = {"executions": executions, "load": load, "more_waits": more_waits}
+        report = {"executions": executions, "load": load, "more_waits": more_waits, "loops": loops or {}}
         self._write("report" if pid is None else f"report-{pid}", json.dumps(report))
 
     def _write(self, name: str, text: str) -> None:
