@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from signal import SIGTERM, raise_signal
 from uuid import UUID
 
@@ -28,7 +28,7 @@ from scheduler.isolation.task import TaskIsolation
 from scheduler.isolation.thread import ThreadIsolation
 from scheduler.messages import log
 from scheduler.services.blocked import BlockedEnd
-from scheduler.services.health import PULSE, SLOTS, ProcessHealth, State, Vitals
+from scheduler.services.health import PULSE, Vitals
 from scheduler.services.health_server import serving
 from scheduler.services.heartbeat import Heartbeat
 from scheduler.services.listener import Listener
@@ -108,7 +108,7 @@ class Application:
 
         seconds, supervised = self.settings.shutdown_timeout_seconds, self._reports_to is not None
         services = self._loops(heartbeat)
-        self.vitals.watch([*services, heartbeat, self.worker.slots])
+        self.vitals.watch([*services, heartbeat, self.worker.slots], has_begun=heartbeat.has_begun)
         with (
             self._health(),
             Stopping(seconds, self.worker.hurry, last_words, supervised=supervised) as stopping,
@@ -136,14 +136,8 @@ class Application:
 
     def _health(self) -> AbstractContextManager[None]:
         """Whoever is supervised tells its supervisor, which answers for all."""
-        options = self.settings
-        port = options.health_port if self._reports_to is None else None
-
-        def own(*names: str) -> list[ProcessHealth]:
-            ages = {name: age for name, age in self.vitals.ages().items() if not names or name in names}
-            return [ProcessHealth(os.getpid(), State.WORKING, ages)]
-
-        return serving(options.health_address, port, health=own, live=partial(own, PULSE, SLOTS))
+        port = self.settings.health_port if self._reports_to is None else None
+        return serving(self.settings.health_address, port, health=self.vitals.health, live=self.vitals.life)
 
     def _report(self) -> Report:
         worker = self.worker

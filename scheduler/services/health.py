@@ -4,7 +4,8 @@
 `/live` is green unless only a restart helps.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -43,16 +44,33 @@ Examine = Callable[[], Sequence[ProcessHealth]]
 
 
 class Vitals:
-    """Everything of this process that has an age."""
+    """Everything of this process that has an age. May be asked from any thread."""
 
     def __init__(self) -> None:
-        self._parts: list[Aging] = []
+        self._parts: Sequence[Aging] = ()
+        self._has_begun: Callable[[], bool] = lambda: False
 
-    def watch(self, parts: Iterable[Aging]) -> None:
-        self._parts += parts
+    def watch(self, parts: Sequence[Aging], *, has_begun: Callable[[], bool]) -> None:
+        """`has_begun`: whether the database has been reached, and this is a worker."""
+        self._parts, self._has_begun = parts, has_begun
 
     def ages(self) -> dict[str, LoopAge]:
-        return {part.name: part.age() for part in self._parts}
+        """None before it has begun."""
+        return {part.name: part.age() for part in self._parts} if self._has_begun() else {}
+
+    def health(self) -> list[ProcessHealth]:
+        return [reported(os.getpid(), self.ages(), 0.0)]
+
+    def life(self) -> list[ProcessHealth]:
+        """What only a restart helps against, also while it is still beginning."""
+        vital = {part.name: part.age() for part in self._parts if part.name in {PULSE, SLOTS}}
+        return [ProcessHealth(os.getpid(), State.WORKING, vital)]
+
+
+def reported(pid: int, ages: Mapping[str, LoopAge], seconds: float) -> ProcessHealth:
+    """Of a process whose loops were so old so many seconds ago."""
+    older = {name: loop._replace(age=loop.age + seconds) for name, loop in ages.items()}
+    return ProcessHealth(pid, State.WORKING if older else State.STARTING, older)
 
 
 def page(processes: Sequence[ProcessHealth]) -> tuple[bool, dict[str, Any]]:

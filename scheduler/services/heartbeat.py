@@ -102,6 +102,10 @@ class Heartbeat:
         self._thread = Thread(target=self._run, name="scheduler-heartbeat", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    def has_begun(self) -> bool:
+        """Whether there has ever been a lease."""
+        return self.last_success is not None
+
     def age(self) -> LoopAge:
         """Since the last heartbeat that got through. From any thread."""
         since = self._made if self.last_success is None else self.last_success

@@ -5,8 +5,9 @@ import signal
 import socket
 import subprocess
 from contextlib import suppress
+from dataclasses import replace
 
-from scheduler.services.health import SLOTS, ProcessHealth, State
+from scheduler.services.health import SLOTS, ProcessHealth, State, reported
 from scheduler.services.reports import RETIRE, Report
 
 
@@ -44,11 +45,9 @@ class Member:
 
     def health(self, now: float) -> ProcessHealth:
         """As it last reported, and older by as long as that is ago."""
-        if self.report is None:
-            return ProcessHealth(self.pid, State.STARTING, {})
+        health = reported(self.pid, self.report.loops if self.report else {}, now - self.heard_at)
         ending = self.retiring or self.killed or self.kill_at < math.inf
-        ages = {name: loop._replace(age=loop.age + now - self.heard_at) for name, loop in self.report.loops.items()}
-        return ProcessHealth(self.pid, State.ENDING if ending else State.WORKING, ages)
+        return replace(health, state=State.ENDING) if ending else health
 
     def listen(self, now: float) -> bool:
         """Take in what it has reported; False when it will report nothing more."""
