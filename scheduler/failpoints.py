@@ -7,9 +7,12 @@ each optionally `@N` for the N-th hit only).
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-armed: dict[str, Callable[[], None]] = {}
+Action = Callable[[], Awaitable[object] | None]
+"""What it returns is waited for by `reached`, and by nobody else."""
+
+armed: dict[str, Action] = {}
 hits: dict[str, int] = {}
 
 
@@ -25,7 +28,17 @@ def hit(name: str) -> None:
         action()
 
 
-def arm(name: str, action: Callable[[], None]) -> None:
+async def reached(name: str) -> None:
+    """The same in an event loop, where an action may also hold up the task that has come here, and nothing else."""
+    action = armed.get(name)
+    if action is not None:
+        hits[name] = hits.get(name, 0) + 1
+        held_up = action()
+        if held_up is not None:
+            await held_up
+
+
+def arm(name: str, action: Action) -> None:
     armed[name] = action
 
 

@@ -135,6 +135,8 @@ CATALOGUE: Mapping[str, Event] = {
                                       "워커 프로세스 {pid}: {how}. {seconds}초 뒤 새로 시작합니다"),
     "supervisor.silent":     Event(E, "Worker process {pid} has said nothing for {seconds} s: killing it",
                                       "워커 프로세스 {pid}이(가) {seconds}초 동안 응답하지 않아 강제 종료합니다"),
+    "supervisor.hung":       Event(E, "Worker process {pid} can begin nothing: no handler in it stops at its timeout; replacing it",
+                                      "워커 프로세스 {pid}의 모든 슬롯을 시간 제한이 지나도 멈추지 않는 핸들러가 차지하여 교체합니다"),
     "supervisor.overdue":   Event(E, "Worker process {pid} has not ended in time: killing it",
                                       "워커 프로세스 {pid}이(가) 제때 끝나지 않아 강제 종료합니다"),
     "supervisor.worn":       Event(I, "Worker process {pid} has begun {executions} executions: replacing it",
@@ -153,6 +155,9 @@ CATALOGUE: Mapping[str, Event] = {
                                       "작업 데이터베이스 앞에 트랜잭션 모드의 풀러가 있습니다: LISTEN이 동작하지 않아 폴링으로만 작업을 찾고, 하트비트는 연결을 기다려야 할 수 있습니다. 서버의 주소를 databases.<name>.direct_url에 쓰세요"),
     "loop.recovered":        Event(I, "{loop}: working again after {seconds} s",
                                       "{loop}: {seconds}초 만에 다시 동작합니다"),
+
+    "health.served":         Event(I, "Health is served at http://{address}:{port}/health and /live",
+                                      "상태 페이지: http://{address}:{port}/health, /live"),
 
     # databases
     "database.pool_exhausted": Event(W, "Database {database}: no connection became free within {seconds:g} s (pool_size {pool_size})",

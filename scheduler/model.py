@@ -60,6 +60,20 @@ class WorkerStatus(StrEnum):
 UniqueUntil = Literal["started", "finished", "forever"]
 """`unique_until`: how long an execution holds its unique key."""
 
+
+class LoopAge(NamedTuple):
+    """How a loop of a worker is. In seconds."""
+
+    age: float
+    """Since it last succeeded, or began."""
+    limit: float
+    """What is too old."""
+
+    @property
+    def is_young(self) -> bool:
+        return self.age <= self.limit
+
+
 DEFAULT_TIMEOUT_SECONDS = 300.0
 DEFAULT_MAX_RETRY = 3
 DEFAULT_RETRY_BACKOFF = Backoff.EXPONENTIAL

@@ -212,6 +212,7 @@ CREATE TABLE job_workers (
     running_count   integer     NOT NULL DEFAULT 0,
     succeeded_count bigint      NOT NULL DEFAULT 0,
     failed_count    bigint      NOT NULL DEFAULT 0,
+    loops           jsonb,
     version         text        NOT NULL DEFAULT '',
     CONSTRAINT job_workers_status_check CHECK (status IN ('ACTIVE', 'DRAINING', 'STOPPED', 'LOST'))
 ) WITH (fillfactor = 50);
@@ -231,6 +232,7 @@ COMMENT ON COLUMN job_workers.wake_until IS 'It sleeps and wants to be notified 
 COMMENT ON COLUMN job_workers.running_count IS 'Attempts running at the last heartbeat.';
 COMMENT ON COLUMN job_workers.succeeded_count IS 'Attempts that succeeded, up to the last heartbeat.';
 COMMENT ON COLUMN job_workers.failed_count IS 'Attempts that did not succeed, up to the last heartbeat.';
+COMMENT ON COLUMN job_workers.loops IS 'Loop -> {"age": seconds since it last succeeded, "limit": what is too old}, at the last heartbeat. NULL: not told.';
 COMMENT ON COLUMN job_workers.version IS 'The version of the package it runs.';
 
 

@@ -157,8 +157,12 @@ COMMENT ON COLUMN job_dead_letters.scheduled_at IS 'Its tick, or when it was ask
 
 CREATE VIEW job_worker_status AS
 SELECT w.id, w.name, w.hostname, w.pid, w.status, CASE WHEN w.heartbeat_at > job_now() - interval '60 s' THEN 'active' ELSE 'inactive' END AS state,
-       w.queues, w.pool_size, w.running_count, w.succeeded_count, w.failed_count, job_now() - w.heartbeat_at AS silent_for, w.started_at, w.version
-FROM job_workers w
+       w.queues, w.pool_size, w.running_count, w.succeeded_count, w.failed_count, job_now() - w.heartbeat_at AS silent_for, w.started_at, w.version,
+       w.loops, stalled.loops AS stalled
+FROM job_workers w CROSS JOIN LATERAL (
+    SELECT coalesce(jsonb_object_agg(loop.told ->> 'key', loop.told -> 'value' -> 'age'), '{}') AS loops
+    FROM jsonb_path_query(w.loops, '$.keyvalue() ? (@.value.limit > 0 && @.value.age > @.value.limit && @.value.age < 1e9)', '{}', true) AS loop (told)
+) stalled
 WHERE w.heartbeat_at > job_now() - interval '5 min' AND w.status <> 'STOPPED'
 ORDER BY w.started_at;
 COMMENT ON VIEW job_worker_status IS 'Workers that did not stop and were heard of in the last five minutes.';
@@ -176,6 +180,8 @@ COMMENT ON COLUMN job_worker_status.failed_count IS 'Attempts that did not succe
 COMMENT ON COLUMN job_worker_status.silent_for IS 'Time since the last heartbeat.';
 COMMENT ON COLUMN job_worker_status.started_at IS 'When it registered.';
 COMMENT ON COLUMN job_worker_status.version IS 'The version of the package it runs.';
+COMMENT ON COLUMN job_worker_status.loops IS 'Loop -> {"age": seconds since it last succeeded, "limit": what is too old}. NULL: it does not tell.';
+COMMENT ON COLUMN job_worker_status.stalled IS 'Loop -> seconds, of those that were too old at the last heartbeat. {}: none.';
 
 CREATE VIEW job_attempts AS
 SELECT e.id AS execution_id, e.handler_name, e.cron_job_id, (a.entry ->> 'attempt')::integer AS attempt, a.entry ->> 'outcome' AS outcome,

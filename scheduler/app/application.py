@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from signal import SIGTERM, raise_signal
@@ -18,6 +18,7 @@ from scheduler.app.project import Project
 from scheduler.config.notices import tell_not_yet
 from scheduler.database import DatabaseRegistry
 from scheduler.database.database import DatabaseOptions
+from scheduler.database.recovery import SECONDS as RECOVERY_SECONDS
 from scheduler.handlers import HandlerRegistry
 from scheduler.isolation import Isolation
 from scheduler.isolation.fork_server import Setup
@@ -27,17 +28,20 @@ from scheduler.isolation.task import TaskIsolation
 from scheduler.isolation.thread import ThreadIsolation
 from scheduler.messages import log
 from scheduler.services.blocked import BlockedEnd
+from scheduler.services.health import PULSE, Vitals
+from scheduler.services.health_server import serving
 from scheduler.services.heartbeat import Heartbeat
 from scheduler.services.listener import Listener
 from scheduler.services.loop import Loop
 from scheduler.services.options import WorkerOptions
-from scheduler.services.planner import Planner
-from scheduler.services.reports import Reports
+from scheduler.services.planner import POLL_SECONDS, Planner
+from scheduler.services.reports import INTERVAL_SECONDS, Report, Reports
+from scheduler.services.rescuer import ROUND_SECONDS as RESCUE_SECONDS
 from scheduler.services.rescuer import Rescuer
-from scheduler.services.resolver import Resolver
+from scheduler.services.resolver import LONGEST_ROUND_SECONDS, Resolver
 from scheduler.services.stopping import LAST_WORDS_SECONDS, Stopping
 from scheduler.services.wakeups import Wakeups
-from scheduler.services.worker import Worker
+from scheduler.services.worker import IDLE_SECONDS, PULSE_SECONDS, Worker
 from scheduler.store.executions import Executions
 from scheduler.store.notifications import Notifications
 from scheduler.store.session import Session, SyncSession
@@ -84,6 +88,7 @@ class Application:
         self.settings = project.settings.worker
         self.handlers = project.handlers() if "worker" in self.parts else HandlerRegistry()
         self.wakeups = Wakeups()
+        self.vitals = Vitals()
         self._retiring = asyncio.Event()
         self._sessions: list[Session] = []
         DatabaseRegistry.configure(project.settings)
@@ -102,9 +107,14 @@ class Application:
             heartbeat.stop(timeout=LAST_WORDS_SECONDS)
 
         seconds, supervised = self.settings.shutdown_timeout_seconds, self._reports_to is not None
-        with Stopping(seconds, self.worker.hurry, last_words, supervised=supervised) as stopping:
+        services = self._loops(heartbeat)
+        self.vitals.watch([*services, heartbeat, self.worker.slots], has_begun=heartbeat.has_begun)
+        with (
+            self._health(),
+            Stopping(seconds, self.worker.hurry, last_words, supervised=supervised) as stopping,
+        ):
             heartbeat.start()
-            loops = [asyncio.create_task(loop.forever(), name=loop.name) for loop in self._loops(heartbeat)]
+            loops = [asyncio.create_task(loop.forever(), name=loop.name) for loop in services]
             if "worker" in self.parts:
                 log("worker.started", concurrency=self.settings.pool_size)
             else:
@@ -123,6 +133,15 @@ class Application:
         slots = self.worker.slots
         log("worker.stopped", succeeded=slots.succeeded, failed=slots.failed, handed_back=len(slots.handed_back))
         return 1 if abandoned else 0
+
+    def _health(self) -> AbstractContextManager[None]:
+        """Whoever is supervised tells its supervisor, which answers for all."""
+        port = self.settings.health_port if self._reports_to is None else None
+        return serving(self.settings.health_address, port, health=self.vitals.health, live=self.vitals.life)
+
+    def _report(self) -> Report:
+        worker = self.worker
+        return Report(worker.slots.begun, worker.slots.load, worker.more_waits, self.vitals.ages())
 
     @staticmethod
     def _name_abandoned(ids: Sequence[int]) -> None:
@@ -179,31 +198,31 @@ class Application:
         return ProcessIsolation(_setup(self.project), DatabaseRegistry.end_sessions, keep=self.settings.pool_size)
 
     def _loops(self, heartbeat: Heartbeat) -> list[Loop]:
-        worker = self.worker
+        """Each with the longest that it sleeps, from which follows when its last success is too old."""
+        worker, options = self.worker, self.settings
         notifications = Notifications(self.project.database.direct_conninfo, self.project.schema)
-        rescuer = Rescuer(
-            self._session("rescuer"), self.wakeups, steady_seconds=self.settings.heartbeat_interval_seconds
-        )
+        listener = Listener(notifications, self.wakeups)
+        rescuer = Rescuer(self._session("rescuer"), self.wakeups, steady_seconds=options.heartbeat_interval_seconds)
         loops = [
-            Loop("pulse", worker.pulse_round),
-            Loop("lease", heartbeat.watch_round),
-            Loop("rescuer", rescuer.round),
-            Loop("resolver", self._resolver().round),
-            Loop("listener", Listener(notifications, self.wakeups).round),
+            Loop(PULSE, worker.pulse_round, sleeps=PULSE_SECONDS),
+            Loop("lease", heartbeat.watch_round, sleeps=heartbeat.watch_seconds),
+            Loop("rescuer", rescuer.round, sleeps=RESCUE_SECONDS),
+            Loop("resolver", self._resolver().round, sleeps=LONGEST_ROUND_SECONDS + RECOVERY_SECONDS),
+            Loop("listener", listener.round, sleeps=listener.sleeps),
         ]
         if "worker" in self.parts:
             loops += [
-                Loop("claim", worker.claim_round),
-                Loop("settle", worker.settle_round),
-                Loop("watch", worker.watch_round),
+                Loop("claim", worker.claim_round, sleeps=max(options.poll_interval_seconds, IDLE_SECONDS)),
+                Loop("settle", worker.settle_round, sleeps=IDLE_SECONDS),
+                Loop("watch", worker.watch_round, sleeps=PULSE_SECONDS),
             ]
         if "planner" in self.parts:
-            loops.append(Loop("planner", self.planner.round))
+            loops.append(Loop("planner", self.planner.round, sleeps=POLL_SECONDS))
         if self._reports_to is not None:
             reports = Reports(
-                self._reports_to, worker.report, retire=self._retiring.set, orphaned=lambda: raise_signal(SIGTERM)
+                self._reports_to, self._report, retire=self._retiring.set, orphaned=lambda: raise_signal(SIGTERM)
             )
-            loops.append(Loop("reports", reports.round))
+            loops.append(Loop("reports", reports.round, sleeps=INTERVAL_SECONDS))
         return loops
 
     def _resolver(self) -> Resolver:
@@ -228,6 +247,7 @@ class Application:
             registration,
             self.worker,
             interval=options.heartbeat_interval_seconds,
+            loops=self.vitals.ages,
             end_blocked=BlockedEnd(own, self.worker) if self._reports_to is not None else None,
         )
 

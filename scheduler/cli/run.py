@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import subprocess
 
     from scheduler.app.application import Application
-    from scheduler.services.supervisor import Crew
+    from scheduler.config.settings import WorkerSettings
 
 
 _TOLD = "SCHEDULER_REPORTS_TO"
@@ -66,35 +66,28 @@ def run(
     import os
 
     told = os.environ.pop(_TOLD, None)  # so that nothing a handler starts inherits it
-    crew = _crew(processes, until_idle) if told is None else None
+    settings = _supervised(processes) if told is None else None
     parts = [part.value for part in Part if part in (only or Part)]
-    raise typer.Exit(_supervise(crew) if crew is not None else _work(until_idle, parts, embedded, apply, told))
+    raise typer.Exit(
+        _work(until_idle, parts, embedded, apply, told) if settings is None else _supervise(settings, until_idle)
+    )
 
 
-def _crew(processes: str | None, until_idle: bool) -> "Crew | None":
-    """Who is to be started; None for nobody but this process."""
+def _supervised(processes: str | None) -> "WorkerSettings | None":
+    """What is asked of the workers that are to be started; None for nobody but this process."""
     import os
 
     from scheduler.config import load_settings
     from scheduler.messages import configure
-    from scheduler.services.supervisor import Crew
 
     if processes is not None:
         _check(processes)
         os.environ["SCHEDULER_WORKER__PROCESSES"] = processes  # so that the workers are told the same
     settings = load_settings(Path.cwd())
-    least, most = settings.worker.process_range
-    if least == 0:
+    if settings.worker.process_range[0] == 0:
         return None
     configure(settings.log.level, settings.log.format, settings.log.language)
-    return Crew(
-        least=least,
-        most=most,
-        lease_seconds=settings.worker.lease_seconds,
-        shutdown_seconds=settings.worker.shutdown_timeout_seconds,
-        max_executions=settings.worker.max_executions_per_process,
-        until_idle=until_idle,
-    )
+    return settings.worker
 
 
 def _check(processes: str) -> None:
@@ -110,7 +103,7 @@ def _check(processes: str) -> None:
         raise ConfigurationError(f"--processes {error.errors()[0]['ctx']['error']}.") from None
 
 
-def _supervise(crew: "Crew") -> int:
+def _supervise(settings: "WorkerSettings", until_idle: bool) -> int:
     """Start this very program again for each worker, which is told where to report.
 
     In a process group of its own, so that Ctrl-C reaches this process alone.
@@ -118,14 +111,28 @@ def _supervise(crew: "Crew") -> int:
     import os
     import subprocess
 
-    from scheduler.services.supervisor import Supervisor
+    from scheduler.services.health_server import serving
+    from scheduler.services.supervisor import Crew, Supervisor
+
+    least, most = settings.process_range
+    crew = Crew(
+        least=least,
+        most=most,
+        lease_seconds=settings.lease_seconds,
+        shutdown_seconds=settings.shutdown_timeout_seconds,
+        max_executions=settings.max_executions_per_process,
+        until_idle=until_idle,
+    )
 
     def start(descriptor: int, first: bool) -> "subprocess.Popen[bytes]":
         told = {_TOLD: f"{descriptor} {'loud' if first else 'quiet'}"}
         command = [sys.executable, *sys.orig_argv[1:]]
         return subprocess.Popen(command, env=os.environ | told, pass_fds=[descriptor], process_group=0)
 
-    return Supervisor(start, crew).run()
+    supervisor = Supervisor(start, crew)
+    health, live = supervisor.health, supervisor.life
+    with serving(settings.health_address, settings.health_port, health=health, live=live):
+        return supervisor.run()
 
 
 def _work(until_idle: bool, parts: list[str], embedded: bool, apply: bool, told: str | None) -> int:

@@ -33,6 +33,8 @@ def list_workers(
 
     active: at work; inactive: silent for a minute; draining: it ends; lost: its lease ran out.
 
+    stalled, where a worker is: the loop that has not succeeded for the longest time; --json tells the ages of all.
+
     Example: scheduler workers list
     """
     from scheduler import __version__
@@ -44,7 +46,14 @@ def list_workers(
     if as_json:
         print_json(found)
     elif found:
-        print_table(_HEADERS, (_cells(worker, now) for worker in found), long="queues", usual={"version": __version__})
+        rows = [_cells(worker, now) for worker in found]
+        headers: tuple[str, ...] = _HEADERS
+        if any(worker.stalled for worker in found):
+            headers, rows = (
+                (*headers, "stalled"),
+                [(*row, _oldest(worker)) for row, worker in zip(rows, found, strict=True)],
+            )
+        print_table(headers, rows, long="queues", usual={"version": __version__})
     else:
         typer.echo("No worker is there: start one with `scheduler run`.", err=True)
 
@@ -54,6 +63,17 @@ def _cells(worker: "WorkerStatus", now: "datetime") -> "Sequence[object]":
     counts = w.running_count, w.pool_size, w.succeeded_count, w.failed_count
     times = relative(w.heartbeat_at, now), relative(w.started_at, now)
     return w.name, _state(w), ", ".join(w.queues), *counts, *times, w.version
+
+
+def _oldest(worker: "WorkerStatus") -> str | None:
+    """`claim for 40 s, 2 more`."""
+    from scheduler.operations.words import span
+
+    if not worker.stalled:
+        return None
+    name, age = max(worker.stalled.items(), key=lambda loop: loop[1])
+    more = f", {len(worker.stalled) - 1} more" if len(worker.stalled) > 1 else ""
+    return f"{name} for {span(age)}{more}"
 
 
 def _state(worker: "WorkerStatus") -> str:

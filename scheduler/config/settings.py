@@ -12,7 +12,18 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from scheduler.config.cron_jobs import CronJobSettings
 from scheduler.config.database import DatabaseSettings
 from scheduler.config.messaging import ConsumerSettings, DriverSettings, MessageQueueSettings
-from scheduler.config.values import Count, Days, Names, Processes, Seconds, SecondsOrZero, Section, Text, lower_case
+from scheduler.config.values import (
+    Count,
+    Days,
+    Names,
+    Port,
+    Processes,
+    Seconds,
+    SecondsOrZero,
+    Section,
+    Text,
+    lower_case,
+)
 from scheduler.errors import did_you_mean
 from scheduler.handlers.cron import Name
 
@@ -45,6 +56,12 @@ class WorkerSettings(Section):
 0: none beside itself, as for a debugger."""
     max_executions_per_process: Count | None = None
     """A worker process that has begun so many is replaced, and ends when its work has; `null`: never."""
+
+    health_port: Port | None = None
+    """Answer `GET /health` and `/live` there, for all worker processes: 200 while each loop of each gets on, or 503. \
+0: any free port, which the log names; `null`: nowhere."""
+    health_address: Text = "127.0.0.1"
+    """The address of this host that `health_port` is opened at; `0.0.0.0` for all."""
 
     @property
     def process_range(self) -> tuple[int, int]:

@@ -85,5 +85,6 @@ Text = Annotated[str, BeforeValidator(_filled)]
 MaybeText = Annotated[str | None, BeforeValidator(_filled)]
 MaybeSecret = Annotated[SecretStr | None, BeforeValidator(_filled)]
 MaybePort = Annotated[int | None, BeforeValidator(_a_number), BeforeValidator(_filled), Field(ge=1, le=65_535)]
+Port = Annotated[int, BeforeValidator(_a_number), Field(ge=0, le=65_535)]
 Names = Annotated[list[Text], BeforeValidator(_listed), AfterValidator(_distinct)]
 lower_case = BeforeValidator(_lower)

@@ -1,11 +1,14 @@
 """What comes next, and who works."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from scheduler.errors import ScheduleError
 from scheduler.operations.cron_jobs import next_tick
+from scheduler.operations.json_values import decoded
 from scheduler.rules.zones import load_zone
 from scheduler.store.asking import ask, database_time
 from scheduler.store.session import SyncSession
@@ -35,6 +38,10 @@ class WorkerStatus:
     heartbeat_at: datetime
     started_at: datetime
     version: str
+    loops: Any
+    """Loop → its `age`, the seconds since it last succeeded, and the `limit` of that. None: it does not tell."""
+    stalled: Mapping[str, float]
+    """Those that were older than that at the last heartbeat, with their ages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,8 @@ class UpcomingTick:
 
 def workers(session: SyncSession) -> list[WorkerStatus]:
     """Those that stopped well are left out; the oldest first."""
-    return [WorkerStatus(**row) for row in ask(session, "worker_statuses")]
+    rows = ask(session, "worker_statuses")
+    return [WorkerStatus(**row | {name: decoded(row[name]) for name in ("loops", "stalled")}) for row in rows]
 
 
 def upcoming(session: SyncSession, limit: int) -> list[UpcomingTick]:

@@ -6,7 +6,7 @@ stops itself before its lease ends, by its own monotonic clock; identity is a fr
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Event, Thread
@@ -16,8 +16,8 @@ from uuid import UUID, uuid4
 from scheduler import failpoints
 from scheduler.clock import monotonic
 from scheduler.messages import log
-from scheduler.model import WorkerStatus
-from scheduler.services.loop import Trouble, first_line
+from scheduler.model import LoopAge, WorkerStatus
+from scheduler.services.loop import GRACE_SECONDS, Trouble, first_line
 from scheduler.services.whereabouts import main_frame, place_of
 from scheduler.store.executions import Pair, Settlement, Success
 from scheduler.store.workers import Counters, OwnWorker, Registration
@@ -69,6 +69,8 @@ class Keeper(Protocol):
 
 
 class Heartbeat:
+    name = "heartbeat"
+
     def __init__(
         self,
         own: OwnWorker,
@@ -76,16 +78,20 @@ class Heartbeat:
         keeper: Keeper,
         *,
         interval: float,
+        loops: Callable[[], Mapping[str, LoopAge]] = dict,
         end_blocked: Callable[[UUID, float], object] | None = None,
     ) -> None:
         """`registration.id` is ignored: each incarnation gets its own. `interval`: seconds, at most half the lease.
 
+        `loops` is asked in the heartbeat's thread what to write of the loops of this process.
+
         `end_blocked` ends the process when its event loop has been blocked for longer than a lease, so many seconds.
         """
-        self._end_blocked = end_blocked
+        self._end_blocked, self._loops = end_blocked, loops
         self.own, self.registration, self.keeper, self.interval = own, registration, keeper, interval
         self.status = WorkerStatus.ACTIVE
         self.last_success: float | None = None
+        self._made = monotonic()
         self._stopping = Event()
         self._acknowledged = Event()
         self._gave_up = Event()
@@ -95,6 +101,15 @@ class Heartbeat:
         self._trouble = Trouble("heartbeat")
         self._thread = Thread(target=self._run, name="scheduler-heartbeat", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def has_begun(self) -> bool:
+        """Whether there has ever been a lease."""
+        return self.last_success is not None
+
+    def age(self) -> LoopAge:
+        """Since the last heartbeat that got through. From any thread."""
+        since = self._made if self.last_success is None else self.last_success
+        return LoopAge(monotonic() - since, self.interval + GRACE_SECONDS)
 
     def start(self) -> None:
         """Begin, in the running event loop."""
@@ -128,9 +143,13 @@ class Heartbeat:
                 pass
             self._leave(worker, WorkerStatus.LOST)
 
+    @property
+    def watch_seconds(self) -> float:
+        return self.registration.lease * SAFETY / 2
+
     async def watch_round(self) -> None:
         """In the event loop: let go of a lease whose heartbeat hangs, waiting for a server that doesn't answer."""
-        await asyncio.sleep(self.registration.lease * SAFETY / 2)
+        await asyncio.sleep(self.watch_seconds)
         if self._kept and self._expired():
             self._gave_up.set()
             self._let_go(self._silence())
@@ -195,7 +214,7 @@ class Heartbeat:
 
     def _beat(self, worker: UUID) -> bool:
         """One heartbeat, and the comparison of what the database and we believe to be running here."""
-        if not self.own.heartbeat(worker, self.registration.lease, self.status, self.keeper.counters()):
+        if not self.own.heartbeat(worker, self.registration.lease, self.status, self.keeper.counters(), self._loops()):
             return False
         before = self.keeper.memory()
         if self._gave_up.is_set():  # what is held was begun and dropped: the rescuer counts it as a try

@@ -2,7 +2,7 @@
 
 from scheduler.messages import log
 from scheduler.services.wakeups import Wakeups
-from scheduler.store.notifications import Notifications
+from scheduler.store.notifications import ANSWER_SECONDS, Notifications
 
 PING_SECONDS = 15.0
 
@@ -11,6 +11,11 @@ class Listener:
     def __init__(self, notifications: Notifications, wakeups: Wakeups) -> None:
         self.notifications, self.wakeups = notifications, wakeups
         self._told = False
+
+    @property
+    def sleeps(self) -> float:
+        """The longest silence, in seconds, with the answer to the ping at its end."""
+        return PING_SECONDS + ANSWER_SECONDS
 
     async def round(self) -> None:
         """One wake-up, or one silence. After a gap everybody looks once: a notification may have been missed."""

@@ -4,8 +4,10 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
+from scheduler import failpoints
 from scheduler.clock import monotonic
 from scheduler.messages import log
+from scheduler.model import LoopAge
 
 FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 5.0
@@ -35,12 +37,23 @@ class Trouble:
             self._since = None
 
 
+GRACE_SECONDS = 10.0
+"""How much longer than its longest sleep a round may take: for slow statements, and for a failure that passes."""
+
+
 class Loop:
     """One service. `last_success` is on the monotonic clock, None before the first."""
 
-    def __init__(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
-        self.name, self.body = name, body
+    def __init__(self, name: str, body: Callable[[], Awaitable[None]], *, sleeps: float) -> None:
+        """`sleeps`: for how many seconds a round of `body` waits at the most when all is well."""
+        self.name, self.body, self.sleeps = name, body, sleeps
         self.last_success: float | None = None
+        self._made = monotonic()
+
+    def age(self) -> LoopAge:
+        """Since its last success; one that has just been made is young. From any thread."""
+        since = self._made if self.last_success is None else self.last_success
+        return LoopAge(monotonic() - since, self.sleeps + GRACE_SECONDS)
 
     async def forever(self) -> None:
         """Run `body` over and over until cancelled."""
@@ -48,6 +61,8 @@ class Loop:
         wait = FIRST_WAIT_SECONDS
         while True:
             try:
+                if failpoints.armed:
+                    await failpoints.reached(f"loop:{self.name}")
                 await self.body()
             except Exception as error:  # nothing may end a loop but its cancellation
                 pause = wait * random.uniform(0.5, 1.0)

@@ -1,12 +1,13 @@
 """member: one worker process, as its supervisor sees it."""
 
-import json
 import math
 import signal
 import socket
 import subprocess
 from contextlib import suppress
+from dataclasses import replace
 
+from scheduler.services.health import SLOTS, ProcessHealth, State, reported
 from scheduler.services.reports import RETIRE, Report
 
 
@@ -37,6 +38,17 @@ class Member:
         """The part of its slots that are taken; all of them as long as nobody knows."""
         return self.report.load if self.report else 1.0
 
+    @property
+    def is_hung(self) -> bool:
+        """Nothing can begin there any more, because handlers would not stop."""
+        return self.report is not None and SLOTS in self.report.loops and not self.report.loops[SLOTS].is_young
+
+    def health(self, now: float) -> ProcessHealth:
+        """As it last reported, and older by as long as that is ago."""
+        health = reported(self.pid, self.report.loops if self.report else {}, now - self.heard_at)
+        ending = self.retiring or self.killed or self.kill_at < math.inf
+        return replace(health, state=State.ENDING) if ending else health
+
     def listen(self, now: float) -> bool:
         """Take in what it has reported; False when it will report nothing more."""
         try:
@@ -47,7 +59,7 @@ class Member:
             return False
         *reports, self._unread = (self._unread + received).split(b"\n")
         for report in reports:
-            self.report, self.heard_at = Report(**json.loads(report)), now
+            self.report, self.heard_at = Report.read(report), now
         return bool(received)
 
     def retire(self) -> None:

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
+
+from scheduler.model import LoopAge
 
 INTERVAL_SECONDS: Final = 0.5
 RETIRE: Final = b"R"
@@ -20,6 +22,17 @@ class Report:
     """The part of its slots that are taken, 0 to 1."""
     more_waits: bool
     """More is waiting than it could take."""
+    loops: Mapping[str, LoopAge]
+    """How its loops are."""
+
+    @classmethod
+    def read(cls, line: bytes) -> "Report":
+        values = json.loads(line)
+        values["loops"] = {name: LoopAge(*age) for name, age in values["loops"].items()}
+        return cls(**values)
+
+    def line(self) -> bytes:
+        return json.dumps(asdict(self)).encode() + b"\n"
 
 
 class Reports:
@@ -37,9 +50,8 @@ class Reports:
         self._retire, self._orphaned = retire, orphaned
 
     async def round(self) -> None:
-        line = json.dumps(asdict(self._report())) + "\n"
         try:
-            os.write(self._descriptor, line.encode())
+            os.write(self._descriptor, self._report().line())
             self._heard(os.read(self._descriptor, 64))
         except BlockingIOError:
             pass  # it has said nothing; or it is stopped itself, and will find more than enough reports

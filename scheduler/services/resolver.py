@@ -11,6 +11,7 @@ from scheduler.messages import log
 from scheduler.services.loop import Trouble
 
 ROUND_SECONDS = 5.0
+LONGEST_ROUND_SECONDS = ROUND_SECONDS * 1.2
 
 
 class Resolver:

@@ -11,7 +11,8 @@ from scheduler.isolation import Isolation
 from scheduler.lifecycle.run import ARM_SECONDS, Attempt
 from scheduler.lifecycle.settle import Settled, Settler
 from scheduler.messages import log
-from scheduler.model import Claim, Outcome, OutcomeKind, Status
+from scheduler.model import Claim, LoopAge, Outcome, OutcomeKind, Status
+from scheduler.services.health import SLOTS
 from scheduler.services.heartbeat import Memory
 from scheduler.services.options import WorkerOptions
 from scheduler.store.executions import Pair
@@ -21,11 +22,15 @@ AHEAD_SECONDS = 1.0
 """At most this much measured work is claimed before there is a slot for it."""
 STARTS_PER_TURN = 100
 """How many attempts begin before the event loop gets to do something else."""
+HUNG_SECONDS = 10.0
+"""How long all slots may be taken by attempts past their end; the kill of a process takes less."""
 _SMOOTHING = 0.05
 
 
 class Slots:
     """The `Watcher` of its attempts. Everything here happens in the event loop, except what Heartbeat reads."""
+
+    name = SLOTS
 
     def __init__(
         self,
@@ -50,6 +55,7 @@ class Slots:
         self.handed_back: list[int] = []
         self.begun = self.succeeded = self.failed = 0
         self._used = 0
+        self._hung_since: float | None = None
         self._held: dict[Pair, Claim] = {}
         self._waiting: deque[Claim] = deque()
         self._waiting_since = 0.0
@@ -79,6 +85,11 @@ class Slots:
         return sorted(
             {a.claim.handler_name for a in list(self.attempts.values()) if not a.over and a.context.deadline < now}
         )
+
+    def age(self) -> LoopAge:
+        """For how long nothing could begin here, because handlers would not stop. From any thread."""
+        since = self._hung_since
+        return LoopAge(0.0 if since is None else monotonic() - since, HUNG_SECONDS)
 
     # Waiting for a slot ----------------------------------------------------------------------------------------------
 
@@ -162,6 +173,11 @@ class Slots:
         if not self._starting:
             self._starting = True
             asyncio.get_running_loop().call_soon(self.start)
+
+    def look_for_hung(self) -> None:
+        """Notice since when every slot is taken by an attempt that is over and whose handler goes on."""
+        hung = sum(attempt.over or attempt.silent for attempt in self.attempts.values())
+        self._hung_since = None if hung < self.options.pool_size else (self._hung_since or monotonic())
 
     def reported(self, attempt: Attempt, outcome: Outcome) -> None:
         if attempt.overdue and outcome.kind is OutcomeKind.TIMEOUT:

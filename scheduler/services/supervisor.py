@@ -19,6 +19,9 @@ from typing import Final
 
 from scheduler.clock import monotonic
 from scheduler.messages import log
+from scheduler.model import LoopAge
+from scheduler.services.health import ProcessHealth, State
+from scheduler.services.loop import GRACE_SECONDS
 from scheduler.services.member import Member
 from scheduler.services.stopping import HURRY, SIGNALS
 
@@ -79,6 +82,20 @@ class Supervisor:
         self._code = 0
         self._looked_at = monotonic()
         self._selector = selectors.DefaultSelector()
+
+    # From any thread -------------------------------------------------------------------------------------------------
+
+    def health(self) -> list[ProcessHealth]:
+        """How its workers are."""
+        now = monotonic()
+        return [member.health(now) for member in list(self._members)]
+
+    def life(self) -> list[ProcessHealth]:
+        """How it is itself."""
+        turn = LoopAge(monotonic() - self._looked_at, _TURN_SECONDS + GRACE_SECONDS)
+        return [ProcessHealth(os.getpid(), State.WORKING, {"supervisor": turn})]
+
+    # -----------------------------------------------------------------------------------------------------------------
 
     def run(self) -> int:
         """Until a signal has been obeyed, or all have ended by themselves; the exit code."""
@@ -209,6 +226,10 @@ class Supervisor:
         elif now > member.kill_at and not member.killed:
             log("supervisor.overdue", pid=member.pid)
             member.kill()
+        elif member.is_hung and not (member.retiring or self._finishing):
+            log("supervisor.hung", pid=member.pid)
+            member.kill_at = now + self._crew.shutdown_seconds + END_SECONDS
+            member.retire()
 
     def _ended(self, member: Member, code: int, now: float) -> None:
         self._members.remove(member)

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from uuid import UUID
@@ -17,7 +17,6 @@ from scheduler.model import Claim, Status
 from scheduler.services.execution_log import ExecutionLog
 from scheduler.services.heartbeat import Memory
 from scheduler.services.options import WorkerOptions
-from scheduler.services.reports import Report
 from scheduler.services.slots import Slots
 from scheduler.services.upkeep import Upkeep
 from scheduler.services.wakeups import Wakeups
@@ -37,6 +36,8 @@ KILL_SECONDS = 0.2
 """How long the kernel may take to end a process."""
 HURRY_SECONDS = 0.2
 """The same once somebody has lost patience."""
+IDLE_SECONDS = 5.0
+"""A loop that waits for something to happen looks so often all the same, which shows that it lives."""
 EVER_SECONDS = 31_622_400.0
 """Whatever has become available in the last year waits."""
 
@@ -71,7 +72,8 @@ class Worker:
         self.looks = 0
         """How often the queues were looked at."""
         self._found_nothing = False
-        self._more_waits = False
+        self.more_waits = False
+        """As far as anybody has looked, more waits than could be taken."""
         self._poll = FIRST_POLL_SECONDS
         self._woken_until = 0.0
         self._claims_ended = asyncio.Event()
@@ -118,18 +120,18 @@ class Worker:
             self._claims_ended.set()
         if claimer is None or self.slots.closed:
             self._changed.clear()
-            await self._changed.wait()
+            await _a_while(self._changed.wait())
             return
         room = self.slots.room()
         if room <= 0:
             self.slots.has_room.clear()
-            await self.slots.has_room.wait()
+            await _a_while(self.slots.has_room.wait())
             return
         looked_at = monotonic()
         claims = await claimer.claim(room)
         self.looks += 1
         self._found_nothing = not claims
-        self._more_waits = len(claims) >= room
+        self.more_waits = len(claims) >= room
         self._changed.set()
         if claims:
             self._accept(claimer, claims)
@@ -168,8 +170,8 @@ class Worker:
     # The other loops -------------------------------------------------------------------------------------------------
 
     async def settle_round(self) -> None:
-        await self.settler.wanted()
-        await self.settler.flush()
+        if await _a_while(self.settler.wanted()):
+            await self.settler.flush()
 
     def _settled(self, batch: Sequence[Settled]) -> None:
         self.slots.settled(batch)
@@ -185,12 +187,9 @@ class Worker:
     async def pulse_round(self) -> None:
         """Show that the event loop answers."""
         self.beat = monotonic()
+        self.slots.look_for_hung()
         self.log.pulse()
         await asyncio.sleep(PULSE_SECONDS)
-
-    def report(self) -> Report:
-        """For the supervisor."""
-        return Report(self.slots.begun, load=self.slots.load, more_waits=self._more_waits)
 
     async def watch_round(self) -> None:
         await asyncio.sleep(PULSE_SECONDS)
@@ -204,7 +203,7 @@ class Worker:
         """Whether anything waits, while there is no room to claim it, which would tell."""
         if self.options.tells_more_waits and self.slots.room() <= 0:
             soonest = await self.upkeep.executions.next_available(self.options.queues, since=EVER_SECONDS)
-            self._more_waits = soonest is not None and soonest <= 0
+            self.more_waits = soonest is not None and soonest <= 0
 
     # The end ---------------------------------------------------------------------------------------------------------
 
@@ -288,3 +287,13 @@ class Worker:
     @property
     def _idle(self) -> bool:
         return self._found_nothing and not (self.slots.left() or len(self.settler))
+
+
+async def _a_while(event: Coroutine[object, object, object]) -> bool:
+    """Wait for it, at most IDLE_SECONDS; whether it has come."""
+    try:
+        async with asyncio.timeout(IDLE_SECONDS):
+            await event
+    except TimeoutError:
+        return False
+    return True

@@ -141,7 +141,9 @@ SELECT age(d.datfrozenxid) AS xids, mxid_age(d.datminmxid) AS multixacts FROM pg
 SELECT w.name, w.status, w.version, w.queues, w.pool_size, w.running_count AS running, (extract(epoch FROM {s}.job_now()) - extract(epoch FROM w.heartbeat_at))::double precision AS silent_for,
        w.status IN ('ACTIVE', 'DRAINING') AND w.heartbeat_at <= {s}.job_now() + interval '2 s' AND {s}.job_now() < w.lease_until AS alive,
        (extract(epoch FROM {s}.job_now())
-        - (SELECT extract(epoch FROM max(e.started_at)) FROM {s}.job_executions AS e WHERE e.claimed_by = w.id AND e.status = 'RUNNING'))::double precision AS last_claim
+        - (SELECT extract(epoch FROM max(e.started_at)) FROM {s}.job_executions AS e WHERE e.claimed_by = w.id AND e.status = 'RUNNING'))::double precision AS last_claim,
+       (SELECT jsonb_object_agg(l.told ->> 'key', l.told -> 'value' -> 'age')::text
+        FROM jsonb_path_query(w.loops, '$.keyvalue() ? (@.value.limit > 0 && @.value.age > @.value.limit && @.value.age < 1e9)', '{}', true) AS l (told)) AS stalled
 FROM {s}.job_workers AS w
 WHERE w.status IN ('ACTIVE', 'DRAINING') OR (w.status = 'LOST' AND w.heartbeat_at > {s}.job_now() - interval '1 day')
 ORDER BY w.started_at DESC

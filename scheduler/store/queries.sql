@@ -307,7 +307,7 @@ VALUES (%(id)s, %(name)s, %(hostname)s, %(pid)s, %(queues)s, %(pool_size)s, {s}.
 -- Renews the lease of a worker that nobody has marked LOST. No row: it is lost, and stays so.
 UPDATE {s}.job_workers
 SET heartbeat_at = {s}.job_now(), lease_until = {s}.job_now() + make_interval(secs => %(lease)s), status = %(status)s,
-    running_count = %(running)s, succeeded_count = %(succeeded)s, failed_count = %(failed)s
+    running_count = %(running)s, succeeded_count = %(succeeded)s, failed_count = %(failed)s, loops = %(loops)s
 WHERE id = %(id)s AND status IN ('ACTIVE', 'DRAINING')
 RETURNING extract(epoch FROM heartbeat_at)::double precision;
 

@@ -116,7 +116,7 @@ GRANT INSERT (source, cron_job_id, handler_name, handler_params, queue, priority
     ON job_executions TO {worker};
 
 GRANT INSERT (id, name, hostname, pid, queues, pool_size, lease_until, version),
-    UPDATE (status, heartbeat_at, lease_until, wake_until, running_count, succeeded_count, failed_count)
+    UPDATE (status, heartbeat_at, lease_until, wake_until, running_count, succeeded_count, failed_count, loops)
     ON job_workers TO {worker};
 
 -- A decision is made once and never changed; what everybody has carried out is deleted in the end.

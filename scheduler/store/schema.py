@@ -459,6 +459,12 @@ job_workers = Table(
     required("running_count", Integer, "Attempts running at the last heartbeat.", default=0),
     required("succeeded_count", BigInteger, "Attempts that succeeded, up to the last heartbeat.", default=0),
     required("failed_count", BigInteger, "Attempts that did not succeed, up to the last heartbeat.", default=0),
+    optional(
+        "loops",
+        JSONB,
+        'Loop -> {"age": seconds since it last succeeded, "limit": what is too old}, at the last heartbeat. '
+        "NULL: not told.",
+    ),
     required("version", Text, "The version of the package it runs.", default=""),
     check("status", "status IN ('ACTIVE', 'DRAINING', 'STOPPED', 'LOST')"),
     comment="One row per process that claims and runs, made anew at each start. See job_worker_status.",

@@ -297,6 +297,8 @@ CREATE TABLE job_workers (
     running_count   integer     NOT NULL DEFAULT 0,                  -- Attempts running at the last heartbeat.
     succeeded_count bigint      NOT NULL DEFAULT 0,                  -- Attempts that succeeded, up to the last heartbeat.
     failed_count    bigint      NOT NULL DEFAULT 0,                  -- Attempts that did not succeed, up to the last heartbeat.
+    loops           jsonb,                                           -- Loop -> {"age": seconds since it last succeeded, "limit": what is
+                                                                     -- too old}, at the last heartbeat. NULL: not told.
     version         text        NOT NULL DEFAULT '',                 -- The version of the package it runs.
     CONSTRAINT job_workers_pkey PRIMARY KEY (id),
     CONSTRAINT job_workers_status_check CHECK (status = ANY (ARRAY['ACTIVE', 'DRAINING', 'STOPPED', 'LOST']))
@@ -1092,26 +1094,30 @@ CREATE VIEW job_dead_letters AS
 
 -- Workers that did not stop and were heard of in the last five minutes.
 CREATE VIEW job_worker_status AS
- SELECT id,
-    name,
-    hostname,
-    pid,
-    status,
+ SELECT w.id,
+    w.name,
+    w.hostname,
+    w.pid,
+    w.status,
         CASE
-            WHEN heartbeat_at > (job_now() - '00:01:00'::interval) THEN 'active'
+            WHEN w.heartbeat_at > (job_now() - '00:01:00'::interval) THEN 'active'
             ELSE 'inactive'
         END AS state,
-    queues,
-    pool_size,
-    running_count,
-    succeeded_count,
-    failed_count,
-    job_now() - heartbeat_at AS silent_for,
-    started_at,
-    version
+    w.queues,
+    w.pool_size,
+    w.running_count,
+    w.succeeded_count,
+    w.failed_count,
+    job_now() - w.heartbeat_at AS silent_for,
+    w.started_at,
+    w.version,
+    w.loops,
+    stalled.loops AS stalled
    FROM job_workers w
-  WHERE heartbeat_at > (job_now() - '00:05:00'::interval) AND status <> 'STOPPED'
-  ORDER BY started_at;
+     CROSS JOIN LATERAL ( SELECT COALESCE(jsonb_object_agg(loop.told ->> 'key', (loop.told -> 'value') -> 'age'), '{}') AS loops
+           FROM jsonb_path_query(w.loops, '$.keyvalue()?((@."value"."limit" > 0 && @."value"."age" > @."value"."limit") && @."value"."age" < 1000000000)'::jsonpath, '{}', true) loop(told)) stalled
+  WHERE w.heartbeat_at > (job_now() - '00:05:00'::interval) AND w.status <> 'STOPPED'
+  ORDER BY w.started_at;
 
 -- Each unsuccessful attempt with its traceback: the first and the last 19 of an execution. Filter by execution_id.
 CREATE VIEW job_attempts AS
@@ -1283,6 +1289,7 @@ COMMENT ON COLUMN job_workers.wake_until IS 'It sleeps and wants to be notified 
 COMMENT ON COLUMN job_workers.running_count IS 'Attempts running at the last heartbeat.';
 COMMENT ON COLUMN job_workers.succeeded_count IS 'Attempts that succeeded, up to the last heartbeat.';
 COMMENT ON COLUMN job_workers.failed_count IS 'Attempts that did not succeed, up to the last heartbeat.';
+COMMENT ON COLUMN job_workers.loops IS 'Loop -> {"age": seconds since it last succeeded, "limit": what is too old}, at the last heartbeat. NULL: not told.';
 COMMENT ON COLUMN job_workers.version IS 'The version of the package it runs.';
 COMMENT ON TABLE job_queues IS 'Settings of queues that have any; a queue needs no row to exist.';
 COMMENT ON COLUMN job_queues.name IS 'The queue, as executions and workers name it.';
@@ -1420,6 +1427,8 @@ COMMENT ON COLUMN job_worker_status.failed_count IS 'Attempts that did not succe
 COMMENT ON COLUMN job_worker_status.silent_for IS 'Time since the last heartbeat.';
 COMMENT ON COLUMN job_worker_status.started_at IS 'When it registered.';
 COMMENT ON COLUMN job_worker_status.version IS 'The version of the package it runs.';
+COMMENT ON COLUMN job_worker_status.loops IS 'Loop -> {"age": seconds since it last succeeded, "limit": what is too old}. NULL: it does not tell.';
+COMMENT ON COLUMN job_worker_status.stalled IS 'Loop -> seconds, of those that were too old at the last heartbeat. {}: none.';
 COMMENT ON VIEW job_attempts IS 'Each unsuccessful attempt with its traceback: the first and the last 19 of an execution. Filter by execution_id.';
 COMMENT ON COLUMN job_attempts.execution_id IS 'job_executions.id.';
 COMMENT ON COLUMN job_attempts.handler_name IS 'The handler that ran.';

@@ -1,10 +1,12 @@
 """Statements on job_workers: register, heartbeat, wake-up, loss."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from scheduler.model import WorkerStatus
+from psycopg.types.json import Jsonb
+
+from scheduler.model import LoopAge, WorkerStatus
 from scheduler.store.executions import Settlement, Success, release_values, settle_values, success_values
 from scheduler.store.session import Session, SyncSession
 
@@ -67,8 +69,11 @@ class OwnWorker:
             },
         )
 
-    def heartbeat(self, worker: UUID, lease: float, status: WorkerStatus, counters: Counters) -> bool:
+    def heartbeat(
+        self, worker: UUID, lease: float, status: WorkerStatus, counters: Counters, loops: Mapping[str, LoopAge]
+    ) -> bool:
         """Renew the lease; False when the worker has been marked LOST."""
+        ages = {name: {"age": round(loop.age, 1), "limit": loop.limit} for name, loop in loops.items()}
         return bool(
             self.session.run(
                 "heartbeat",
@@ -79,6 +84,7 @@ class OwnWorker:
                     "running": counters.running,
                     "succeeded": counters.succeeded,
                     "failed": counters.failed,
+                    "loops": Jsonb(ages),
                 },
             )
         )

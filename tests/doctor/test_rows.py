@@ -3,6 +3,7 @@
 import shlex
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from scheduler.errors import HandlerNotFoundError
 from scheduler.operations.doctor import Code, Finding, Level
@@ -53,6 +54,28 @@ class TestWorkers:
         sql("UPDATE job_workers SET status = 'DRAINING', running_count = 1")
         says = doctor.only(Code.WORKERS_DRAINING).says
         assert "host:1 is shutting down and still holds 1 execution, the newest of them for 40 min" in says
+
+    def test_one_that_is_partly_stalled(self, doctor: Doctor, sql: Sql) -> None:
+        sql(WORKER)
+        young = '{"claim": {"age": 14, "limit": 15}, "pulse": {"age": 0, "limit": 10.5}}'
+        sql("UPDATE job_workers SET loops = %s", young)
+        assert not doctor.bad(Code.LOOP_STALLED)
+        old = {"claim": {"age": 40, "limit": 15}, "settle": {"age": 7200, "limit": 15}, "watch": {"age": 0, "limit": 9}}
+        sql("UPDATE job_workers SET loops = %s", Jsonb(old))
+        finding = doctor.only(Code.LOOP_STALLED)
+        assert finding.level is Level.WARNING
+        assert "1 worker alive and partly stalled: host:1 (settle for 2 h, claim for 40 s)." in finding.says
+
+    @pytest.mark.parametrize(
+        "told",
+        ["null", "7", "[[]]", '{"a": 1}', '{"a": {"age": "b", "limit": "a"}}', '{"a": {"age": 1e400, "limit": 1}}'],
+    )
+    def test_loops_that_nobody_can_read_hide_nothing(self, doctor: Doctor, sql: Sql, told: str) -> None:
+        sql(WORKER)
+        sql("UPDATE job_workers SET loops = %s", told)
+        assert not doctor.bad(Code.CHECK_FAILED)
+        assert not doctor.bad(Code.LOOP_STALLED)
+        assert sql("SELECT stalled FROM job_worker_status") == [({},)]
 
     def test_two_versions(self, doctor: Doctor, sql: Sql) -> None:
         sql("SELECT register_worker('a', version => '0.1.0', lease_seconds => 60)")

@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Any, Self
@@ -165,6 +165,7 @@ class Scene:
         sabotage: Sequence[Sabotage] = (),
         constants: Mapping[str, float] | None = None,
         clock: float = 0,
+        freezable: Sequence[str] = (),
         url: str | None = None,
         only: str | None = None,
         **settings: object,
@@ -172,8 +173,9 @@ class Scene:
         """`scheduler run` in the project, or `only` a part; `settings` are variables without their SCHEDULER_."""
         part = ["--only", only] if only else []
         return self.command(
-            "run", *part, *arguments, sabotage=sabotage, constants=constants, clock=clock, url=url, **settings
-        )
+            "run", *part, *arguments,
+            sabotage=sabotage, constants=constants, clock=clock, freezable=freezable, url=url, **settings,
+        )  # fmt: skip
 
     def command(
         self,
@@ -181,20 +183,22 @@ class Scene:
         sabotage: Sequence[Sabotage] = (),
         constants: Mapping[str, float] | None = None,
         clock: float = 0,
+        freezable: Sequence[str] = (),
         url: str | None = None,
         **settings: object,
     ) -> SchedulerProcess:
         """Any other `scheduler` command, with the same settings.
 
         `constants` are set in it and in the workers that it starts: dotted name → value. Its clock is wrong by
-        `clock` seconds.
+        `clock` seconds. Loops that are `freezable` can be frozen, see `frozen`.
         """
         given = SETTINGS | {name: str(value) for name, value in settings.items()}
         env = {name: value for name, value in os.environ.items() if not name.startswith("SCHEDULER_")}
         env |= {f"SCHEDULER_{name}": value for name, value in given.items()}
         env |= {"SCHEDULER_DATABASE_URL": url or self.url, "PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
-        broken = [HERE / "sabotaged.py", json.dumps(sabotage), json.dumps(constants or {}), str(clock)]
-        program = broken if sabotage or constants or clock else ["-m", "scheduler"]
+        spoilt = [json.dumps(sabotage), json.dumps(constants or {}), str(clock), json.dumps(freezable)]
+        is_sound = not (sabotage or constants or clock or freezable)
+        program = ["-m", "scheduler"] if is_sound else [HERE / "sabotaged.py", *spoilt]
         process = SchedulerProcess([sys.executable, *program, *arguments], cwd=self.folder, env=env)
         return self._resources.enter_context(process)
 
@@ -217,6 +221,16 @@ class Scene:
         least = int(str(processes).partition(".")[0])
         self.until_true("SELECT count(*) >= %s FROM job_workers WHERE status = 'ACTIVE'", least)
         return process
+
+    @contextmanager
+    def frozen(self, loop: str) -> Iterator[None]:
+        """This loop of every process that was started with it as `freezable` stands still meanwhile."""
+        ice = self.folder / f"frozen-{loop}"
+        ice.touch()
+        try:
+            yield
+        finally:
+            ice.unlink()
 
     def incarnations(self, process: SchedulerProcess) -> list[UUID]:
         """The workers that a process has been, oldest first."""

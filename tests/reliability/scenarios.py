@@ -126,6 +126,7 @@ SCENARIOS = (
         (
             f"{LIFECYCLE}/test_run.py::test_a_timeout_is_told_on_time_though_the_handler_goes_on",
             f"{FAULTS}/test_supervisor.py::test_a_blocked_loop_is_charged_to_the_one_that_blocks_it",
+            f"{FAULTS}/test_health.py::test_the_supervisor_replaces_a_worker_whose_slots_all_hang",
             f"{ISOLATION}/test_kill.py::test_sigterm_ends_a_loop_and_says_where",
             f"{ISOLATION}/test_kill.py::test_what_hears_nothing_is_killed",
         ),
@@ -285,9 +286,12 @@ SCENARIOS = (
     ),
     Scenario(
         "S44",
-        "a LISTEN connection that ends, or is silent",
-        (f"{SERVICES}/test_listener.py::test_a_connection_that_ended_is_opened_anew_and_rings",),
-        "Half open, it is noticed by TCP only; polling covers it meanwhile.",
+        "a LISTEN connection that ends, is silent, or is half open",
+        (
+            f"{SERVICES}/test_listener.py::test_a_connection_that_ended_is_opened_anew_and_rings",
+            f"{FAULTS}/test_listen.py",
+        ),
+        "Half open for as long as it takes to notice, not for ten minutes.",
     ),
     Scenario(
         "S45",

@@ -2,8 +2,9 @@
 
 python fake_worker.py FOLDER DESCRIPTOR FIRST
 
-`mode` holds words: `slow` (never reports), `silent` (not again), `deaf` (to SIGTERM), `exit=N` (at the start), and
-`idle` (exits 0). `report` is what it reports. Both are read over and over, `mode-PID` before `mode`.
+`mode` holds words: `slow` (never reports), `silent` (not again), `deaf` (to SIGTERM), `stubborn` (does not retire),
+`exit=N` (at the start), and `idle` (exits 0). `report` is what it reports. Both are read over and over, `mode-PID`
+before `mode`.
 """
 
 import json
@@ -40,7 +41,7 @@ if "slow" not in read("mode"):
 
 
 def report() -> None:
-    default = {"executions": 0, "load": 0.0, "more_waits": False}
+    default = {"executions": 0, "load": 0.0, "more_waits": False, "loops": {}}
     os.write(descriptor, (json.dumps(json.loads(read("report") or json.dumps(default))) + "\n").encode())
 
 
@@ -58,7 +59,7 @@ while True:
     if not {"slow", "silent"} & set(mode):
         report()
         try:
-            if b"R" in os.read(descriptor, 64):
+            if b"R" in os.read(descriptor, 64) and "stubborn" not in mode:
                 say("retired")
                 os._exit(0)
         except BlockingIOError:

@@ -89,13 +89,17 @@ async def working(
     options: WorkerOptions | None = None,
     *,
     loops: Sequence[str] = LOOPS,
+    listens_at: str | None = None,
     **handlers: Callable[..., Any],
 ) -> AsyncIterator[Line]:
-    """A worker with a lease and its loops; whatever still runs at the end is cancelled."""
+    """A worker with a lease and its loops; whatever still runs at the end is cancelled.
+
+    `listens_at`: another way to the database, for the loop `listen` alone.
+    """
     options = options or WorkerOptions()
     sessions = [Session(tables.url, "public", "scheduler test") for _ in range(3)]
     claims, settles, upkeep = map(Executions, sessions)
-    wakeups, notifications = Wakeups(), Notifications(tables.url, "public")
+    wakeups, notifications = Wakeups(), Notifications(listens_at or tables.url, "public")
     isolations: dict[str, Isolation] = {"task": TaskIsolation(), "thread": ThreadIsolation(options.pool_size)}
     worker = Worker(
         options, claims=claims, settles=settles, upkeep=upkeep, workers=Workers(sessions[0]),
@@ -107,7 +111,7 @@ async def working(
         "pulse": worker.pulse_round, "listen": Listener(notifications, wakeups).round,
     }  # fmt: skip
     before = asyncio.all_tasks()
-    tasks = [asyncio.create_task(Loop(name, bodies[name]).forever()) for name in loops]
+    tasks = [asyncio.create_task(Loop(name, bodies[name], sleeps=1.0).forever()) for name in loops]
     line.begin_lease()
     try:
         yield line

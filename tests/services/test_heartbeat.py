@@ -3,7 +3,7 @@
 import asyncio
 import re
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID, uuid4
 
@@ -12,7 +12,7 @@ import pytest
 
 from scheduler.clock import monotonic
 from scheduler.failpoints import FailpointError
-from scheduler.model import WorkerStatus
+from scheduler.model import LoopAge, WorkerStatus
 from scheduler.services import heartbeat as heartbeat_module
 from scheduler.services.heartbeat import BLOCKED_SECONDS, Heartbeat, Memory
 from scheduler.services.loop import Loop
@@ -102,9 +102,11 @@ class Own(OwnWorker):
         self._pass()
         super().register(registration)
 
-    def heartbeat(self, worker: UUID, lease: float, status: WorkerStatus, counters: Counters) -> bool:
+    def heartbeat(
+        self, worker: UUID, lease: float, status: WorkerStatus, counters: Counters, loops: Mapping[str, LoopAge]
+    ) -> bool:
         self._pass()
-        return super().heartbeat(worker, lease, status, counters)
+        return super().heartbeat(worker, lease, status, counters, loops)
 
     def _pass(self) -> None:
         assert self.flowing.wait(PATIENCE_SECONDS)
@@ -137,7 +139,7 @@ async def beating(
     registration = Registration(UUID(int=0), "host:1", "host", 1, ("default",), 5, lease, "0.1")
     heartbeat = Heartbeat(own, registration, keeper, interval=INTERVAL, end_blocked=end_blocked)
     heartbeat.start()
-    watch = asyncio.create_task(Loop("lease", heartbeat.watch_round).forever())
+    watch = asyncio.create_task(Loop("lease", heartbeat.watch_round, sleeps=heartbeat.watch_seconds).forever())
     try:
         if not down:
             await keeper.until(lambda: bool(keeper.begun))

@@ -18,7 +18,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def run(body: Callable[[], Awaitable[None]], enough: asyncio.Event) -> Loop:
     """Run a loop until the body has had enough."""
-    loop = Loop("test", body)
+    loop = Loop("test", body, sleeps=1.0)
     task = asyncio.create_task(loop.forever())
     async with asyncio.timeout(10):
         await enough.wait()

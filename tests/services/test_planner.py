@@ -24,7 +24,7 @@ def wakeups() -> Wakeups:
 async def planner(session: Session, wakeups: Wakeups, tables: Tables) -> AsyncIterator[Planner]:
     """A planner at work."""
     planner = Planner(session, wakeups)
-    loop = asyncio.create_task(Loop("planner", planner.round).forever())
+    loop = asyncio.create_task(Loop("planner", planner.round, sleeps=1.0).forever())
     async with asyncio.timeout(30):
         yield planner
     loop.cancel()

@@ -1,15 +1,15 @@
 """What a worker says to its supervisor, and what it hears."""
 
-import json
 import socket
 from collections.abc import Iterator
 
 import pytest
 
+from scheduler.model import LoopAge
 from scheduler.services import reports as reports_module
 from scheduler.services.reports import RETIRE, Report, Reports
 
-REPORT = Report(executions=7, load=0.5, more_waits=True)
+REPORT = Report(executions=7, load=0.5, more_waits=True, loops={"claim": LoopAge(0.5, 15.0)})
 
 
 class Worker:
@@ -40,7 +40,7 @@ async def test_a_report_is_a_line(ends: tuple[socket.socket, socket.socket]) -> 
     await worker.reports.round()
     line, again, rest = ours.recv(4096).split(b"\n")
     assert (line, rest) == (again, b"")
-    assert Report(**json.loads(line)) == REPORT
+    assert Report.read(line) == REPORT
     assert worker.heard == []
 
 
@@ -59,7 +59,7 @@ async def test_a_supervisor_that_does_not_listen_delays_nothing(ends: tuple[sock
     for _ in range(500):
         await worker.reports.round()
     assert worker.heard == []
-    assert all(Report(**json.loads(line)) == REPORT for line in ours.recv(1 << 20).splitlines())
+    assert all(Report.read(line) == REPORT for line in ours.recv(1 << 20).splitlines())
 
 
 @pytest.mark.parametrize("unread", [False, True])

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,15 @@ class Supervised:
         self._write("mode" if pid is None else f"mode-{pid}", " ".join(words))
 
     def report(
-        self, *, executions: int = 0, load: float = 0.0, more_waits: bool = False, pid: int | None = None
+        self,
+        *,
+        executions: int = 0,
+        load: float = 0.0,
+        more_waits: bool = False,
+        loops: Mapping[str, tuple[float, float]] | None = None,
+        pid: int | None = None,
     ) -> None:
-        report = {"executions": executions, "load": load, "more_waits": more_waits}
+        report = {"executions": executions, "load": load, "more_waits": more_waits, "loops": loops or {}}
         self._write("report" if pid is None else f"report-{pid}", json.dumps(report))
 
     def _write(self, name: str, text: str) -> None:
@@ -83,6 +89,27 @@ def test_the_first_starts_alone_and_the_others_when_it_has_shown_that_one_can(su
     assert [event["first"] for event in started] == [True, True, False, False]
     process.send(signal.SIGTERM)
     assert process.exit_status() == 0
+
+
+def test_one_in_which_nothing_can_begin_any_more_is_retired_and_replaced(supervised: Supervised) -> None:
+    process = supervised.start(least=2)
+    first, second = pids(process, 2)
+    supervised.report(loops={"slots": (9.9, 10.0), "claim": (600.0, 10.0)}, pid=first)
+    supervised.report(loops={"slots": (10.1, 10.0)}, pid=second)
+    process.said("fake.retired")
+    pids(process, 3)
+    assert [event["pid"] for event in process.events("supervisor.hung")] == [second]
+    assert [event["pid"] for event in process.events("fake.retired")] == [second]
+    assert process.events("supervisor.replacing") == []
+
+
+def test_one_that_hangs_and_does_not_retire_is_killed(supervised: Supervised) -> None:
+    process = supervised.start(least=1)
+    (hung,) = pids(process, 1)
+    supervised.report(loops={"slots": (10.1, 10.0)}, pid=hung)
+    supervised.mode("stubborn", pid=hung)
+    assert [event["pid"] for event in process.said("supervisor.overdue")] == [hung]
+    pids(process, 2)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])

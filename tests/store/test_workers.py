@@ -6,10 +6,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from scheduler.model import WorkerStatus
+from scheduler.model import LoopAge, WorkerStatus
 from scheduler.store.session import Session, SyncSession
 from scheduler.store.workers import Counters, OwnWorker, Registration, Workers
 from tests.store.tables import Tables
+
+LOOPS = {"claim": LoopAge(1.26, 15.0), "settle": LoopAge(31.0, 15.0)}
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def test_a_worker_registers_renews_and_leaves(tables: Tables, own: OwnWorker) ->
     row = tables.rows("SELECT name, queues, pool_size, status FROM job_workers WHERE id = %s", worker)
     assert row == [("host:1", ["default"], 5, "ACTIVE")]
     tables.move_clock(20)
-    assert own.heartbeat(worker, 30.0, WorkerStatus.DRAINING, Counters(running=1, succeeded=2, failed=3))
+    assert own.heartbeat(worker, 30.0, WorkerStatus.DRAINING, Counters(running=1, succeeded=2, failed=3), LOOPS)
     (found,) = tables.rows(
         """SELECT status, running_count, succeeded_count, failed_count,
                   round(extract(epoch FROM lease_until - job_now()))
@@ -73,6 +75,8 @@ def test_a_worker_registers_renews_and_leaves(tables: Tables, own: OwnWorker) ->
         worker,
     )
     assert found == ("DRAINING", 1, 2, 3, 30)
+    (loops,) = tables.rows("SELECT loops, stalled FROM job_worker_status WHERE id = %s", worker)
+    assert loops == ({"claim": {"age": 1.3, "limit": 15.0}, "settle": {"age": 31.0, "limit": 15.0}}, {"settle": 31.0})
     own.leave(worker, WorkerStatus.STOPPED, Counters(running=1, succeeded=5))
     (found,) = tables.rows("SELECT status, running_count, succeeded_count FROM job_workers WHERE id = %s", worker)
     assert found == ("STOPPED", 0, 5)
@@ -81,14 +85,14 @@ def test_a_worker_registers_renews_and_leaves(tables: Tables, own: OwnWorker) ->
 @pytest.mark.parametrize("final", ["LOST", "STOPPED"])
 def test_what_is_over_stays_over(tables: Tables, own: OwnWorker, final: str) -> None:
     worker = tables.worker(status=final)
-    assert not own.heartbeat(worker, 30.0, WorkerStatus.ACTIVE, Counters())
+    assert not own.heartbeat(worker, 30.0, WorkerStatus.ACTIVE, Counters(), LOOPS)
     own.leave(worker, WorkerStatus.STOPPED, Counters())
     assert status(tables, worker) == final
 
 
 def test_a_worker_that_is_late_but_not_lost_renews_its_lease(tables: Tables, own: OwnWorker) -> None:
     worker = tables.worker(lease=-5.0, age=40.0)
-    assert own.heartbeat(worker, 30.0, WorkerStatus.ACTIVE, Counters())
+    assert own.heartbeat(worker, 30.0, WorkerStatus.ACTIVE, Counters(), LOOPS)
 
 
 def test_what_a_worker_holds(tables: Tables, own: OwnWorker) -> None:

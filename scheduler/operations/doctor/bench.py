@@ -1,12 +1,13 @@
 """What the checks of a database work with: the facts, and sessions that can do no harm."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from scheduler.operations.doctor.facts import DatabaseFacts
+from scheduler.operations.json_values import decoded
 from scheduler.store.asking import ask
 from scheduler.store.guarded import GuardedSession
 from scheduler.store.statements import quote
@@ -29,6 +30,8 @@ class Process:
     """Its lease is valid."""
     last_claim: float | None
     """Since the newest claim that it still works on."""
+    stalled: Mapping[str, float]
+    """Its loops that don't get on: for how long they have not."""
 
 
 class Bench:
@@ -72,7 +75,8 @@ class Bench:
     @cached_property
     def processes(self) -> list[Process]:
         """The newest first."""
-        return [Process(**row) for row in self.ask("doctor_workers")]
+        rows = self.ask("doctor_workers")
+        return [Process(**row | {"stalled": decoded(row["stalled"]) or {}}) for row in rows]
 
     @property
     def alive(self) -> list[Process]:

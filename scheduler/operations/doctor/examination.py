@@ -43,6 +43,7 @@ CHECKS = (
     Check("Two-phase commit", "decisions in doubt", transactions.undelivered, needs_tables=True),
     Check("Workers", "workers", workers.alive, needs_tables=True),
     Check("Workers", "lost workers", workers.lost, needs_tables=True),
+    Check("Workers", "loops", workers.stalled, needs_tables=True),
     Check("Workers", "shutdowns", workers.draining, needs_tables=True),
     Check("Work", "running executions", work.running, needs_tables=True),
     Check("Work", "queues", work.queues, needs_tables=True),

@@ -62,6 +62,7 @@ class Code(StrEnum):
     WORKERS = "workers"
     WORKERS_LOST = "workers-lost"
     WORKERS_SILENT = "workers-silent"
+    LOOP_STALLED = "loop-stalled"
     WORKERS_DRAINING = "workers-draining"
     WORKERS_VERSIONS = "workers-versions"
     RUNNING_ABANDONED = "running-abandoned"

@@ -51,6 +51,20 @@ def lost(bench: Bench) -> Iterator[Finding]:
         yield Finding.fine(Code.WORKERS_LOST, "No worker was lost in the last 24 hours.")
 
 
+def stalled(bench: Bench) -> Iterator[Finding]:
+    """Whoever lives gets on with everything that it does."""
+    ill = [process for process in bench.alive if process.stalled]
+    if ill:
+        yield Finding.warning(
+            Code.LOOP_STALLED,
+            f"{count_of(len(ill), 'worker')} alive and partly stalled: {listed(map(_ages, ill))}.",
+            "Look for loop.failed and worker.loop_blocked in its log; if nothing is there, restart it: "
+            "what it runs is handed back.",
+        )
+    elif bench.alive:
+        yield Finding.fine(Code.LOOP_STALLED, "Every loop of every worker gets on.")
+
+
 def draining(bench: Bench) -> Iterator[Finding]:
     """Who was told to stop comes to an end."""
     for each in bench.alive:
@@ -61,6 +75,11 @@ def draining(bench: Bench) -> Iterator[Finding]:
                 f"the newest of them for {span(each.last_claim)}.",
                 "Wait for it, or end the process with a second SIGTERM: its work goes back to the queue.",
             )
+
+
+def _ages(process: Process) -> str:
+    oldest = sorted(process.stalled.items(), key=lambda loop: -loop[1])
+    return f"{process.name} ({', '.join(f'{name} for {span(age)}' for name, age in oldest)})"
 
 
 def _told(process: Process) -> str:

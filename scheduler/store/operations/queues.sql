@@ -8,7 +8,7 @@ SELECT {s}.job_now() AS now;
 
 -- name: worker_statuses
 SELECT v.id, v.name, v.hostname, v.pid, v.status, v.state, v.queues, v.pool_size, v.running_count, v.succeeded_count, v.failed_count,
-       w.heartbeat_at, v.started_at, v.version
+       w.heartbeat_at, v.started_at, v.version, v.loops::text, v.stalled::text
 FROM {s}.job_worker_status AS v JOIN {s}.job_workers AS w ON w.id = v.id
 ORDER BY v.started_at, v.name;
 
