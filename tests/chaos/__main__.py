@@ -57,7 +57,7 @@ def _arguments() -> argparse.Namespace:
     add("--minutes", type=float, default=10.0, help="how long faults happen (10)")
     add("--seed", type=int, help="the same seed is the same schedule (a random one)")
     add("--workers", type=int, default=3, choices=range(2, 33), metavar="N", help="how many `scheduler run` (3)")
-    add("--every", type=float, default=2.5, metavar="SECONDS", help="between two faults, on average (2.5)")
+    add("--every", type=float, default=3.0, metavar="SECONDS", help="between two faults, on average (3)")
     add("--keep", type=Path, metavar="FOLDER", help="leave tables, schedule and logs there in any case")
     add("--schedule", action="store_true", help="only show what would happen when")
     return parser.parse_args()

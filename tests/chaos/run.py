@@ -34,7 +34,7 @@ class Plan:
     seed: int
     seconds: float = 600.0
     workers: int = 3
-    every: float = 2.5
+    every: float = 3.0
     """Seconds between two faults, on average."""
     kinds: Sequence[Kind] = tuple(Kind)
     offers: Sequence[Offer] = MIXED

@@ -60,6 +60,9 @@ WITH noted AS (
 """
 
 
+Deed = Callable[[psycopg.Connection[Any]], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A kind of work: how often beside the others, and how long it may take."""
@@ -128,9 +131,10 @@ class Workload:
             connection.execute(CALM.encode())
         return True
 
-    def _deeds(self) -> tuple[list[Callable[[psycopg.Connection[Any]], None]], list[int]]:
+    def _deeds(self) -> tuple[list[Deed], list[int]]:
         """What is done next, and how often each of it."""
-        deeds, weights = [self._enqueue], [60]
+        deeds: list[Deed] = [self._enqueue]
+        weights = [60]
         if self.cron_jobs:
             deeds += map(_run, (CANCEL, RETRY, PAUSE_QUEUE, PAUSE_CRON, RESUME_CRON))
             weights += [6, 6, 1, 1, 3]
@@ -145,7 +149,7 @@ class Workload:
         connection.execute(ENQUEUE, [offer.handler, params, self._chance.randint(-2, 2), key, limit, count])
 
 
-def _run(statement: str) -> Callable[[psycopg.Connection[Any]], None]:
+def _run(statement: str) -> Deed:
     def deed(connection: psycopg.Connection[Any]) -> None:
         connection.execute(statement.encode())
 
