@@ -99,6 +99,7 @@ class Workload:
     url: str
     seed: int
     offers: Sequence[Offer] = MIXED
+    """None: nothing is done."""
     cron_jobs: bool = True
     _chance: Random = field(init=False)
 
@@ -117,7 +118,7 @@ class Workload:
 
     def go_on(self, until: Event) -> None:
         """Now some rows, now a word of the operator's. An outage of the server is waited for."""
-        while not until.wait(PAUSE_SECONDS):
+        while self.offers and not until.wait(PAUSE_SECONDS):
             try:
                 with psycopg.connect(self.url, autocommit=True, application_name="operator") as connection:
                     while not until.wait(PAUSE_SECONDS):
