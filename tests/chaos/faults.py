@@ -20,7 +20,9 @@ from tests.faults.harness import LEASE_SECONDS, words_of
 
 PATIENCE_SECONDS: Final = 40.0
 """How long a deed is waited for, before it is tried on another."""
-TRIES: Final = 4
+DELIVERY_SECONDS: Final = 150.0
+"""How long it is tried: what is to be hit may be down just then, by another fault."""
+PAUSE_SECONDS: Final = 0.5
 HOUR: Final = 3600.0
 SLOW_JOB_SECONDS: Final = 5.0
 FAILPOINTS: Final = (
@@ -51,6 +53,10 @@ ALL_RUN_ANEW: Final = """
 SELECT bool_and(status <> 'PENDING' AND claimed_by <> ALL(%s)) AND bool_or(status = 'RUNNING')
 FROM job_executions WHERE id = ANY(%s)
 """
+ACCEPTED: Final = """
+SELECT bool_or((result ->> 'attempt')::int <> attempt) FROM job_executions WHERE id = ANY(%s) AND status = 'SUCCESS'
+"""
+"""That of a worker which is sound is refused, and the worker says so."""
 
 server = Lock()
 """Held by what is done to the server itself."""
@@ -124,19 +130,25 @@ def stopped(pids: list[int]) -> Iterator[None]:
 
 def late_outcome(stage: Stage, slot: Slot, strike: Strike) -> bool:
     """Something of the worker's is on its way when it freezes, and arrives when others run what it held."""
-    zombies = stage.incarnations(slot.workers())
+    zombies, process = stage.incarnations(slot.workers()), slot.process
     if not stage.until(lambda: given(stage, zombies), seconds=PATIENCE_SECONDS):
         return False
+    before = len(process.events("execution.stale"))
     fault = slot.proxy.freeze_before(words_of("settle_success"))
     try:
         if not fault.struck.wait(PATIENCE_SECONDS):
             return False
-        with stopped(slot.workers()):
+        with stopped([process.pid]):
             held = stage.ask(HELD, zombies)
-            return bool(held) and stage.until(lambda: stage.ask(ALL_RUN_ANEW, zombies, held), seconds=PATIENCE_SECONDS)
+            if not held or not stage.until(lambda: stage.ask(ALL_RUN_ANEW, zombies, held), seconds=PATIENCE_SECONDS):
+                return False
+            slot.proxy.thaw()
     finally:
         slot.proxy.withdraw(fault)
         slot.proxy.thaw()
+    return stage.until(
+        lambda: len(process.events("execution.stale")) > before or stage.ask(ACCEPTED, held), seconds=PATIENCE_SECONDS
+    )
 
 
 def given(stage: Stage, workers: list[UUID]) -> bool:
@@ -273,8 +285,11 @@ TO_THE_SERVER: Final[Mapping[Kind, Callable[[Stage, Strike], bool]]] = {
 
 
 def deliver(stage: Stage, strike: Strike) -> bool:
-    """Do it, to another one if it had no effect. Whether it was seen to take effect."""
-    return any(_try(stage, strike) for _ in range(TRIES))
+    """Do it, and again, perhaps to another one, until it is seen to take effect. Whether it was."""
+    deadline = time.monotonic() + DELIVERY_SECONDS
+    while not (done := _try(stage, strike)) and time.monotonic() < deadline:
+        time.sleep(PAUSE_SECONDS)
+    return done
 
 
 def _try(stage: Stage, strike: Strike) -> bool:

@@ -19,7 +19,7 @@ def test_everything_holds_whatever_happens_at_once(
     tmp_path_factory: pytest.TempPathFactory, record_property: Callable[[str, object], None]
 ) -> None:
     kinds = [kind for kind in Kind if kind not in LONGER]
-    report = Performance(Plan(seed=8, seconds=10, every=1, kinds=kinds), tmp_path_factory.mktemp("chaos")).run()
+    report = Performance(Plan(seed=1164, seconds=8, every=0.8, kinds=kinds), tmp_path_factory.mktemp("chaos")).run()
     print(rendered(report))
     record_property("faults", report.delivered.total())
     assert report.violated == frozenset()
@@ -29,7 +29,7 @@ def test_everything_holds_whatever_happens_at_once(
 @pytest.mark.timeout(900)
 def test_a_worker_whose_outcomes_are_not_fenced_is_found_out(tmp_path_factory: pytest.TempPathFactory) -> None:
     plan = Plan(
-        seed=1, seconds=2, workers=2, every=1, kinds=[Kind.LATE_OUTCOME], offers=(), cron_jobs=False,
+        seed=1, seconds=0, workers=2, every=1, kinds=[Kind.LATE_OUTCOME], offers=(), cron_jobs=False,
         sabotage=[NO_TOKEN],
     )  # fmt: skip
     report = Performance(plan, tmp_path_factory.mktemp("chaos")).run()
