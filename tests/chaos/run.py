@@ -100,7 +100,8 @@ class Performance:
                 self._over.set()
                 for thread in threads:
                     thread.join()
-            stage.until(load.calm)
+            stage.until(load.resume)
+            assert stage.until(load.calm, seconds=SETTLE_SECONDS), "the planner has stopped"
             self._settle(stage)
             keep(stage, self.report)
         return self.report
@@ -109,11 +110,17 @@ class Performance:
         began = time.monotonic()
         with ThreadPoolExecutor(AT_ONCE) as pool:
             strikes = [pool.submit(self._deliver, stage, strike, began) for strike in self.plan.strikes]
-            for strike in strikes:
-                strike.result()
+            try:
+                for strike in strikes:
+                    strike.result()
+            except BaseException:
+                self._over.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
     def _deliver(self, stage: Stage, strike: Strike, began: float) -> None:
-        time.sleep(max(0.0, began + strike.at - time.monotonic()))
+        if self._over.wait(max(0.0, began + strike.at - time.monotonic())):
+            return
         self.report.tried[strike.kind] += 1
         if deliver(stage, strike):
             self.report.delivered[strike.kind] += 1

@@ -51,8 +51,12 @@ SELECT retry_job(execution_id) FROM noted
 PAUSE_QUEUE = "SELECT pause_queue('default', 'to see what happens', job_now() + interval '1 s')"
 PAUSE_CRON = "SELECT pause_cron_job(name) FROM cron_jobs WHERE enabled ORDER BY random() LIMIT 1"
 RESUME_CRON = "SELECT resume_cron_job(name) FROM cron_jobs WHERE NOT enabled ORDER BY random() LIMIT 1"
-CALM = """
+RESUME_ALL = """
 UPDATE job_queues SET paused = false;
+UPDATE cron_jobs SET enabled = true WHERE NOT enabled
+"""
+RESUMED = "SELECT bool_and(unplanned IS NULL AND next_run_at IS NOT NULL) IS NOT FALSE FROM cron_jobs"
+CALM = """
 WITH noted AS (
     INSERT INTO chaos.horizon SELECT id, planned_until FROM cron_jobs FOR UPDATE
     ON CONFLICT DO NOTHING RETURNING cron_job_id
@@ -126,11 +130,19 @@ class Workload:
             except psycopg.OperationalError:
                 continue
 
-    def calm(self) -> bool:
-        """Plan nothing more, and let everything run that waits. Notes up to when ticks have been accounted for."""
+    def resume(self) -> bool:
+        """Let everything run that waits; the planner writes what became of the ticks in a pause when that has ended."""
         with psycopg.connect(self.url) as connection:
-            connection.execute(CALM.encode())
+            connection.execute(RESUME_ALL.encode())
         return True
+
+    def calm(self) -> bool:
+        """Plan nothing more, if everything is resumed. Notes up to when ticks have been accounted for."""
+        with psycopg.connect(self.url) as connection:
+            resumed = connection.execute(RESUMED).fetchone() == (True,)
+            if resumed:
+                connection.execute(CALM.encode())
+        return resumed
 
     def _deeds(self) -> tuple[list[Deed], list[int]]:
         """What is done next, and how often each of it."""
