@@ -77,6 +77,7 @@ class Stage:
         self._resources = ExitStack()
         self._stop = Event()
         self._lock = Lock()
+        self._keeper = Thread(target=self._keep, daemon=True)
         self.slots: list[Slot] = []
 
     def __enter__(self) -> Self:
@@ -97,14 +98,13 @@ class Stage:
             audit.install(connection)
         (self.project / "handlers").mkdir(parents=True)
         shutil.copy(Path(__file__).parent / "jobs.py", self.project / "handlers" / "jobs.py")
-        self._resources.callback(self._end)
 
     def raise_curtain(self) -> None:
         """Start the processes, and somebody who starts them again. Returns when each has its lease."""
-        for number in range(self._workers):
-            proxy = self._resources.enter_context(FaultProxy(self.url))
+        proxies = [self._resources.enter_context(FaultProxy(self.url)) for _ in range(self._workers)]
+        self._resources.callback(self._end)  # before the proxies do: who ends has something to say to the server
+        for number, proxy in enumerate(proxies):
             self.slots.append(Slot(f"{number}", self._launch, proxy, 0 if number else 2))
-        self._keeper = Thread(target=self._keep, daemon=True)
         self._keeper.start()
         self.until(lambda: self.ask("SELECT count(*) > %s FROM job_workers WHERE status = 'ACTIVE'", self._workers))
 
@@ -124,7 +124,7 @@ class Stage:
     def _end(self) -> None:
         """SIGTERM for all, and SIGKILL for who does not heed it."""
         self._stop.set()
-        if self.slots:
+        if self._keeper.is_alive():
             self._keeper.join()
         for slot in self.slots:
             if slot.process.is_up:
