@@ -26,7 +26,9 @@ DURABLE = {"synchronous_commit": "on", "full_page_writes": "on"}
 SETTINGS: Mapping[str, object] = {"WORKER__SHUTDOWN_TIMEOUT_SECONDS": 2}
 QUICK = {"services.resolver.ROUND_SECONDS": 0.5}
 POLL_SECONDS = 0.05
+START_SECONDS = 300.0
 END_SECONDS = 20.0
+ACTIVE = "SELECT count(*) FROM job_workers WHERE status = 'ACTIVE'"
 INCARNATIONS = "SELECT id FROM job_workers WHERE status = 'ACTIVE' AND pid = ANY(%s)"
 
 
@@ -106,7 +108,8 @@ class Stage:
         for number, proxy in enumerate(proxies):
             self.slots.append(Slot(f"{number}", self._launch, proxy, 0 if number else 2))
         self._keeper.start()
-        self.until(lambda: self.ask("SELECT count(*) > %s FROM job_workers WHERE status = 'ACTIVE'", self._workers))
+        up = self.until(lambda: self.ask(ACTIVE) > self._workers, seconds=START_SECONDS)
+        assert up, "the workers have not started"
 
     def _launch(self, slot: Slot) -> SchedulerProcess:
         settings = {**SETTINGS, "WORKER__PROCESSES": slot.processes, "DATABASES__BUSINESS__URL": self.business_url}
