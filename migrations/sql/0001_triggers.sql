@@ -46,7 +46,12 @@ BEGIN
                                       'starts_at', OLD.starts_at, 'ends_at', OLD.ends_at);
         END IF;
         NEW.next_run_at := NULL;
-        NEW.planned_until := job_now();
+        -- Ahead without a skip, the clock went back: what was planned by it has its rows, before and after a pause. A day is the planner's bound.
+        IF since IS NOT NULL OR OLD.planned_until NOT BETWEEN job_now() AND job_now() + interval '1 day'
+           OR (NEW.cron_expression, NEW.timezone, NEW.starts_at, NEW.ends_at)
+              IS DISTINCT FROM (OLD.cron_expression, OLD.timezone, OLD.starts_at, OLD.ends_at) THEN
+            NEW.planned_until := job_now();
+        END IF;
         NEW.invalid_reason := NULL;
         NEW.updated_at := job_now();
     ELSIF (NEW.planned_until, NEW.invalid_reason, NEW.tzdata_version) IS NOT DISTINCT FROM (OLD.planned_until, OLD.invalid_reason, OLD.tzdata_version) THEN

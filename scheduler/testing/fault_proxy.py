@@ -6,6 +6,7 @@ It reads what passes, so what goes through it is not encrypted. For tests.
 import socket
 import socketserver
 import struct
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -51,6 +52,7 @@ class FaultProxy:
         self._ending = False
         self.flowing = Event()
         self.flowing.set()
+        self.delay_seconds = 0.0
         self._server = _Server(self)
         self._thread = Thread(target=self._server.serve_forever, args=(_ACCEPT_POLL_SECONDS,), daemon=True)
 
@@ -92,6 +94,15 @@ class FaultProxy:
         """Let everything pass that was held back, and all that comes."""
         self.flowing.set()
 
+    def slow(self, seconds: float) -> None:
+        """From now on each piece arrives so much later, in either direction; 0 ends it."""
+        self.delay_seconds = seconds
+
+    def withdraw(self, fault: Fault) -> None:
+        """It need not happen any more; harmless if it has."""
+        with self._lock, suppress(ValueError):
+            self._faults.remove(fault)
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -117,6 +128,12 @@ class FaultProxy:
             upstream.close()
             raise
         return upstream
+
+    def let_pass(self) -> None:
+        """Wait until what just came may go on."""
+        if self.delay_seconds:
+            time.sleep(self.delay_seconds)
+        self.flowing.wait()
 
     def opened(self, link: "_Link") -> None:
         with self._lock:
@@ -211,7 +228,7 @@ class _Link:
             while sent := self._client.recv(_CHUNK_BYTES):
                 if (fault := self._proxy.due(self, sent)) is not None and not self._goes_on(fault):
                     break
-                self._proxy.flowing.wait()
+                self._proxy.let_pass()
                 self._upstream.sendall(sent)
         self.reset()
 
@@ -230,7 +247,7 @@ class _Link:
     def _pump_down(self) -> None:
         with suppress(OSError):
             while received := self._upstream.recv(_CHUNK_BYTES):
-                self._proxy.flowing.wait()
+                self._proxy.let_pass()
                 if (fault := self._pending) is not None:
                     received = self._withheld(fault, received)
                     if fault.struck.is_set():

@@ -109,6 +109,11 @@ class SchedulerProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+        print(f"\n--- log of process {self.pid}, exit status {self._process.returncode} ---\n{self.log}")
+
+    def close(self) -> None:
+        """End it and the workers that it has started, at once."""
         if self.is_up:
             self._process.kill()  # ends a stopped process too
         self._process.wait()
@@ -118,7 +123,6 @@ class SchedulerProcess:
         self._reader.join()
         if self._process.stdout is not None:
             self._process.stdout.close()
-        print(f"\n--- log of process {self.pid}, exit status {self._process.returncode} ---\n{self.log}")
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -132,6 +136,31 @@ class SchedulerProcess:
         with self._news:
             self._fell_silent = True
             self._news.notify_all()
+
+
+def launched(
+    folder: Path,
+    url: str,
+    *arguments: str,
+    sabotage: Sequence[Sabotage] = (),
+    constants: Mapping[str, float] | None = None,
+    clock: float = 0,
+    freezable: Sequence[str] = (),
+    **settings: object,
+) -> SchedulerProcess:
+    """A `scheduler` command in a project's folder; `settings` are variables without their SCHEDULER_.
+
+    `constants` are set in it and in the workers that it starts: dotted name → value. Its clock is wrong by
+    `clock` seconds. Loops that are `freezable` can be frozen, see `frozen`.
+    """
+    given = SETTINGS | {name: str(value) for name, value in settings.items()}
+    env = {name: value for name, value in os.environ.items() if not name.startswith("SCHEDULER_")}
+    env |= {f"SCHEDULER_{name}": value for name, value in given.items()}
+    env |= {"SCHEDULER_DATABASE_URL": url, "PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
+    spoilt = [json.dumps(sabotage), json.dumps(constants or {}), str(clock), json.dumps(freezable)]
+    is_sound = not (sabotage or constants or clock or freezable)
+    program = ["-m", "scheduler"] if is_sound else [HERE / "sabotaged.py", *spoilt]
+    return SchedulerProcess([sys.executable, *program, *arguments], cwd=folder, env=env)
 
 
 class Scene:
@@ -159,48 +188,14 @@ class Scene:
         """Give the project a module of this folder as handlers, too."""
         shutil.copy(HERE / handlers, self.folder / "handlers" / handlers)
 
-    def start(
-        self,
-        *arguments: str,
-        sabotage: Sequence[Sabotage] = (),
-        constants: Mapping[str, float] | None = None,
-        clock: float = 0,
-        freezable: Sequence[str] = (),
-        url: str | None = None,
-        only: str | None = None,
-        **settings: object,
-    ) -> SchedulerProcess:
-        """`scheduler run` in the project, or `only` a part; `settings` are variables without their SCHEDULER_."""
+    def start(self, *arguments: str, only: str | None = None, **options: Any) -> SchedulerProcess:
+        """`scheduler run` in the project, or `only` a part; `options` are those of `launched`."""
         part = ["--only", only] if only else []
-        return self.command(
-            "run", *part, *arguments,
-            sabotage=sabotage, constants=constants, clock=clock, freezable=freezable, url=url, **settings,
-        )  # fmt: skip
+        return self.command("run", *part, *arguments, **options)
 
-    def command(
-        self,
-        *arguments: str,
-        sabotage: Sequence[Sabotage] = (),
-        constants: Mapping[str, float] | None = None,
-        clock: float = 0,
-        freezable: Sequence[str] = (),
-        url: str | None = None,
-        **settings: object,
-    ) -> SchedulerProcess:
-        """Any other `scheduler` command, with the same settings.
-
-        `constants` are set in it and in the workers that it starts: dotted name → value. Its clock is wrong by
-        `clock` seconds. Loops that are `freezable` can be frozen, see `frozen`.
-        """
-        given = SETTINGS | {name: str(value) for name, value in settings.items()}
-        env = {name: value for name, value in os.environ.items() if not name.startswith("SCHEDULER_")}
-        env |= {f"SCHEDULER_{name}": value for name, value in given.items()}
-        env |= {"SCHEDULER_DATABASE_URL": url or self.url, "PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
-        spoilt = [json.dumps(sabotage), json.dumps(constants or {}), str(clock), json.dumps(freezable)]
-        is_sound = not (sabotage or constants or clock or freezable)
-        program = ["-m", "scheduler"] if is_sound else [HERE / "sabotaged.py", *spoilt]
-        process = SchedulerProcess([sys.executable, *program, *arguments], cwd=self.folder, env=env)
-        return self._resources.enter_context(process)
+    def command(self, *arguments: str, url: str | None = None, **options: Any) -> SchedulerProcess:
+        """Any other `scheduler` command, with the same settings."""
+        return self._resources.enter_context(launched(self.folder, url or self.url, *arguments, **options))
 
     def worker(self, **options: Any) -> SchedulerProcess:
         """The same, once it has its lease."""

@@ -1,5 +1,6 @@
 """The proxy does what it says, before anything is proved with it."""
 
+import time
 from collections.abc import Iterator
 from threading import Thread
 
@@ -106,3 +107,23 @@ def test_freeze_before_holds_the_statement_itself_back(proxy: FaultProxy, databa
         proxy.thaw()
         waiting.join(PATIENCE_SECONDS)
     assert counted(database_url) == 1
+
+
+def test_slow_it_delivers_everything_later(proxy: FaultProxy) -> None:
+    with psycopg.connect(proxy.url, autocommit=True) as connection:
+        proxy.slow(0.1)
+        began = time.monotonic()
+        connection.execute("INSERT INTO counted VALUES (1)")
+        assert time.monotonic() - began >= 0.2  # there and back
+        proxy.slow(0)
+    assert counted(proxy.url) == 1
+
+
+def test_what_was_withdrawn_does_not_happen(proxy: FaultProxy) -> None:
+    fault = proxy.cut_before("INSERT INTO counted")
+    proxy.withdraw(fault)
+    proxy.withdraw(fault)
+    with psycopg.connect(proxy.url, autocommit=True) as connection:
+        connection.execute("INSERT INTO counted VALUES (1)")
+    assert not fault.struck.is_set()
+    assert counted(proxy.url) == 1

@@ -11,7 +11,7 @@ import pytest
 
 from tests.project.conftest import give_environment
 
-COMMANDS = ["run", "test", "bench", "mutants", "reliability", "check", "fix", "schema", "docs", "scheduler"]
+COMMANDS = ["run", "test", "bench", "chaos", "mutants", "reliability", "check", "fix", "schema", "docs", "scheduler"]
 
 
 def typed(checkout: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -30,7 +30,9 @@ SCENARIOS = (
         (
             f"{FAULTS}/test_crash.py::test_what_a_killed_worker_held_is_done_by_the_other_and_recorded_once",
             f"{FAULTS}/test_crash.py::test_a_worker_that_dies_between_two_steps_leaves_nothing_half_done",
+            "tests/chaos/test_short.py",
         ),
+        "`./dev chaos --minutes 10 --seed N`: every kind of fault at once (docs/chaos.md).",
     ),
     Scenario("S03", "a worker frozen past its lease, which then goes on", (f"{FAULTS}/test_zombie.py",)),
     Scenario(
@@ -180,6 +182,7 @@ SCENARIOS = (
         "the database's clock set forward and back",
         (
             f"{LIFECYCLE}/test_plan.py::test_a_clock_that_is_set_back_plans_nothing_twice",
+            "tests/schema/test_triggers.py::test_a_pause_while_the_clock_is_back_does_not_plan_anew_what_was_planned",
             f"{LIFECYCLE}/test_claim.py::test_the_bound_comes_down_with_a_clock_that_was_set_back",
             f"{SERVICES}/test_rescuer.py::test_a_jump_of_the_databases_clock_begins_the_interval_anew",
         ),

@@ -91,6 +91,17 @@ def test_an_edit_of_the_schedule_counts_from_now(db: psycopg.Connection, edit: L
     assert value(db, "SELECT invalid_reason FROM public.cron_jobs") is None
 
 
+def test_a_pause_while_the_clock_is_back_does_not_plan_anew_what_was_planned(db: psycopg.Connection) -> None:
+    """Else a tick would have two rows: that of the clock which ran ahead, and one that says it fell into the pause."""
+    db.execute(CRON_JOB)
+    db.execute("UPDATE public.cron_jobs SET planned_until = public.job_now() + interval '1 hour'")
+    until = value(db, "SELECT planned_until FROM public.cron_jobs")
+    for enabled in ("false", "true"):
+        db.execute(f"UPDATE public.cron_jobs SET enabled = {enabled}".encode())
+        assert value(db, "SELECT planned_until FROM public.cron_jobs") == until
+    assert value(db, "SELECT unplanned FROM public.cron_jobs") is None
+
+
 def test_what_the_planner_writes_stays(db: psycopg.Connection) -> None:
     db.execute(CRON_JOB)
     db.execute(PLANNED)
