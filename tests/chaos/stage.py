@@ -112,7 +112,11 @@ class Stage:
         assert up, "the workers have not started"
 
     def _launch(self, slot: Slot) -> SchedulerProcess:
-        settings = {**SETTINGS, "WORKER__PROCESSES": slot.processes, "DATABASES__BUSINESS__URL": self.business_url}
+        settings: dict[str, Any] = {
+            **SETTINGS,
+            "WORKER__PROCESSES": slot.processes,
+            "DATABASES__BUSINESS__URL": self.business_url,
+        }
         if slot.failpoint:
             settings["FAILPOINTS"] = slot.failpoint
         return launched(
