@@ -86,6 +86,15 @@ class SchedulerProcess:
         assert len(events) >= count, f"{name} was not logged {count} times within {seconds:g} s; the log:\n{self.log}"
         return events
 
+    def recovered(self, *loops: str) -> None:
+        """Wait until it has said of each of these loops that it works again."""
+        with self._news:
+            self._news.wait_for(lambda: self._fell_silent or self._has_recovered(loops), PATIENCE_SECONDS)
+            assert self._has_recovered(loops), f"not all of {loops} have recovered; the log:\n{self.log}"
+
+    def _has_recovered(self, loops: Sequence[str]) -> bool:
+        return {event["loop"] for event in self.events("loop.recovered")}.issuperset(loops)
+
     @property
     def log(self) -> str:
         with self._news:

@@ -3,7 +3,7 @@
 import pytest
 
 from scheduler.testing.fault_proxy import Fault, FaultProxy
-from tests.faults.harness import Sabotage, Scene, words_of
+from tests.faults.harness import PATIENCE_SECONDS, Sabotage, Scene, words_of
 
 CORE = "FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'scheduler ' || %s"
 HANDLER = "work"  # its name is in the answer to a claim that took something
@@ -47,10 +47,10 @@ def test_one_outcome_whatever_message_is_lost(scene: Scene) -> None:
             armed = arm(proxy, fault)
             ids = scene.enqueue(HANDLER, concurrency_key="key" if "keyed" in fault else None)
             scene.until_all("SUCCESS", ids)
-            assert armed.struck.is_set(), fault
+            assert armed.struck.wait(PATIENCE_SECONDS), fault  # the row may say so before the answer is lost
             attempt, retries = scene.rows("SELECT attempt, retry_count FROM job_executions WHERE id = %s", *ids)[0]
             assert (attempt, retries) == (1, 0), fault
-        assert len(worker.events("loop.failed")) >= len(FAULTS)
+        worker.said("loop.failed", count=len(FAULTS))
         assert worker.events("execution.stale") == worker.events("worker.lease_lost") == []
         assert len(scene.incarnations(worker)) == 1
     scene.assert_sound()
@@ -100,15 +100,17 @@ def test_impatient_settings_of_the_database_stop_nothing(scene: Scene) -> None:
     scene.assert_sound()
 
 
-def test_every_connection_cut_at_random_moments_of_a_long_queue(scene: Scene) -> None:
+@pytest.mark.parametrize("round_trip_seconds", [0, 0.2])
+def test_every_connection_cut_at_random_moments_of_a_long_queue(scene: Scene, round_trip_seconds: float) -> None:
     with FaultProxy(scene.url) as proxy:
-        worker = scene.worker(url=proxy.url)
+        proxy.slow(round_trip_seconds / 2)
+        worker = scene.worker(url=proxy.url, WORKER__LEASE_SECONDS=20)
         ids = scene.enqueue("work", {"seconds": 0.02}, count=300)
         cut = 0
         for done in (30, 90, 150, 210):
             scene.until_true("SELECT count(*) >= %s FROM job_executions WHERE status = 'SUCCESS'", done)
             cut += proxy.cut()
-        scene.until_all("SUCCESS", ids)
+        scene.until_all("SUCCESS", ids, seconds=2 * PATIENCE_SECONDS)
         assert cut >= 12
         assert worker.is_up
     assert scene.rows("SELECT DISTINCT retry_count FROM job_executions") == [(0,)]
