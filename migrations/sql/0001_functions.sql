@@ -154,7 +154,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION cancel_job IS 'Cancels a waiting execution at once and asks a running one to stop. Returns the status it has now; a final one keeps its own.';
 
-CREATE FUNCTION retry_job(id bigint) RETURNS text LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION retry_job(id bigint, handler_params jsonb DEFAULT NULL) RETURNS text LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     execution record;
@@ -184,12 +184,12 @@ BEGIN
     UPDATE job_executions e
     SET status = 'PENDING', available_at = greatest(e.available_at, job_now()), retry_count = 0, suspect = false, claim_token = NULL, claimed_by = NULL,
         started_at = NULL, finished_at = NULL, cancel_requested_at = NULL, cancel_reason = NULL, progress = NULL, progress_message = NULL,
-        result = NULL, error = NULL
+        result = NULL, error = NULL, handler_params = coalesce(retry_job.handler_params, e.handler_params)
     WHERE e.id = retry_job.id;
     PERFORM pg_notify(job_channel(), '');
     RETURN 'PENDING';
 END $$;
-COMMENT ON FUNCTION retry_job IS 'Sends a final execution back to PENDING with all its tries; attempt and errors are kept. Returns the status it has now: SKIPPED stays, and so does, with a warning, one whose unique_key another row holds.';
+COMMENT ON FUNCTION retry_job IS 'Sends a final execution back to PENDING with all its tries; attempt and errors are kept, and so are its params unless others are given. Returns the status it has now: SKIPPED stays, and so does, with a warning, one whose unique_key another row holds.';
 
 CREATE FUNCTION run_cron_job(name text) RETURNS bigint LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
