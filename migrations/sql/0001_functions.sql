@@ -184,8 +184,11 @@ BEGIN
     UPDATE job_executions e
     SET status = 'PENDING', available_at = greatest(e.available_at, job_now()), retry_count = 0, suspect = false, claim_token = NULL, claimed_by = NULL,
         started_at = NULL, finished_at = NULL, cancel_requested_at = NULL, cancel_reason = NULL, progress = NULL, progress_message = NULL,
-        result = NULL, error = NULL, handler_params = coalesce(retry_job.handler_params, e.handler_params)
+        result = NULL, error = NULL
     WHERE e.id = retry_job.id;
+    IF retry_job.handler_params IS NOT NULL THEN  -- apart, for a worker may send back and not change what is run
+        UPDATE job_executions e SET handler_params = retry_job.handler_params WHERE e.id = retry_job.id;
+    END IF;
     PERFORM pg_notify(job_channel(), '');
     RETURN 'PENDING';
 END $$;

@@ -15,6 +15,7 @@ from uuid import UUID
 from scheduler import __version__
 from scheduler.app.atomicity import require_atomic
 from scheduler.app.project import Project
+from scheduler.app.retention import in_words, rules_of
 from scheduler.config.notices import tell_not_yet
 from scheduler.database import DatabaseRegistry
 from scheduler.database.database import DatabaseOptions
@@ -32,6 +33,7 @@ from scheduler.services.listener import Listener
 from scheduler.services.loop import Loop
 from scheduler.services.options import WorkerOptions
 from scheduler.services.planner import Planner
+from scheduler.services.pruner import Pruner
 from scheduler.services.reports import Reports
 from scheduler.services.rescuer import Rescuer
 from scheduler.services.resolver import Resolver
@@ -189,6 +191,7 @@ class Application:
             Loop("lease", heartbeat.watch_round),
             Loop("rescuer", rescuer.round),
             Loop("resolver", self._resolver().round),
+            Loop("pruner", self._pruner().round),
             Loop("listener", Listener(notifications, self.wakeups).round),
         ]
         if "worker" in self.parts:
@@ -205,6 +208,12 @@ class Application:
             )
             loops.append(Loop("reports", reports.round))
         return loops
+
+    def _pruner(self) -> Pruner:
+        retention = self.project.settings.retention
+        rules = rules_of(retention)
+        log("pruner.rules", rules=in_words(rules))
+        return Pruner(self._session("pruner"), self._session("turn"), rules, interval=retention.interval_seconds)
 
     def _resolver(self) -> Resolver:
         job = DatabaseRegistry.get(self.settings.database)

@@ -61,7 +61,9 @@ CronOption = Annotated[
 ]
 ErrorOption = Annotated[
     str | None,
-    typer.Option("--error", "--error-like", metavar="TEXT", help="Only those whose last error holds this text, in any case."),
+    typer.Option(
+        "--error", "--error-like", metavar="TEXT", help="Only those whose last error holds this text, in any case."
+    ),
 ]
 SinceOption = Annotated[
     str | None,

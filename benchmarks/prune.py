@@ -1,0 +1,139 @@
+"""What pruning costs a worker that drains a backlog: its rate with and without, alternating over one history.
+
+    python -m benchmarks.prune [--rows 1000000] [--keep 100000] [--jobs 20000] [--rounds 3] [--pool-size 100]
+
+A durable server of its own (fsync on) holds `--rows` final executions, of which their queue keeps the newest `--keep`.
+A worker drains `--jobs` no-op executions again and again, in turns with its pruner asleep and with its pruner at work,
+in the same process. Reports both medians and their ratio, and how fast rows went meanwhile.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import psycopg
+
+from benchmarks.drain import HANDLER
+from scheduler.embedded import EmbeddedPostgres
+from scheduler.store.migration import migrate
+
+INTERVALS = {"alone": "86400", "pruned": "0.001"}
+INTERVAL = "SCHEDULER_RETENTION__INTERVAL_SECONDS"
+HISTORY = """
+INSERT INTO job_executions
+    (handler_name, queue, status, attempt, created_at, scheduled_at, available_at, started_at, finished_at, result)
+SELECT 'noop', 'history', 'SUCCESS', 1, t, t, t, t, t, '{"done": true}'
+FROM generate_series(%s::bigint, 1, -1) AS n, LATERAL (SELECT job_now() - n * interval '100 ms' AS t) AS ended"""
+FILL = "INSERT INTO job_executions (handler_name) SELECT 'noop' FROM generate_series(1, %s)"
+DONE = """
+SELECT count(*), extract(epoch FROM max(finished_at) - min(started_at))::double precision
+FROM job_executions WHERE id > %s AND status = 'SUCCESS'"""
+LEFT = "SELECT count(*) FROM job_executions WHERE queue = 'history'"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--keep", type=int, default=100_000)
+    parser.add_argument("--jobs", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pool-size", type=int, default=100)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        asyncio.run(_drain())
+    else:
+        with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder) / "postgres") as server:
+            figures = _measure(server.url(), options)
+        print(json.dumps(figures) if options.json else _words(figures, options))
+
+
+def _measure(url: str, options: argparse.Namespace) -> dict[str, float]:
+    migrate(url)
+    rates: dict[str, list[float]] = {kind: [] for kind in INTERVALS}
+    deleted, seconds = 0, 0.0
+    with psycopg.connect(url, autocommit=True) as connection, _folder(url, options.pool_size) as (folder, env):
+        _say(f"{options.rows:,} final rows …")
+        connection.execute(HISTORY, [options.rows])
+        connection.execute("INSERT INTO job_queues (name, keep_last) VALUES ('history', %s)", [options.keep])
+        connection.execute("VACUUM ANALYZE job_executions")
+        for turn in range(options.rounds):
+            for kind in INTERVALS if turn % 2 == 0 else reversed(INTERVALS):
+                before = _number(connection, LEFT)
+                done, took = _drained(connection, folder, {**env, INTERVAL: INTERVALS[kind]}, options.jobs)
+                rates[kind].append(done / took)
+                gone = before - _number(connection, LEFT)
+                if kind == "pruned":
+                    deleted, seconds = deleted + gone, seconds + took
+                _say(f"round {turn + 1}, {kind}: {rates[kind][-1]:,.0f} jobs/s, {gone:,} rows pruned meanwhile")
+                if kind == "pruned" and before <= options.keep:
+                    raise SystemExit("There was nothing left to prune: ask for more --rows, or fewer --jobs.")
+    alone, pruned = (median(rates[kind]) for kind in INTERVALS)
+    return {"alone": alone, "pruned": pruned, "ratio": pruned / alone, "rows_per_second": deleted / seconds}
+
+
+def _drained(connection: psycopg.Connection, folder: Path, env: Mapping[str, str], jobs: int) -> tuple[int, float]:
+    """How many were done, and in how many seconds."""
+    last = _number(connection, "SELECT max(id) FROM job_executions")
+    connection.execute(FILL, [jobs])
+    connection.execute("CHECKPOINT")
+    subprocess.run([sys.executable, "-m", "benchmarks.prune", "--child"], cwd=folder, env=env, check=True)
+    done, seconds = connection.execute(DONE, [last]).fetchone() or (0, 0.0)
+    if done != jobs:
+        raise SystemExit(f"{done} of {jobs} jobs succeeded; the figures would be worth nothing")
+    return done, seconds
+
+
+def _number(connection: psycopg.Connection, query: str) -> int:
+    row = connection.execute(query.encode()).fetchone()
+    return int(row[0]) if row is not None and row[0] is not None else 0
+
+
+@contextmanager
+def _folder(url: str, pool_size: int) -> Iterator[tuple[Path, Mapping[str, str]]]:
+    """A project whose handler does nothing."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "handlers").mkdir()
+        (folder / "handlers" / "noop.py").write_text(HANDLER)
+        env = {key: value for key, value in os.environ.items() if not key.startswith("SCHEDULER_")} | {
+            "SCHEDULER_DATABASE_URL": url,
+            "SCHEDULER_LOG__LEVEL": "warning",
+            "SCHEDULER_WORKER__POOL_SIZE": str(pool_size),
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+        }
+        yield folder, env
+
+
+async def _drain() -> None:
+    from scheduler.app import Project
+    from scheduler.app.application import Application
+
+    await Application(Project.open(Path.cwd())).run(until_idle=True)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _words(figures: Mapping[str, float], options: argparse.Namespace) -> str:
+    return (
+        f"{options.rows:,} final rows, pruned down to {options.keep:,} while {options.jobs:,} no-op executions drain; "
+        f"medians of {options.rounds} alternating rounds\n\n"
+        f"alone       {figures['alone']:>10,.0f} jobs/s\n"
+        f"pruned      {figures['pruned']:>10,.0f} jobs/s, and {figures['rows_per_second']:,.0f} rows/s deleted\n\n"
+        f"pruned / alone: {figures['ratio']:.2f} of its rate"
+    )
+
+
+if __name__ == "__main__":
+    main()
