@@ -4,7 +4,8 @@
 
 A durable server of its own (fsync on) holds `--rows` final executions, of which their queue keeps the newest `--keep`.
 A worker drains `--jobs` no-op executions again and again, in turns with its pruner asleep and with its pruner at work,
-in the same process. Reports both medians and their ratio, and how fast rows went meanwhile.
+in the same process. Reports both medians, the ratio of each round and the median of these, and how fast rows went
+meanwhile. A round in which nothing was pruned says nothing, and ends it: ask for more jobs, so that a drain lasts.
 """
 
 import argparse
@@ -75,10 +76,18 @@ def _measure(url: str, options: argparse.Namespace) -> dict[str, float]:
                 if kind == "pruned":
                     deleted, seconds = deleted + gone, seconds + took
                 _say(f"round {turn + 1}, {kind}: {rates[kind][-1]:,.0f} jobs/s, {gone:,} rows pruned meanwhile")
-                if kind == "pruned" and before <= options.keep:
-                    raise SystemExit("There was nothing left to prune: ask for more --rows, or fewer --jobs.")
-    alone, pruned = (median(rates[kind]) for kind in INTERVALS)
-    return {"alone": alone, "pruned": pruned, "ratio": pruned / alone, "rows_per_second": deleted / seconds}
+                if kind == "pruned" and not gone:
+                    raise SystemExit("Nothing was pruned while it drained: ask for more --jobs, or for more --rows.")
+    ratios = [pruned / alone for alone, pruned in zip(rates["alone"], rates["pruned"], strict=True)]
+    return {
+        **{kind: median(of) for kind, of in rates.items()},
+        "slowest_alone": min(rates["alone"]),
+        "fastest_alone": max(rates["alone"]),
+        "ratio": median(ratios),
+        "lowest_ratio": min(ratios),
+        "highest_ratio": max(ratios),
+        "rows_per_second": deleted / seconds,
+    }
 
 
 def _drained(connection: psycopg.Connection, folder: Path, env: Mapping[str, str], jobs: int) -> tuple[int, float]:
@@ -126,12 +135,14 @@ def _say(text: str) -> None:
 
 
 def _words(figures: Mapping[str, float], options: argparse.Namespace) -> str:
+    of = {name: f"{figure:,.0f}" for name, figure in figures.items()}
     return (
-        f"{options.rows:,} final rows, pruned down to {options.keep:,} while {options.jobs:,} no-op executions drain; "
-        f"medians of {options.rounds} alternating rounds\n\n"
-        f"alone       {figures['alone']:>10,.0f} jobs/s\n"
-        f"pruned      {figures['pruned']:>10,.0f} jobs/s, and {figures['rows_per_second']:,.0f} rows/s deleted\n\n"
-        f"pruned / alone: {figures['ratio']:.2f} of its rate"
+        f"{options.rows:,} final rows, of which {options.keep:,} are kept; {options.jobs:,} no-op executions drain; "
+        f"{options.rounds} alternating rounds\n\n"
+        f"alone    {of['alone']:>8} jobs/s, from {of['slowest_alone']} to {of['fastest_alone']}\n"
+        f"pruned   {of['pruned']:>8} jobs/s, while {of['rows_per_second']} rows/s are deleted\n\n"
+        f"pruned / alone: {figures['ratio']:.2f} of its rate, "
+        f"from {figures['lowest_ratio']:.2f} to {figures['highest_ratio']:.2f}"
     )
 
 

@@ -24,6 +24,8 @@ from scheduler.store.session import Row, SyncSession
 
 LOOK = 5_000
 """Rows of a window: some milliseconds of reading."""
+COUNT = 20_000
+"""Rows of a window that are only counted."""
 BATCH = 500
 """Rows of one delete."""
 _DAY = 86_400
@@ -240,7 +242,7 @@ def _bounds_by_count(
     of_their_own = [name for name, keep in queues.items() if keep.last is not None]
     below: int | None = _HIGHEST
     while left and below is not None:
-        values = {"below": below, "look": LOOK, "queues": of_their_own, "cron_job_ids": cron_job_ids}
+        values = {"below": below, "look": COUNT, "queues": of_their_own, "cron_job_ids": cron_job_ids}
         *counts, (_, _, below) = yield Step("prune_count", {**values, "left": json.dumps(left)})
         for kind, count, bound in counts:
             left[kind] -= count

@@ -68,7 +68,7 @@ WITH part AS MATERIALIZED (
       AND (NOT p.forever OR p.age > coalesce(%(forever_days)s::double precision, 'infinity'))
       AND p.id <> ALL (ARRAY(SELECT t.execution_id FROM {s}.job_transactions AS t WHERE t.settled_at IS NULL AND t.execution_id IS NOT NULL))
       AND (p.cron_job_id IS NULL OR p.status = 'SKIPPED'
-           OR NOT EXISTS (SELECT FROM {s}.cron_jobs AS c WHERE c.id = p.cron_job_id)
+           OR (SELECT c.id FROM {s}.cron_jobs AS c WHERE c.id = p.cron_job_id) IS NULL
            OR EXISTS (SELECT FROM {s}.job_executions AS n
                       WHERE n.cron_job_id = p.cron_job_id AND n.status <> 'SKIPPED' AND n.scheduled_at > p.scheduled_at AND n.finished_at IS NOT NULL))
     ORDER BY p.id LIMIT %(n)s

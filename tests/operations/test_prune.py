@@ -153,6 +153,7 @@ def test_of_a_status_the_newest_stay(
     session: SyncSession, psql: psycopg.Connection, last: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "LOOK", 4)
+    monkeypatch.setattr(retention, "COUNT", 4)
     ids = []
     for _ in range(6):
         ids += executions(psql, 2, days=1)
