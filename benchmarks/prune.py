@@ -1,11 +1,12 @@
 """What pruning costs a worker that drains a backlog: its rate with and without, alternating over one history.
 
-    python -m benchmarks.prune [--rows 1000000] [--keep 100000] [--jobs 20000] [--rounds 3] [--pool-size 100]
+    python -m benchmarks.prune [--rows 1000000] [--keep 100000] [--jobs 100000] [--rounds 5] [--pool-size 100]
 
-A durable server of its own (fsync on) holds `--rows` final executions, of which their queue keeps the newest `--keep`.
+A durable server of its own (fsync on) holds `--rows` final executions, of which the age that their queue keeps leaves `--keep`.
 A worker drains `--jobs` no-op executions again and again, in turns with its pruner asleep and with its pruner at work,
-in the same process. Reports both medians, the ratio of each round and the median of these, and how fast rows went
-meanwhile. A round in which nothing was pruned says nothing, and ends it: ask for more jobs, so that a drain lasts.
+in the same process. Reports both medians, the ratio of each round and the median of these, CPU of Postgres and worker
+per job (which neighbours on the machine disturb less than a rate), and how fast rows went meanwhile. A round in which
+nothing was pruned says nothing, and ends it: ask for more jobs, so that a drain lasts.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from statistics import median
 
 import psycopg
 
-from benchmarks.drain import HANDLER
+from benchmarks.drain import HANDLER, own_cpu, parent, tree_cpu
 from scheduler.embedded import EmbeddedPostgres
 from scheduler.store.migration import migrate
 
@@ -33,6 +34,7 @@ INSERT INTO job_executions
     (handler_name, queue, status, attempt, created_at, scheduled_at, available_at, started_at, finished_at, result)
 SELECT 'noop', 'history', 'SUCCESS', 1, t, t, t, t, t, '{"done": true}'
 FROM generate_series(%s::bigint, 1, -1) AS n, LATERAL (SELECT job_now() - n * interval '100 ms' AS t) AS ended"""
+KEEP = "INSERT INTO job_queues (name, keep_days) VALUES ('history', %s * 0.1 / 86400)"
 FILL = "INSERT INTO job_executions (handler_name) SELECT 'noop' FROM generate_series(1, %s)"
 DONE = """
 SELECT count(*), extract(epoch FROM max(finished_at) - min(started_at))::double precision
@@ -44,14 +46,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--keep", type=int, default=100_000)
-    parser.add_argument("--jobs", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pool-size", type=int, default=100)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
+        before = own_cpu()
         asyncio.run(_drain())
+        print(own_cpu() - before)
     else:
         with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder) / "postgres") as server:
             figures = _measure(server.url(), options)
@@ -61,17 +65,19 @@ def main() -> None:
 def _measure(url: str, options: argparse.Namespace) -> dict[str, float]:
     migrate(url)
     rates: dict[str, list[float]] = {kind: [] for kind in INTERVALS}
+    cpu: dict[str, list[float]] = {kind: [] for kind in INTERVALS}
     deleted, seconds = 0, 0.0
     with psycopg.connect(url, autocommit=True) as connection, _folder(url, options.pool_size) as (folder, env):
         _say(f"{options.rows:,} final rows …")
         connection.execute(HISTORY, [options.rows])
-        connection.execute("INSERT INTO job_queues (name, keep_last) VALUES ('history', %s)", [options.keep])
+        connection.execute(KEEP, [options.keep])
         connection.execute("VACUUM ANALYZE job_executions")
         for turn in range(options.rounds):
             for kind in INTERVALS if turn % 2 == 0 else reversed(INTERVALS):
                 before = _number(connection, LEFT)
-                done, took = _drained(connection, folder, {**env, INTERVAL: INTERVALS[kind]}, options.jobs)
+                done, took, used = _drained(connection, folder, {**env, INTERVAL: INTERVALS[kind]}, options.jobs)
                 rates[kind].append(done / took)
+                cpu[kind].append(used / done * 1e6)
                 gone = before - _number(connection, LEFT)
                 if kind == "pruned":
                     deleted, seconds = deleted + gone, seconds + took
@@ -86,20 +92,28 @@ def _measure(url: str, options: argparse.Namespace) -> dict[str, float]:
         "ratio": median(ratios),
         "lowest_ratio": min(ratios),
         "highest_ratio": max(ratios),
+        "alone_us": median(cpu["alone"]),
+        "pruned_us": median(cpu["pruned"]),
         "rows_per_second": deleted / seconds,
     }
 
 
-def _drained(connection: psycopg.Connection, folder: Path, env: Mapping[str, str], jobs: int) -> tuple[int, float]:
-    """How many were done, and in how many seconds."""
+def _drained(
+    connection: psycopg.Connection, folder: Path, env: Mapping[str, str], jobs: int
+) -> tuple[int, float, float]:
+    """How many were done, in how many seconds, and in how many of CPU."""
     last = _number(connection, "SELECT max(id) FROM job_executions")
     connection.execute(FILL, [jobs])
     connection.execute("CHECKPOINT")
-    subprocess.run([sys.executable, "-m", "benchmarks.prune", "--child"], cwd=folder, env=env, check=True)
+    postmaster = parent(connection.info.backend_pid)
+    before = tree_cpu(postmaster)
+    command = [sys.executable, "-m", "benchmarks.prune", "--child"]
+    answer = subprocess.run(command, cwd=folder, env=env, check=True, stdout=subprocess.PIPE, text=True)
+    after = tree_cpu(postmaster)
     done, seconds = connection.execute(DONE, [last]).fetchone() or (0, 0.0)
     if done != jobs:
         raise SystemExit(f"{done} of {jobs} jobs succeeded; the figures would be worth nothing")
-    return done, seconds
+    return done, seconds, after - before + float(answer.stdout.splitlines()[-1])
 
 
 def _number(connection: psycopg.Connection, query: str) -> int:
@@ -139,8 +153,9 @@ def _words(figures: Mapping[str, float], options: argparse.Namespace) -> str:
     return (
         f"{options.rows:,} final rows, of which {options.keep:,} are kept; {options.jobs:,} no-op executions drain; "
         f"{options.rounds} alternating rounds\n\n"
-        f"alone    {of['alone']:>8} jobs/s, from {of['slowest_alone']} to {of['fastest_alone']}\n"
-        f"pruned   {of['pruned']:>8} jobs/s, while {of['rows_per_second']} rows/s are deleted\n\n"
+        f"alone    {of['alone']:>8} jobs/s, {of['alone_us']} µs CPU/job, "
+        f"from {of['slowest_alone']} to {of['fastest_alone']} jobs/s\n"
+        f"pruned   {of['pruned']:>8} jobs/s, {of['pruned_us']} µs CPU/job, {of['rows_per_second']} rows/s deleted\n\n"
         f"pruned / alone: {figures['ratio']:.2f} of its rate, "
         f"from {figures['lowest_ratio']:.2f} to {figures['highest_ratio']:.2f}"
     )

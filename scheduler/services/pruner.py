@@ -14,8 +14,8 @@ from scheduler.rules.retention import Retention
 from scheduler.store.retention import Pruned, Pruning, Step, following, rights_as_error
 from scheduler.store.session import Row, Session
 
-IDLE = 4.0
-"""Times as long as a step took is waited after it: pruning keeps one connection busy for a fifth of the time."""
+IDLE = 9.0
+"""Times as long as a step took is waited after it: pruning keeps one connection busy for a tenth of the time."""
 LEAST_PAUSE_SECONDS = 0.005
 LONGEST_PAUSE_SECONDS = 5.0
 

@@ -239,14 +239,21 @@ def _bounds_by_count(
     """
     bounds = {kind: _HIGHEST if last == 0 else _LOWEST for kind, last in lasting.items()}
     left = {kind: last for kind, last in lasting.items() if last}
-    of_their_own = [name for name, keep in queues.items() if keep.last is not None]
+    own = [name for name, keep in queues.items() if keep.last is not None]
     below: int | None = _HIGHEST
     while left and below is not None:
-        values = {"below": below, "look": COUNT, "queues": of_their_own, "cron_job_ids": cron_job_ids}
-        *counts, (_, _, below) = yield Step("prune_count", {**values, "left": json.dumps(left)})
-        for kind, count, bound in counts:
-            left[kind] -= count
-            if bound is not None:
-                bounds[kind] = bound
-                del left[kind]
+        values = {"below": below, "cron_job_ids": cron_job_ids}
+        *counts, (*_, first) = yield Step("prune_count", {**values, "look": COUNT})
+        found = Counter[str]()
+        for status, queue, count, _ in counts:
+            found[f"queue {queue}" if queue in own else f"status {status}"] += count
+        for kind in left.keys() & found.keys():
+            if found[kind] < left[kind]:
+                left[kind] -= found[kind]
+                continue
+            word, _, name = kind.partition(" ")
+            which = {"of_queue": word == "queue", "name": name, "queues": own, "last": left.pop(kind)}
+            at = yield Step("prune_bound", {**values, **which, "first": first})
+            bounds[kind] = at[0][0] if at else _LOWEST  # some have gone since they were counted
+        below = first
     return bounds

@@ -21,19 +21,25 @@ SELECT count(*) FROM {s}.job_workers AS w WHERE w.status = 'ACTIVE' AND w.lease_
 
 
 -- name: prune_count
--- A window of the primary key, downwards from `below`: how many final rows it holds of each kind that has a bound by count, the id of
--- the last that is kept if `left` ends within it, and in the last row where the window ends. Ticks of a cron job with a bound of its
--- own aren't counted with others.
+-- A window of the primary key, downwards from `below`: how many final rows it holds of each status and queue, and in the last row where
+-- it ends. Ticks of a cron job with a bound of its own aren't counted with others.
 WITH part AS MATERIALIZED (
     SELECT e.id, e.status, e.queue, e.cron_job_id FROM {s}.job_executions AS e WHERE e.id < %(below)s::bigint ORDER BY e.id DESC LIMIT %(look)s
-), kind AS (
-    SELECT p.id, CASE WHEN p.queue = ANY (%(queues)s::text[]) THEN 'queue ' || p.queue ELSE 'status ' || p.status END AS kind
-    FROM part AS p
-    WHERE p.status NOT IN ('PENDING', 'RUNNING') AND (p.status = 'SKIPPED' OR coalesce(p.cron_job_id <> ALL (%(cron_job_ids)s::bigint[]), true))
 )
-SELECT k.kind, count(*), (array_agg(k.id ORDER BY k.id DESC))[(%(left)s::jsonb ->> k.kind)::integer] FROM kind AS k WHERE %(left)s::jsonb ? k.kind GROUP BY k.kind
+SELECT p.status, p.queue, count(*), NULL::bigint FROM part AS p
+WHERE p.status NOT IN ('PENDING', 'RUNNING') AND (p.status = 'SKIPPED' OR coalesce(p.cron_job_id <> ALL (%(cron_job_ids)s::bigint[]), true))
+GROUP BY p.status, p.queue
 UNION ALL
-SELECT NULL, NULL, min(p.id) FROM part AS p;
+SELECT NULL, NULL, NULL, min(p.id) FROM part AS p;
+
+
+-- name: prune_bound
+-- The id of the `last` of these rows in such a window: of a queue, or of a status in all queues that have no bound of their own.
+SELECT e.id FROM {s}.job_executions AS e
+WHERE e.id < %(below)s::bigint AND e.id >= %(first)s::bigint AND e.status NOT IN ('PENDING', 'RUNNING')
+  AND (e.status = 'SKIPPED' OR coalesce(e.cron_job_id <> ALL (%(cron_job_ids)s::bigint[]), true))
+  AND CASE WHEN %(of_queue)s THEN e.queue || '' = %(name)s ELSE e.status || '' = %(name)s AND e.queue <> ALL (%(queues)s::text[]) END
+ORDER BY e.id DESC OFFSET %(last)s::bigint - 1 LIMIT 1;
 
 
 -- name: prune_cron_job_bound

@@ -123,6 +123,7 @@ def usual_values(connection: psycopg.Connection) -> dict[str, Any]:
         "keyed_ids": [row[0] for row in keyed], "keys": [row[1] for row in keyed], "limits": [1] * len(keyed),
         "progresses": [0.5] * many, "messages": [""] * many, "id": ids[0], "attempt": 1, "delay": 0.0,
         "now": time.time(), "above": 0, "top": 2**62, "below": 2**62, "look": 5000, "forever_days": None, "left": "{}",
-        "cron_job_ids": [], "status_days": "{}", "queue_days": "{}", "cron_days": "{}",
+        "cron_job_ids": [], "first": 0, "last": 9, "of_queue": True, "name": "default",
+        "status_days": "{}", "queue_days": "{}", "cron_days": "{}",
         "status_bounds": "{}", "queue_bounds": "{}", "cron_bounds": "{}",
     }  # fmt: skip

@@ -38,6 +38,7 @@ INDEXES = {
     "unfinished": {"job_executions_of_key"},
     "prune_look": {"job_executions_pkey", "job_executions_tick", "cron_jobs_pkey"},
     "prune_count": {"job_executions_pkey"},
+    "prune_bound": {"job_executions_pkey"},
     "prune_delete": {"job_executions_pkey"},
 }
 RUNNING_KEY = """
