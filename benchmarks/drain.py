@@ -85,10 +85,10 @@ def _round(kind: str, admin: str, options: argparse.Namespace) -> dict[str, floa
         connection.execute(fill, (options.jobs,))
         connection.execute("ANALYZE")
         connection.execute("CHECKPOINT")
-        postmaster = _parent(connection.info.backend_pid)
-        before = _tree_cpu(postmaster)
+        postmaster = parent(connection.info.backend_pid)
+        before = tree_cpu(postmaster)
         worker = _run_child(kind, url, options.pool_size)
-        after = _tree_cpu(postmaster)
+        after = tree_cpu(postmaster)
         answer = connection.execute(_DONE.format(table=table).encode()).fetchone()
     done, seconds = answer or (0, 0.0)
     if done != options.jobs:
@@ -125,7 +125,7 @@ def _run_child(kind: str, url: str, pool_size: int) -> float:
 
 def _child(kind: str, url: str) -> None:
     if kind == "reference":
-        before = _own_cpu()
+        before = own_cpu()
         asyncio.run(reference.drain(url))
     else:
         from scheduler.app import Project
@@ -136,9 +136,9 @@ def _child(kind: str, url: str) -> None:
         async def drain() -> None:
             await Application(project).run(until_idle=True)
 
-        before = _own_cpu()
+        before = own_cpu()
         asyncio.run(drain())
-    print(_own_cpu() - before)
+    print(own_cpu() - before)
 
 
 @contextmanager
@@ -169,16 +169,16 @@ def _as_url(conninfo: str) -> str:
     return f"postgresql://{login}@/{quote(str(parts.get('dbname', '')), safe='')}?{urlencode(rest)}"
 
 
-def _own_cpu() -> float:
+def own_cpu() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
-def _parent(pid: int) -> int:
+def parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
-def _tree_cpu(root: int) -> float:
+def tree_cpu(root: int) -> float:
     """CPU seconds of a process, its children, and those of them that have ended. Linux only."""
     tick = os.sysconf("SC_CLK_TCK")
     total = 0.0

@@ -127,6 +127,16 @@ CATALOGUE: Mapping[str, Event] = {
     "rescuer.rescued":       Event(W, "Rescued {count} executions of lost workers: {ids}",
                                       "잃어버린 워커의 실행 {count}개를 구조했습니다: {ids}"),
 
+    # pruner
+    "pruner.rules":          Event(I, "What is over is deleted: {rules}; `scheduler prune --dry-run` shows what would go, docs/retention.md how to keep more",
+                                      "끝난 것은 삭제됩니다: {rules}. `scheduler prune --dry-run`은 삭제될 것을, docs/retention.md는 더 오래 보관하는 방법을 보여 줍니다"),
+    "pruner.pruned":         Event(I, "Deleted {executions} executions ({kinds}), {workers} workers and {messages} messages that retention no longer keeps",
+                                      "보존 기간이 지난 실행 {executions}개({kinds}), 워커 {workers}개, 메시지 {messages}개를 삭제했습니다"),
+    "pruner.unknown":        Event(W, "retention.cron_jobs names {name!r}, and no cron job is named so",
+                                      "retention.cron_jobs에 {name!r}이(가) 있지만 그런 이름의 크론 작업이 없습니다"),
+    "pruner.may_not":        Event(W, "Nothing is deleted, for the database's role lacks a right ({error}): `scheduler db roles` prints what a worker needs, or set retention to null",
+                                      "데이터베이스 역할에 권한이 없어 아무것도 삭제하지 않습니다({error}). `scheduler db roles`가 워커에 필요한 권한을 보여 줍니다"),
+
     # supervisor
     "supervisor.started_worker": Event(D, "Started worker process {pid}", "워커 프로세스 {pid}을(를) 시작했습니다"),
     "supervisor.not_started": Event(W, "No worker process could be started: {why}; trying again in {seconds} s",

@@ -154,7 +154,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION cancel_job IS 'Cancels a waiting execution at once and asks a running one to stop. Returns the status it has now; a final one keeps its own.';
 
-CREATE FUNCTION retry_job(id bigint) RETURNS text LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION retry_job(id bigint, handler_params jsonb DEFAULT NULL) RETURNS text LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     execution record;
@@ -186,10 +186,13 @@ BEGIN
         started_at = NULL, finished_at = NULL, cancel_requested_at = NULL, cancel_reason = NULL, progress = NULL, progress_message = NULL,
         result = NULL, error = NULL
     WHERE e.id = retry_job.id;
+    IF retry_job.handler_params IS NOT NULL THEN  -- apart, for a worker may send back and not change what is run
+        UPDATE job_executions e SET handler_params = retry_job.handler_params WHERE e.id = retry_job.id;
+    END IF;
     PERFORM pg_notify(job_channel(), '');
     RETURN 'PENDING';
 END $$;
-COMMENT ON FUNCTION retry_job IS 'Sends a final execution back to PENDING with all its tries; attempt and errors are kept. Returns the status it has now: SKIPPED stays, and so does, with a warning, one whose unique_key another row holds.';
+COMMENT ON FUNCTION retry_job IS 'Sends a final execution back to PENDING with all its tries; attempt and errors are kept, and so are its params unless others are given. Returns the status it has now: SKIPPED stays, and so does, with a warning, one whose unique_key another row holds.';
 
 CREATE FUNCTION run_cron_job(name text) RETURNS bigint LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column

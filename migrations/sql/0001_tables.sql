@@ -265,8 +265,8 @@ COMMENT ON COLUMN job_queues.rate_limit IS 'At most this many starts per rate_pe
 COMMENT ON COLUMN job_queues.rate_period_seconds IS 'Seconds, above 0, that rate_limit is about. Not enforced yet.';
 COMMENT ON COLUMN job_queues.rate_next_at IS 'Kept by the claim: when the rate limit allows the next start. Not enforced yet.';
 COMMENT ON COLUMN job_queues.max_pending IS 'Enqueue refuses above this many waiting rows; NULL: no limit. Not enforced yet.';
-COMMENT ON COLUMN job_queues.keep_days IS 'Days that final rows are kept; NULL: as the setting "retention" says. Not enforced yet.';
-COMMENT ON COLUMN job_queues.keep_last IS 'How many of the newest final rows are kept; NULL: no bound by count. Not enforced yet.';
+COMMENT ON COLUMN job_queues.keep_days IS 'Days that its final rows are kept, infinity for ever; NULL: as the setting "retention" says for their status.';
+COMMENT ON COLUMN job_queues.keep_last IS 'How many of its newest final rows are kept; NULL: as the setting "retention" says for their status.';
 
 
 CREATE TABLE job_installation (

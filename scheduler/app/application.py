@@ -15,6 +15,7 @@ from uuid import UUID
 from scheduler import __version__
 from scheduler.app.atomicity import require_atomic
 from scheduler.app.project import Project
+from scheduler.app.retention import in_words, rules_of
 from scheduler.config.notices import tell_not_yet
 from scheduler.database import DatabaseRegistry
 from scheduler.database.database import DatabaseOptions
@@ -35,6 +36,7 @@ from scheduler.services.listener import Listener
 from scheduler.services.loop import Loop
 from scheduler.services.options import WorkerOptions
 from scheduler.services.planner import POLL_SECONDS, Planner
+from scheduler.services.pruner import SLICE_SECONDS, Pruner
 from scheduler.services.reports import INTERVAL_SECONDS, Report, Reports
 from scheduler.services.rescuer import ROUND_SECONDS as RESCUE_SECONDS
 from scheduler.services.rescuer import Rescuer
@@ -208,6 +210,7 @@ class Application:
             Loop("lease", heartbeat.watch_round, sleeps=heartbeat.watch_seconds),
             Loop("rescuer", rescuer.round, sleeps=RESCUE_SECONDS),
             Loop("resolver", self._resolver().round, sleeps=LONGEST_ROUND_SECONDS + RECOVERY_SECONDS),
+            Loop("pruner", self._pruner().round, sleeps=SLICE_SECONDS),
             Loop("listener", listener.round, sleeps=listener.sleeps),
         ]
         if "worker" in self.parts:
@@ -224,6 +227,12 @@ class Application:
             )
             loops.append(Loop("reports", reports.round, sleeps=INTERVAL_SECONDS))
         return loops
+
+    def _pruner(self) -> Pruner:
+        retention = self.project.settings.retention
+        rules = rules_of(retention)
+        log("pruner.rules", rules=in_words(rules))
+        return Pruner(self._session("pruner"), self._session("turn"), rules, interval=retention.interval_seconds)
 
     def _resolver(self) -> Resolver:
         job = DatabaseRegistry.get(self.settings.database)

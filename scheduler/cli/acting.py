@@ -9,6 +9,7 @@ from scheduler.cli.agreement import agree
 from scheduler.cli.answers import Found, tell_answers, tell_dry_run
 from scheduler.cli.filters import (
     CronOption,
+    DeadOption,
     EndedOption,
     ErrorOption,
     Filters,
@@ -18,6 +19,7 @@ from scheduler.cli.filters import (
     UnfinishedOption,
     UntilOption,
     tell_unknown_names,
+    with_dead,
 )
 from scheduler.cli.options import AsJson
 from scheduler.cli.progress import bar
@@ -79,7 +81,12 @@ def cancel(
 
 def retry(
     ids: Ids = None,
+    params: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Of one: what its handler is given from now on.")
+    ] = None,
+    edit: Annotated[bool, typer.Option("--edit", help="Of one: edit that in $VISUAL or $EDITOR.")] = False,
     status: EndedOption = None,
+    dead: DeadOption = False,
     handler: HandlerOption = None,
     queue: QueueOption = None,
     cron: CronOption = None,
@@ -98,12 +105,14 @@ def retry(
 
     Example: scheduler jobs retry 42
 
-    Example: scheduler jobs retry --status failed --handler email --since 12h --error "timed out"
+    Example: scheduler jobs retry 42 --params '{"to": "ada@example.com"}'
+
+    Example: scheduler jobs retry --dead --handler email --since 12h --error "timed out"
     """
     from scheduler.operations.bulk import POSSIBLE, Action
 
     filters = Filters.of(
-        status=status,
+        status=with_dead(status, dead),
         handler=handler,
         queue=queue,
         cron=cron,
@@ -112,7 +121,18 @@ def retry(
         until=until,
         among=POSSIBLE[Action.RETRY],
     )
-    _carry_out(_Order(Action.RETRY, ids or [], filters, limit, None, yes, dry_run, as_json))
+    order = _Order(Action.RETRY, ids or [], filters, limit, None, yes, dry_run, as_json)
+    if params is None and not edit:
+        _carry_out(order)
+        return
+    from scheduler.cli.retry_params import retry_with
+
+    if len(order.ids) != 1 or dry_run:
+        why = "--dry-run shows what filters match" if dry_run else "it goes with one ID"
+        raise typer.BadParameter(f"{why}.", param_hint="--params" if params is not None else "--edit")
+    if params is not None and edit:
+        raise typer.BadParameter("give either --params or --edit.", param_hint="--edit")
+    retry_with(order.ids[0], params, as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)

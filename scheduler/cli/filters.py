@@ -44,6 +44,9 @@ EndedOption = Annotated[
         autocompletion=completion.ended,
     ),
 ]
+DeadOption = Annotated[
+    bool, typer.Option("--dead", help="Only dead letters, FAILED and TIMEOUT: the same as --status dead.")
+]
 HandlerOption = Annotated[
     str | None,
     typer.Option("--handler", metavar="NAME", help="Only those of this handler.", autocompletion=completion.handlers),
@@ -58,13 +61,22 @@ CronOption = Annotated[
 ]
 ErrorOption = Annotated[
     str | None,
-    typer.Option("--error", metavar="TEXT", help="Only those whose last error holds this text, in any case."),
+    typer.Option(
+        "--error", "--error-like", metavar="TEXT", help="Only those whose last error holds this text, in any case."
+    ),
 ]
 SinceOption = Annotated[
     str | None,
     typer.Option("--since", metavar="AGO|TIME", help="Only those created since then: 2h ago, or a time as ISO 8601."),
 ]
 UntilOption = Annotated[str | None, typer.Option("--until", metavar="AGO|TIME", help="Only those created before then.")]
+
+
+def with_dead(status: list[str] | None, dead: bool) -> list[str] | None:
+    """What --status says, or --dead in its place. Raises BadParameter for both."""
+    if dead and status:
+        raise typer.BadParameter("give either --dead or --status.", param_hint="--dead")
+    return ["dead"] if dead else status
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import typer
 from scheduler.cli import acting, completion, values, waiting
 from scheduler.cli.filters import (
     CronOption,
+    DeadOption,
     ErrorOption,
     Filters,
     HandlerOption,
@@ -15,6 +16,7 @@ from scheduler.cli.filters import (
     StatusOption,
     UntilOption,
     tell_unknown_names,
+    with_dead,
 )
 from scheduler.cli.moments import absolute, duration, parsed, relative
 from scheduler.cli.options import AsJson
@@ -106,6 +108,7 @@ def enqueue(
 @group.command("list")
 def list_executions(
     status: StatusOption = None,
+    dead: DeadOption = False,
     handler: HandlerOption = None,
     queue: QueueOption = None,
     cron: CronOption = None,
@@ -127,7 +130,7 @@ def list_executions(
 
     Example: scheduler jobs list --status failed --handler email
 
-    Example: scheduler jobs list --since 12h --error "timed out"
+    Example: scheduler jobs list --dead --since 12h --error "timed out"
     """
     from dataclasses import replace
 
@@ -136,6 +139,7 @@ def list_executions(
     from scheduler.operations.overview import database_time
     from scheduler.operations.search import Look, newest
 
+    status = with_dead(status, dead)
     filters = Filters.of(status=status, handler=handler, queue=queue, cron=cron, error=error, since=since, until=until)
     with connected() as (project, session):
         now = database_time(session)

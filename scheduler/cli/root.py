@@ -9,6 +9,7 @@ from scheduler.cli.doctor import doctor
 from scheduler.cli.examples import show_examples_last
 from scheduler.cli.init import init
 from scheduler.cli.migrate import migrate
+from scheduler.cli.prune import prune
 from scheduler.cli.run import run
 
 # Plain help and errors: they read the same in a pipe, and rich is not loaded for them.
@@ -46,6 +47,7 @@ root.command()(init)
 root.command()(run)
 root.command()(migrate)
 root.command()(doctor)
+root.command()(prune)
 root.add_typer(cron.group, name="cron")
 root.add_typer(jobs.group, name="jobs")
 root.add_typer(queues.group, name="queues")

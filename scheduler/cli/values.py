@@ -12,6 +12,8 @@ HIDDEN = "hidden: the role of the job database's url may not read it"
 """In place of what may hold secrets."""
 _GROUPS = {"dead": frozenset({Status.FAILED, Status.TIMEOUT}), "final": FINAL}
 """Words for several statuses."""
+_SHOWN = 200
+"""Characters: enough to know what was typed, of a megabyte too."""
 
 
 def json_text(text: str, option: str) -> str:
@@ -19,7 +21,8 @@ def json_text(text: str, option: str) -> str:
     try:
         json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise typer.BadParameter(f"{text!r} is not JSON: {error}.", param_hint=option) from None
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
+        raise typer.BadParameter(f"{shown!r} is not JSON: {error}.", param_hint=option) from None
     return text
 
 

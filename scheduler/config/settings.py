@@ -15,6 +15,7 @@ from scheduler.config.messaging import ConsumerSettings, DriverSettings, Message
 from scheduler.config.values import (
     Count,
     Days,
+    Kept,
     Names,
     Port,
     Processes,
@@ -93,6 +94,24 @@ class RetentionRule(Section):
 
     keep_days: Days | None
     """Days after their end; `null`: for ever."""
+    keep_last: Kept | None = None
+    """The newest so many stay, and older ones go even before `keep_days`."""
+
+
+class AgeRule(Section):
+    """How long rows of a kind stay that nobody counts."""
+
+    keep_days: Days | None
+    """Days after their end, or after a message came; `null`: for ever."""
+
+
+class CronJobRetention(Section):
+    """`retention.cron_jobs.<name>`: what is different for the executions of one cron job."""
+
+    keep_days: Days | None = None
+    """Days after their end, in place of what holds for their queue or status."""
+    keep_last: Kept | None = None
+    """The newest so many stay, in place of what holds for their queue or status."""
 
 
 def _kept(days: float, status: str) -> RetentionRule:
@@ -110,9 +129,15 @@ class RetentionSettings(Section):
     timeout: RetentionRule = _kept(90, "TIMEOUT")
     cancelled: RetentionRule = _kept(30, "CANCELLED")
     skipped: RetentionRule = _kept(30, "SKIPPED")
-    workers: RetentionRule = RetentionRule(keep_days=7)
+    cron_jobs: dict[Name, CronJobRetention] = Field(default_factory=dict)
+    unique_forever: AgeRule = AgeRule(keep_days=None)
+    """Executions with a `unique_key` that is kept `forever`: not before this, whatever else says so."""
+    workers: AgeRule = AgeRule(keep_days=7)
+    """Workers that have ended."""
+    messages: AgeRule = AgeRule(keep_days=90)
+    """Messages whose execution is gone, by which a redelivery is known."""
     interval_seconds: Seconds = 300.0
-    """How often the pruner looks."""
+    """How often one of all workers looks for what may go, on average."""
 
 
 class LogSettings(Section):
@@ -232,7 +257,7 @@ class Settings(BaseSettings):
 SECTIONS: Mapping[str, object] = {name: field for name, field in Settings.model_fields.items() if not field.exclude}
 """The top-level keys that are ours."""
 
-NOT_YET = ("retention", "drivers", "queues", "consumers")
+NOT_YET = ("drivers", "queues", "consumers")
 """Sections that are read and checked, and do nothing in this version."""
 
 

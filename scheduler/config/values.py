@@ -79,6 +79,7 @@ Processes = Annotated[int | str, BeforeValidator(_a_number), BeforeValidator(_pr
 Seconds = Annotated[float, BeforeValidator(_a_number), Field(gt=0, le=86_400)]
 SecondsOrZero = Annotated[float, BeforeValidator(_a_number), Field(ge=0, le=86_400)]
 WholeSeconds = Annotated[int, BeforeValidator(_a_number), Field(ge=2, le=3_600)]
+Kept = Annotated[int, BeforeValidator(_a_number), Field(ge=0, le=1_000_000_000)]
 Days = Annotated[float, BeforeValidator(_a_number), Field(gt=0, le=36_500)]
 Text = Annotated[str, BeforeValidator(_filled)]
 # None stands for a key that isn't written; written and empty, it is refused.

@@ -64,12 +64,14 @@ def act(
     *,
     statuses: frozenset[Status] | None = None,
     reason: str | None = None,
+    params: str | None = None,
 ) -> Iterator[list[Answer]]:
     """Cancel or retry these, a batch after the other; the answers to each batch, in its order.
 
-    With `statuses`, only those that still have one of them when their turn comes. `reason` is for a cancel.
+    With `statuses`, only those that still have one of them when their turn comes. `reason` is for a cancel;
+    `params`, as JSON, are for a retry: what they are given from now on.
     """
-    turn = _Turn(session, action, statuses, reason)
+    turn = _Turn(session, action, statuses, reason, params)
     rest = iter(ids)
     while batch := list(islice(rest, BATCH)):
         yield turn.batch(batch)
@@ -81,6 +83,7 @@ class _Turn:
     action: Action
     statuses: frozenset[Status] | None
     reason: str | None
+    params: str | None
 
     @property
     def _not_done(self) -> Result:
@@ -105,7 +108,8 @@ class _Turn:
 
     def _ask(self, statement: str, **which: Any) -> list[dict[str, Any]]:
         statuses = [status.value for status in self.statuses or POSSIBLE[self.action]]
-        return ask(self.session, statement, **which, action=self.action.value, statuses=statuses, reason=self.reason)
+        how = {"action": self.action.value, "statuses": statuses, "reason": self.reason, "params": self.params}
+        return ask(self.session, statement, **which, **how)
 
     def _answer(self, id: int, was: str, status: str | None) -> Answer:  # noqa: A002 - the column's name
         if status is None:

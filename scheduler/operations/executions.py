@@ -99,6 +99,15 @@ def show(session: SyncSession, id: int) -> Execution:  # noqa: A002 - the column
     return Execution(**rows[0], **_contents(session, id))
 
 
+def params_text(session: SyncSession, id: int) -> str:  # noqa: A002 - the column's name
+    """Its params as JSON for people, each number as it was written. Raises NotFoundError and RightsError."""
+    rows = ask(session, "params_text", id=id)
+    if not rows:
+        raise NotFoundError(unknown(id))
+    text: str = rows[0]["text"]
+    return text
+
+
 def unknown(id: int) -> str:  # noqa: A002 - the column's name
     """The sentence about an id that nothing has."""
     return f"No execution has the id {id}: `scheduler jobs list` shows the newest."

@@ -119,6 +119,10 @@ GRANT INSERT (id, name, hostname, pid, queues, pool_size, lease_until, version),
     UPDATE (status, heartbeat_at, lease_until, wake_until, running_count, succeeded_count, failed_count, loops)
     ON job_workers TO {worker};
 
+-- Retention: what is over and old enough is deleted by whichever worker's turn it is.
+GRANT SELECT ON job_messages TO {worker};
+GRANT DELETE ON job_executions, job_workers, job_messages TO {worker};
+
 -- A decision is made once and never changed; what everybody has carried out is deleted in the end.
 GRANT INSERT (gid, decision, participants, execution_id, claim_token), UPDATE (settled_at), DELETE ON job_transactions TO {worker};
 

@@ -495,12 +495,12 @@ job_queues = Table(
     optional(
         "keep_days",
         Double,
-        'Days that final rows are kept; NULL: as the setting "retention" says. Not enforced yet.',
+        'Days that its final rows are kept, infinity for ever; NULL: as the setting "retention" says for their status.',
     ),
     optional(
         "keep_last",
         Integer,
-        "How many of the newest final rows are kept; NULL: no bound by count. Not enforced yet.",
+        'How many of its newest final rows are kept; NULL: as the setting "retention" says for their status.',
     ),
     check("name", "name <> '' AND octet_length(name) <= 200"),
     check(

@@ -329,10 +329,10 @@ CREATE TABLE job_queues (
                                                                   -- enforced yet.
     max_pending         integer,                                  -- Enqueue refuses above this many waiting rows; NULL: no limit. Not
                                                                   -- enforced yet.
-    keep_days           double precision,                         -- Days that final rows are kept; NULL: as the setting "retention" says.
-                                                                  -- Not enforced yet.
-    keep_last           integer,                                  -- How many of the newest final rows are kept; NULL: no bound by count.
-                                                                  -- Not enforced yet.
+    keep_days           double precision,                         -- Days that its final rows are kept, infinity for ever; NULL: as the
+                                                                  -- setting "retention" says for their status.
+    keep_last           integer,                                  -- How many of its newest final rows are kept; NULL: as the setting
+                                                                  -- "retention" says for their status.
     CONSTRAINT job_queues_pkey PRIMARY KEY (name),
     CONSTRAINT job_queues_name_check CHECK (name <> '' AND octet_length(name) <= 200),
     CONSTRAINT job_queues_limits_check CHECK (max_running >= 1 AND key_limit >= 1 AND rate_limit >= 1 AND rate_period_seconds > 0 AND max_pending >= 1),
@@ -567,9 +567,10 @@ BEGIN
     RETURN found_status;
 END $function$;
 
--- Sends a final execution back to PENDING with all its tries; attempt and errors are kept. Returns the status it has
--- now: SKIPPED stays, and so does, with a warning, one whose unique_key another row holds.
-CREATE FUNCTION retry_job(id bigint)
+-- Sends a final execution back to PENDING with all its tries; attempt and errors are kept, and so are its params unless
+-- others are given. Returns the status it has now: SKIPPED stays, and so does, with a warning, one whose unique_key
+-- another row holds.
+CREATE FUNCTION retry_job(id bigint, handler_params jsonb DEFAULT NULL)
  RETURNS text
  LANGUAGE plpgsql
  SET search_path FROM CURRENT
@@ -605,6 +606,9 @@ BEGIN
         started_at = NULL, finished_at = NULL, cancel_requested_at = NULL, cancel_reason = NULL, progress = NULL, progress_message = NULL,
         result = NULL, error = NULL
     WHERE e.id = retry_job.id;
+    IF retry_job.handler_params IS NOT NULL THEN  -- apart, for a worker may send back and not change what is run
+        UPDATE job_executions e SET handler_params = retry_job.handler_params WHERE e.id = retry_job.id;
+    END IF;
     PERFORM pg_notify(job_channel(), '');
     RETURN 'PENDING';
 END $function$;
@@ -1307,8 +1311,8 @@ COMMENT ON COLUMN job_queues.rate_limit IS 'At most this many starts per rate_pe
 COMMENT ON COLUMN job_queues.rate_period_seconds IS 'Seconds, above 0, that rate_limit is about. Not enforced yet.';
 COMMENT ON COLUMN job_queues.rate_next_at IS 'Kept by the claim: when the rate limit allows the next start. Not enforced yet.';
 COMMENT ON COLUMN job_queues.max_pending IS 'Enqueue refuses above this many waiting rows; NULL: no limit. Not enforced yet.';
-COMMENT ON COLUMN job_queues.keep_days IS 'Days that final rows are kept; NULL: as the setting "retention" says. Not enforced yet.';
-COMMENT ON COLUMN job_queues.keep_last IS 'How many of the newest final rows are kept; NULL: no bound by count. Not enforced yet.';
+COMMENT ON COLUMN job_queues.keep_days IS 'Days that its final rows are kept, infinity for ever; NULL: as the setting "retention" says for their status.';
+COMMENT ON COLUMN job_queues.keep_last IS 'How many of its newest final rows are kept; NULL: as the setting "retention" says for their status.';
 COMMENT ON TABLE job_installation IS 'One row: the name by which these tables know their own prepared transactions in other databases.';
 COMMENT ON COLUMN job_installation.only_row IS 'Always true, so that there is only one row.';
 COMMENT ON COLUMN job_installation.id IS 'In the name of each prepared transaction of ours. A copy of these tables for another use needs another one.';
@@ -1336,7 +1340,7 @@ COMMENT ON FUNCTION cron_job_named(name text) IS 'Used inside others: cron_jobs.
 COMMENT ON FUNCTION job_queue_names() IS 'Every queue that settings, a worker, a cron job, a waiting or running execution, or one of the newest 10,000 names; queues exist by being named.';
 COMMENT ON FUNCTION enqueue_job(handler_name text, handler_params jsonb, queue text, priority integer, delay_seconds double precision, available_at timestamp with time zone, timeout_seconds double precision, max_retry integer, retry_backoff text, retry_delay_seconds double precision, unique_key text, unique_until text, concurrency_key text, concurrency_limit integer) IS 'Enqueues one execution and returns its id; where unique_key is taken, the id of the row that holds it. SELECT enqueue_job(''email'', ''{"to": "ada@example.com"}'', delay_seconds => 60);';
 COMMENT ON FUNCTION cancel_job(id bigint, reason text) IS 'Cancels a waiting execution at once and asks a running one to stop. Returns the status it has now; a final one keeps its own.';
-COMMENT ON FUNCTION retry_job(id bigint) IS 'Sends a final execution back to PENDING with all its tries; attempt and errors are kept. Returns the status it has now: SKIPPED stays, and so does, with a warning, one whose unique_key another row holds.';
+COMMENT ON FUNCTION retry_job(id bigint, handler_params jsonb) IS 'Sends a final execution back to PENDING with all its tries; attempt and errors are kept, and so are its params unless others are given. Returns the status it has now: SKIPPED stays, and so does, with a warning, one whose unique_key another row holds.';
 COMMENT ON FUNCTION run_cron_job(name text) IS 'Enqueues an execution of a cron job now, apart from its schedule and also while it is paused; returns its id. It waits where ticks may not overlap.';
 COMMENT ON FUNCTION pause_cron_job(name text) IS 'Stops planning a cron job; what is planned already still runs.';
 COMMENT ON FUNCTION resume_cron_job(name text) IS 'Plans a cron job again from now on; what fell into the pause is not made up for.';

@@ -7,6 +7,7 @@ from importlib.resources import files
 
 _FILES = (
     "queries.sql",
+    "retention.sql",
     "operations/cron_jobs.sql",
     "operations/executions.sql",
     "operations/queues.sql",

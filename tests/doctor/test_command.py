@@ -76,14 +76,14 @@ def test_files_that_are_left_alone(scheduler: Command, connection: psycopg.Conne
     (folder / "config").mkdir()
     (folder / "config" / "database.yaml").write_text("database: {default: {url: 'postgresql://db/jobs'}}")
     (folder / "config" / "theirs.yaml").write_text("theirs: 1")
-    (folder / "config" / "pruning.yaml").write_text("retention: {SUCCESS: {keep_days: 30}}")
+    (folder / "config" / "broker.yaml").write_text("drivers: {local: {kind: memory}}")
     answer = scheduler("doctor")
     assert (
-        "  ✓ Settings come from config/pruning.yaml, SCHEDULER_DATABASE_URL, SCHEDULER_WORKER__PROCESSES." in answer.out
+        "  ✓ Settings come from config/broker.yaml, SCHEDULER_DATABASE_URL, SCHEDULER_WORKER__PROCESSES." in answer.out
     )
     assert "  ✓ config/theirs.yaml has none of the scheduler's sections and is left alone." in answer.out
     assert "  ! config/database.yaml is ignored: 'database' is not a section. Did you mean 'databases'?" in answer.out
-    assert "  ! The setting retention does nothing yet" in answer.out
+    assert "  ! The setting drivers does nothing yet" in answer.out
     assert "WARNING" not in answer.err
 
 

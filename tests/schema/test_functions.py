@@ -166,6 +166,17 @@ def test_retry_leaves_others_alone(db: psycopg.Connection) -> None:
     assert value(db, "SELECT public.retry_job(%s)", skipped) == "SKIPPED"
 
 
+def test_one_goes_back_with_other_params_or_with_its_own(db: psycopg.Connection) -> None:
+    found = finish(db)
+    read = "SELECT handler_params FROM public.job_executions"
+    assert value(db, """SELECT public.retry_job(%s, '{"to": "ada"}')""", found) == "PENDING"
+    assert value(db, """SELECT public.retry_job(%s, '{"to": "bob"}')""", found) == "PENDING"
+    assert value(db, read) == {"to": "ada"}
+    db.execute("UPDATE public.job_executions SET status = 'FAILED', finished_at = now()")
+    assert value(db, "SELECT public.retry_job(%s, handler_params => NULL)", found) == "PENDING"
+    assert value(db, read) == {"to": "ada"}
+
+
 def test_all_dead_letters_go_back_in_one_statement(db: psycopg.Connection) -> None:
     for _ in range(3):
         finish(db)

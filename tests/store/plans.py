@@ -1,6 +1,7 @@
 """A backlog of some size, and how the server would go about a statement on it."""
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Self
 from uuid import uuid4
@@ -121,4 +122,8 @@ def usual_values(connection: psycopg.Connection) -> dict[str, Any]:
         "errors": ["e"] * many, "entries": ["{}"] * many, "attempts": [1] * many,
         "keyed_ids": [row[0] for row in keyed], "keys": [row[1] for row in keyed], "limits": [1] * len(keyed),
         "progresses": [0.5] * many, "messages": [""] * many, "id": ids[0], "attempt": 1, "delay": 0.0,
+        "now": time.time(), "above": 0, "top": 2**62, "below": 2**62, "look": 5000, "forever_days": None, "left": "{}",
+        "cron_job_ids": [], "first": 0, "last": 9, "of_queue": True, "name": "default",
+        "status_days": "{}", "queue_days": "{}", "cron_days": "{}",
+        "status_bounds": "{}", "queue_bounds": "{}", "cron_bounds": "{}",
     }  # fmt: skip

@@ -36,6 +36,10 @@ INDEXES = {
     "lock_due": {"cron_jobs_plan", "job_executions_skipped"},
     "next_tick": {"cron_jobs_plan"},
     "unfinished": {"job_executions_of_key"},
+    "prune_look": {"job_executions_pkey", "job_executions_tick", "cron_jobs_pkey"},
+    "prune_count": {"job_executions_pkey"},
+    "prune_bound": {"job_executions_pkey"},
+    "prune_delete": {"job_executions_pkey"},
 }
 RUNNING_KEY = """
     INSERT INTO job_executions (handler_name, concurrency_key, status, claimed_by, claim_token, started_at, attempt)
@@ -45,7 +49,7 @@ LONG_LINE = """
     INSERT INTO job_executions (handler_name, concurrency_key, priority)
     SELECT 'work', 'busy', 5 FROM generate_series(1, 20000)
 """
-SMALL = {"job_workers_pkey", "job_queues_pkey"}
+SMALL = {"job_workers_pkey", "job_queues_pkey", "job_transactions_unsettled"}
 FREE = {"find_claimed", "cancels_asked", "held", "unfinished"}
 """One index each, of which some rows or many may come: the server may go through it either way."""
 BROKEN = {

@@ -42,6 +42,10 @@ FROM {s}.job_executions AS e
 WHERE e.id = %(id)s::bigint;
 
 
+-- name: params_text
+SELECT jsonb_pretty(e.handler_params) AS text FROM {s}.job_executions AS e WHERE e.id = %(id)s::bigint;
+
+
 -- name: execution_states
 SELECT e.id, e.handler_name, e.status, e.attempt, e.retry_count, e.max_retry, e.available_at, e.started_at, e.finished_at, e.progress,
        e.progress_message, e.result::text, e.error,
@@ -52,14 +56,14 @@ WHERE e.id = ANY (%(ids)s::bigint[]);
 
 
 -- name: act_on_free
--- Cancel or retry those of `ids` that still have one of `statuses` and that nobody holds: locked in a row, a batch and a
+-- Cancel or retry (with `params` in place of its own, where they aren't NULL) those of `ids` that still have one of `statuses` and that nobody holds: locked in a row, a batch and a
 -- worker that settles another one could wait for each other. Index: the primary key alone, as in search_executions.
 WITH free AS MATERIALIZED (
     SELECT e.id, e.status FROM {s}.job_executions AS e
     WHERE e.id = ANY (%(ids)s::bigint[]) AND coalesce(e.status = ANY (%(statuses)s::text[]), false)
     ORDER BY e.id FOR UPDATE SKIP LOCKED
 )
-SELECT f.id, f.status AS was, CASE %(action)s WHEN 'cancel' THEN {s}.cancel_job(f.id, %(reason)s) ELSE {s}.retry_job(f.id) END AS status
+SELECT f.id, f.status AS was, CASE %(action)s WHEN 'cancel' THEN {s}.cancel_job(f.id, %(reason)s) ELSE {s}.retry_job(f.id, %(params)s::jsonb) END AS status
 FROM free AS f;
 
 
@@ -71,7 +75,7 @@ WITH one AS MATERIALIZED (
 SELECT o.id, o.status AS was,
        CASE WHEN o.status <> ALL (%(statuses)s) THEN NULL
             WHEN %(action)s = 'cancel' THEN {s}.cancel_job(o.id, %(reason)s)
-            ELSE {s}.retry_job(o.id) END AS status
+            ELSE {s}.retry_job(o.id, %(params)s::jsonb) END AS status
 FROM one AS o;
 
 

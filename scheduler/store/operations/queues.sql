@@ -24,6 +24,11 @@ ORDER BY v.queue;
 SELECT n.name FROM {s}.job_queue_names() AS n (name) ORDER BY n.name;
 
 
+-- name: queue_has_executions
+-- Any execution, however old; a walk over the primary key that a person waits for where there is none.
+SELECT 1 AS found FROM {s}.job_executions AS e WHERE e.queue = %(queue)s LIMIT 1;
+
+
 -- name: queue_pause
 -- As the claim sees it. No row: not paused.
 SELECT q.paused_reason, q.resume_at FROM {s}.job_queues AS q
