@@ -126,15 +126,16 @@ class Worker:
             await self.slots.has_room.wait()
             return
         looked_at = monotonic()
-        claims = await claimer.claim(room)
+        claims = await claimer.claim(room, at_once=self.slots.free)
+        held_up = None if claims else await claimer.held_up()
         self.looks += 1
-        self._found_nothing = not claims
+        self._found_nothing = not claims and held_up is None
         self._more_waits = len(claims) >= room
         self._changed.set()
         if claims:
             self._accept(claimer, claims)
         else:
-            await self._sleep(claimer, looked_at)
+            await self._sleep(claimer, looked_at, held_up)
 
     def _accept(self, claimer: Claimer, claims: list[Claim]) -> None:
         self._poll = FIRST_POLL_SECONDS
@@ -144,9 +145,12 @@ class Worker:
         claimer.taken(claims)
         self.slots.start()
 
-    async def _sleep(self, claimer: Claimer, looked_at: float) -> None:
-        """Nothing was found. Ask to be woken, look again a few times, then sleep until there may be something."""
-        until = monotonic() + self._poll
+    async def _sleep(self, claimer: Claimer, looked_at: float, held_up: float | None) -> None:
+        """Nothing was found. Ask to be woken, look again a few times, then sleep until there may be something.
+
+        `held_up`: seconds until a limit lets go of what waits.
+        """
+        until = monotonic() + min(self._poll, math.inf if held_up is None else held_up)
         self._poll = min(self.options.poll_interval_seconds, self._poll * 2)
         since = monotonic() - looked_at + TRANSIT_SECONDS
         next_available = await self.claims.next_available(self.options.queues, since=since)
@@ -173,6 +177,8 @@ class Worker:
 
     def _settled(self, batch: Sequence[Settled]) -> None:
         self.slots.settled(batch)
+        if self.claimer is not None and self.claimer.limited:  # a place may have become free
+            self.bell.ring()
         for one in batch:
             if one.claim.concurrency_key is not None and self.claimer is not None:
                 self.claimer.look_at_keys()
@@ -198,6 +204,7 @@ class Worker:
             self.bell.ring()
         if self.claimer is not None:
             await self.upkeep.watch(self.claimer.worker)
+            self.claimer.limited = await self.upkeep.executions.limited_queues(self.options.queues)
             await self._look_for_more()
 
     async def _look_for_more(self) -> None:

@@ -1,6 +1,6 @@
 """Statements on job_executions that the line uses: claim, settle, release, rescue."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -85,6 +85,27 @@ class Executions:
                 },
             )
         return _in_order(rows)
+
+    async def claim_limited(
+        self, worker: UUID, token: UUID, queue: str, n: int, *, bounds: Sequence[float], policies: str
+    ) -> list[Claim]:
+        """Up to `n` rows of `queue`, with and without a key, never more than its limits allow.
+
+        Nothing, too, while somebody else claims from it at this moment.
+        """
+        values = {"worker": worker, "token": token, "queue": queue, "n": n, "bounds": list(bounds)}
+        return _in_order(await self.session.run("claim_limited", values | {"policies": policies}))
+
+    async def limited_queues(self, queues: Sequence[str]) -> frozenset[str]:
+        """Those of them that only `claim_limited` takes from."""
+        return frozenset(row[0] for row in await self.session.run("limited_queues", {"queues": list(queues)}))
+
+    async def held_up(self, queues: Iterable[str]) -> float | None:
+        """Seconds until one of these queues may be claimed from again; None if nothing waits there for its limits.
+
+        Infinity: when something has ended.
+        """
+        return _seconds(await self.session.run("held_up", {"queues": list(queues), "levels": LEVELS}))
 
     async def find_claimed(self, worker: UUID, tokens: Sequence[UUID]) -> list[Claim]:
         """What claims with an unknown answer took."""

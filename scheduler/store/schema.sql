@@ -266,7 +266,7 @@ END)) WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED';
 CREATE INDEX job_executions_skipped ON job_executions USING btree (cron_job_id, scheduled_at) WHERE status = 'SKIPPED';
 CREATE INDEX job_executions_claim ON job_executions USING btree (queue, priority DESC, available_at, id) WHERE status = 'PENDING' AND concurrency_key IS NULL;
 CREATE INDEX job_executions_claim_keyed ON job_executions USING btree (queue, priority DESC, available_at, id) WHERE status = 'PENDING' AND concurrency_key IS NOT NULL;
-CREATE INDEX job_executions_of_worker ON job_executions USING btree (claimed_by) WHERE status = 'RUNNING';
+CREATE INDEX job_executions_of_worker ON job_executions USING btree (claimed_by, queue) WHERE status = 'RUNNING';
 CREATE INDEX job_executions_of_key ON job_executions USING btree (concurrency_key, status, source) WHERE concurrency_key IS NOT NULL AND (status = ANY (ARRAY['PENDING', 'RUNNING']));
 CREATE UNIQUE INDEX job_executions_unique_key ON job_executions USING btree (unique_key) WHERE unique_key IS NOT NULL AND (unique_until = 'forever' OR unique_until = 'finished' AND (status = ANY (ARRAY['PENDING', 'RUNNING'])) OR unique_until = 'started' AND status = 'PENDING' AND attempt = 0);
 CREATE INDEX job_executions_dead_letters ON job_executions USING btree (finished_at) WHERE status = ANY (ARRAY['FAILED', 'TIMEOUT']);
@@ -308,24 +308,32 @@ CREATE TABLE job_queues (
     paused              boolean          NOT NULL DEFAULT false,  -- Nothing is claimed from it while true and resume_at is not past.
     paused_reason       text,                                     -- Why it is paused, for people.
     resume_at           timestamptz,                              -- The pause ends by itself then; NULL: when somebody resumes it.
-    max_running         integer,                                  -- At most this many run at once, over all workers; NULL: no limit. Not
-                                                                  -- enforced yet.
-    key_limit           integer,                                  -- The concurrency_limit of keyed rows that name none; NULL: 1. Not
-                                                                  -- enforced yet.
-    rate_limit          integer,                                  -- At most this many starts per rate_period_seconds; NULL: no limit. Not
-                                                                  -- enforced yet.
-    rate_period_seconds double precision,                         -- Seconds, above 0, that rate_limit is about. Not enforced yet.
-    rate_next_at        timestamptz,                              -- Kept by the claim: when the rate limit allows the next start. Not
-                                                                  -- enforced yet.
-    max_pending         integer,                                  -- Enqueue refuses above this many waiting rows; NULL: no limit. Not
-                                                                  -- enforced yet.
+    max_running         integer,                                  -- At most this many are RUNNING at once, over all workers. NULL: no
+                                                                  -- limit.
+    key_limit           integer,                                  -- The concurrency_limit of its keyed rows that name none. NULL: 1.
+    rate_limit          integer,                                  -- At most this many claims in any rate_period_seconds, retries included.
+                                                                  -- NULL: no limit.
+    rate_period_seconds double precision,                         -- Seconds, above 0, up to 31622400 (366 days), that rate_limit is about.
+                                                                  -- NULL: no limit.
+    rate_next_at        timestamptz,                              -- Kept by the claim: when rate_limit allows the next one. NULL or past:
+                                                                  -- at once.
+    rate_taken_at       timestamptz[],                            -- Kept by the claim: the ends of the hundredths of rate_period_seconds in
+                                                                  -- which something was claimed lately.
+    rate_taken          integer[],                                -- Kept by the claim: how much was claimed in each of them.
+    max_pending         integer,                                  -- enqueue_job() refuses while so many rows of it are PENDING, delayed
+                                                                  -- ones included. NULL: no limit.
     keep_days           double precision,                         -- Days that final rows are kept; NULL: as the setting "retention" says.
                                                                   -- Not enforced yet.
     keep_last           integer,                                  -- How many of the newest final rows are kept; NULL: no bound by count.
                                                                   -- Not enforced yet.
     CONSTRAINT job_queues_pkey PRIMARY KEY (name),
     CONSTRAINT job_queues_name_check CHECK (name <> '' AND octet_length(name) <= 200),
-    CONSTRAINT job_queues_limits_check CHECK (max_running >= 1 AND key_limit >= 1 AND rate_limit >= 1 AND rate_period_seconds > 0 AND max_pending >= 1),
+    CONSTRAINT job_queues_max_running_check CHECK (max_running >= 1),
+    CONSTRAINT job_queues_key_limit_check CHECK (key_limit >= 1),
+    CONSTRAINT job_queues_rate_limit_check CHECK (rate_limit >= 1),
+    CONSTRAINT job_queues_rate_period_seconds_check CHECK (rate_period_seconds > 0 AND rate_period_seconds <= 31622400),
+    CONSTRAINT job_queues_rate_check CHECK ((rate_limit IS NULL) = (rate_period_seconds IS NULL)),
+    CONSTRAINT job_queues_max_pending_check CHECK (max_pending >= 1),
     CONSTRAINT job_queues_keep_check CHECK (keep_days >= 0 AND keep_last >= 0)
 );
 
@@ -756,37 +764,83 @@ AS $function$
     RETURNING true;
 $function$;
 
--- Worker protocol, 3: claims up to n executions of one queue, highest priority first, then oldest. End each with
--- complete_job() or fail_job(), naming its claim_token, within its timeout_seconds.
-CREATE FUNCTION claim_jobs(worker uuid, queue text DEFAULT 'default', n integer DEFAULT 1)
- RETURNS TABLE(id bigint, claim_token uuid, handler_name text, handler_params jsonb, attempt integer, timeout_seconds double precision, scheduled_at timestamp with time zone)
+-- Used inside others: a claim from a queue that may have limits, in one transaction that locks first and counts then.
+-- bounds: where to begin in each level, highest first; policies: what handlers declare, by name.
+CREATE FUNCTION job_claim(
+    worker uuid,
+    token uuid,
+    queue text,
+    n integer,
+    bounds double precision[],
+    policies jsonb
+)
+ RETURNS SETOF job_executions
  LANGUAGE plpgsql
  SET search_path FROM CURRENT
 AS $function$
 #variable_conflict use_column
 DECLARE
-    token uuid := gen_random_uuid();
     levels smallint[] := ARRAY(SELECT generate_series(9, -9, -1));
+    settings job_queues;
+    room integer := n;
+    period interval;
+    step double precision;
+    moment timestamptz;
     best_unkeyed smallint;
     ids bigint[];
     keys text[];
     limits integer[];
+    claimed integer;
+    looks integer := 0;
 BEGIN
-    IF (n >= 0) IS NOT TRUE THEN
-        RAISE EXCEPTION 'n % is out of range', n USING ERRCODE = 'invalid_parameter_value', HINT = 'Write how many to claim at most.';
-    END IF;
     PERFORM FROM job_workers w WHERE w.id = worker AND w.status = 'ACTIVE' AND w.heartbeat_at <= job_now() AND job_now() < w.lease_until;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'worker % has no valid lease', worker USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call register_worker again and heartbeat_worker in time.';
+        RETURN;
     END IF;
-    IF EXISTS (SELECT FROM job_queues q WHERE q.name = claim_jobs.queue AND q.paused AND (q.resume_at IS NULL OR q.resume_at > job_now())) THEN
+    SELECT q.* INTO settings FROM job_queues q WHERE q.name = job_claim.queue;
+    IF coalesce(settings.max_running, settings.rate_limit) IS NOT NULL THEN
+        -- One claim at a time: whoever comes meanwhile waits a moment, but not for a client that leaves its transaction open. What has
+        -- been claimed is counted by statements after the lock, each of which sees everything that is committed.
+        IF current_setting('transaction_isolation') <> 'read committed' THEN
+            RAISE EXCEPTION 'queue "%" has limits, which can''t be kept in a transaction that is %', job_claim.queue, current_setting('transaction_isolation')
+                USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Claim in READ COMMITTED.';
+        END IF;
+        LOOP
+            EXIT WHEN pg_try_advisory_xact_lock(hashtextextended(job_claim.queue, 'job_queues'::regclass::bigint));
+            looks := looks + 1;
+            IF looks = 10 THEN
+                RETURN;
+            END IF;
+            PERFORM pg_sleep(0.002);
+        END LOOP;
+        SELECT q.* INTO settings FROM job_queues q WHERE q.name = job_claim.queue;
+    END IF;
+    IF settings.paused AND (settings.resume_at IS NULL OR settings.resume_at > job_now()) THEN
+        RETURN;
+    END IF;
+    IF settings.max_running IS NOT NULL THEN
+        room := least(room, settings.max_running - (SELECT count(*) FROM job_executions e WHERE e.queue = job_claim.queue AND e.status = 'RUNNING'));
+    END IF;
+    IF settings.rate_limit IS NOT NULL AND room > 0 THEN
+        PERFORM FROM job_queues q WHERE q.name = job_claim.queue FOR NO KEY UPDATE SKIP LOCKED;    -- who edits it has it
+        IF NOT FOUND THEN
+            RETURN;
+        END IF;
+        period := make_interval(secs => settings.rate_period_seconds);
+        step := settings.rate_period_seconds / 100;
+        moment := job_now();
+        room := least(room, settings.rate_limit - (
+            SELECT coalesce(sum(t.count), 0) FROM unnest(settings.rate_taken_at, settings.rate_taken) AS t (at, count)
+            WHERE t.at > moment - period AND t.at <= moment + 2 * period));    -- a clock set back may make it wait, but not for ever
+    END IF;
+    IF room <= 0 THEN
         RETURN;
     END IF;
     SELECT level.priority INTO best_unkeyed
     FROM unnest(levels) AS level (priority)
     CROSS JOIN LATERAL (
         SELECT FROM job_executions u
-        WHERE u.queue = claim_jobs.queue AND u.priority = level.priority AND u.status = 'PENDING' AND u.concurrency_key IS NULL AND u.available_at <= (SELECT job_now())
+        WHERE u.queue = job_claim.queue AND u.priority = level.priority AND u.status = 'PENDING' AND u.concurrency_key IS NULL AND u.available_at <= (SELECT job_now())
         LIMIT 1
     ) AS waiting
     LIMIT 1;
@@ -794,20 +848,20 @@ BEGIN
     -- rows belong to full keys, lock_keyed_behind; then claim_keyed, which counts what runs in a statement of its own.
     SELECT array_agg(c.id), array_agg(c.concurrency_key), array_agg(c.at_once) INTO ids, keys, limits
     FROM (
-        SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, 1) AS at_once, e.tableoid
+        SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, settings.key_limit, 1) AS at_once, e.tableoid
         FROM (
             SELECT w.id, w.priority, w.available_at, w.concurrency_key, w.concurrency_limit FROM job_executions w
-            WHERE w.queue = claim_jobs.queue AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT job_now())
+            WHERE w.queue = job_claim.queue AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT job_now())
               AND w.priority >= coalesce(best_unkeyed, -9)
             ORDER BY w.priority DESC, w.available_at, w.id
-            LIMIT n + 500
+            LIMIT room + 500
         ) AS head JOIN job_executions e ON e.id = head.id
-        WHERE coalesce(head.concurrency_limit, 1) > (
+        WHERE coalesce(head.concurrency_limit, settings.key_limit, 1) > (
             SELECT count(*) FROM job_executions r
             WHERE r.concurrency_key = head.concurrency_key AND r.status IN ('PENDING', 'RUNNING') AND r.status > 'PENDING')
           AND e.status = 'PENDING'
         ORDER BY head.priority DESC, head.available_at, head.id
-        LIMIT n
+        LIMIT room
         FOR UPDATE OF e SKIP LOCKED
     ) AS c
     WHERE pg_try_advisory_xact_lock(hashtextextended(c.concurrency_key, c.tableoid::bigint));
@@ -815,15 +869,15 @@ BEGIN
         WITH RECURSIVE names AS (
             SELECT (SELECT min(e.concurrency_key) FROM job_executions e WHERE e.concurrency_key IS NOT NULL AND e.status IN ('PENDING', 'RUNNING')) AS key
             WHERE (SELECT true FROM job_executions w
-                   WHERE w.queue = claim_jobs.queue AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT job_now())
-                   ORDER BY w.priority DESC, w.available_at, w.id OFFSET n + 499 LIMIT 1)
+                   WHERE w.queue = job_claim.queue AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT job_now())
+                   ORDER BY w.priority DESC, w.available_at, w.id OFFSET room + 499 LIMIT 1)
             UNION ALL
             SELECT (SELECT min(e.concurrency_key) FROM job_executions e WHERE e.concurrency_key > k.key AND e.status IN ('PENDING', 'RUNNING'))
             FROM names k WHERE k.key IS NOT NULL
         )
         SELECT array_agg(c.id), array_agg(c.concurrency_key), array_agg(c.at_once) INTO ids, keys, limits
         FROM (
-            SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, 1) AS at_once, e.tableoid
+            SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, settings.key_limit, 1) AS at_once, e.tableoid
             FROM names k
             CROSS JOIN LATERAL (
                 SELECT count(*) AS running FROM job_executions r
@@ -831,14 +885,14 @@ BEGIN
             ) AS busy
             CROSS JOIN LATERAL (
                 SELECT w.id, w.priority, w.available_at, w.concurrency_limit FROM job_executions w
-                WHERE w.concurrency_key BETWEEN k.key AND k.key AND w.status = 'PENDING' AND w.queue || '' = claim_jobs.queue AND w.available_at <= (SELECT job_now())
+                WHERE w.concurrency_key BETWEEN k.key AND k.key AND w.status = 'PENDING' AND w.queue || '' = job_claim.queue AND w.available_at <= (SELECT job_now())
                   AND w.priority >= coalesce(best_unkeyed, -9)
                 ORDER BY w.concurrency_key
-                LIMIT n
+                LIMIT room
             ) AS first JOIN job_executions e ON e.id = first.id
-            WHERE busy.running < coalesce(first.concurrency_limit, 1) AND e.status = 'PENDING'
+            WHERE busy.running < coalesce(first.concurrency_limit, settings.key_limit, 1) AND e.status = 'PENDING'
             ORDER BY first.priority DESC, first.available_at, first.id
-            LIMIT n
+            LIMIT room
             FOR UPDATE OF e SKIP LOCKED
         ) AS c
         WHERE pg_try_advisory_xact_lock(hashtextextended(c.concurrency_key, c.tableoid::bigint));
@@ -852,22 +906,64 @@ BEGIN
                                      WHERE r.concurrency_key = c.key AND r.status IN ('PENDING', 'RUNNING') AND r.status > 'PENDING'));
     ids := ids || ARRAY(
         SELECT waiting.id
-        FROM unnest(levels) AS level (priority)
+        FROM unnest(levels, bounds) AS level (priority, bound)
         CROSS JOIN LATERAL (
             SELECT w.id FROM job_executions w
-            WHERE w.queue = claim_jobs.queue AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NULL AND w.available_at <= (SELECT job_now())
+            WHERE w.queue = job_claim.queue AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NULL
+              AND w.available_at >= to_timestamp(coalesce(level.bound, '-infinity')) AND w.available_at <= (SELECT job_now())
             ORDER BY w.available_at, w.id
-            LIMIT n - cardinality(ids)
+            LIMIT room - cardinality(ids)
             FOR UPDATE SKIP LOCKED
         ) AS waiting
-        LIMIT n - cardinality(ids));
+        LIMIT room - cardinality(ids));
     RETURN QUERY
         UPDATE job_executions e
         SET status = 'RUNNING', attempt = least(e.attempt, 2147483646) + 1, claimed_by = worker, claim_token = token, started_at = job_now(),
-            timeout_seconds = coalesce(e.timeout_seconds, 300), max_retry = coalesce(e.max_retry, 3),
-            retry_backoff = coalesce(e.retry_backoff, 'exponential'), retry_delay_seconds = coalesce(e.retry_delay_seconds, 2)
+            timeout_seconds = coalesce(e.timeout_seconds, (policies -> e.handler_name ->> 'timeout_seconds')::double precision, 300),
+            max_retry = coalesce(e.max_retry, (policies -> e.handler_name ->> 'max_retry')::integer, 3),
+            retry_backoff = coalesce(e.retry_backoff, policies -> e.handler_name ->> 'retry_backoff', 'exponential'),
+            retry_delay_seconds = coalesce(e.retry_delay_seconds, (policies -> e.handler_name ->> 'retry_delay_seconds')::double precision, 2)
         WHERE e.id = ANY (ids)
-        RETURNING e.id, e.claim_token, e.handler_name, e.handler_params, e.attempt, e.timeout_seconds, e.scheduled_at;
+        RETURNING e.*;
+    GET DIAGNOSTICS claimed = ROW_COUNT;
+    IF claimed > 0 AND settings.rate_limit IS NOT NULL THEN
+        -- They count as claimed at the end of the hundredth of a period that has begun by now, which is never before they were: so
+        -- that a hundred numbers are enough for any rate, and no period, wherever it begins, holds more than the limit.
+        WITH taken AS (
+            SELECT t.at, t.count FROM unnest(settings.rate_taken_at, settings.rate_taken) AS t (at, count)
+            WHERE t.at > moment - period AND t.at <= moment + 2 * period
+            UNION ALL
+            SELECT greatest(job_now(), to_timestamp(ceil(extract(epoch FROM job_now())::double precision / step) * step)), claimed
+        ), slots AS (
+            SELECT taken.at, sum(taken.count)::integer AS count, sum(sum(taken.count)) OVER (ORDER BY taken.at DESC) AS since FROM taken GROUP BY taken.at
+        )
+        UPDATE job_queues q
+        SET rate_taken_at = kept.ats, rate_taken = kept.counts, rate_next_at = kept.next_at
+        FROM (SELECT array_agg(s.at ORDER BY s.at) AS ats, array_agg(s.count ORDER BY s.at) AS counts,
+                     max(s.at) FILTER (WHERE s.since >= settings.rate_limit) + period AS next_at FROM slots s) AS kept
+        WHERE q.name = job_claim.queue;
+    END IF;
+END $function$;
+
+-- Worker protocol, 3: claims up to n executions of one queue, highest priority first, then oldest, within its limits.
+-- End each with complete_job() or fail_job(), naming its claim_token, within its timeout_seconds.
+CREATE FUNCTION claim_jobs(worker uuid, queue text DEFAULT 'default', n integer DEFAULT 1)
+ RETURNS TABLE(id bigint, claim_token uuid, handler_name text, handler_params jsonb, attempt integer, timeout_seconds double precision, scheduled_at timestamp with time zone)
+ LANGUAGE plpgsql
+ SET search_path FROM CURRENT
+AS $function$
+#variable_conflict use_column
+BEGIN
+    IF (n >= 0) IS NOT TRUE THEN
+        RAISE EXCEPTION 'n % is out of range', n USING ERRCODE = 'invalid_parameter_value', HINT = 'Write how many to claim at most.';
+    END IF;
+    PERFORM FROM job_workers w WHERE w.id = worker AND w.status = 'ACTIVE' AND w.heartbeat_at <= job_now() AND job_now() < w.lease_until;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'worker % has no valid lease', worker USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call register_worker again and heartbeat_worker in time.';
+    END IF;
+    RETURN QUERY
+        SELECT c.id, c.claim_token, c.handler_name, c.handler_params, c.attempt, c.timeout_seconds, c.scheduled_at
+        FROM job_claim(worker, gen_random_uuid(), claim_jobs.queue, n, NULL, '{}') AS c;
 END $function$;
 
 -- Worker protocol, 4: records SUCCESS. NULL: the claim is lost and nothing was recorded, unless the row is final with
@@ -1279,12 +1375,14 @@ COMMENT ON COLUMN job_queues.name IS 'The queue, as executions and workers name 
 COMMENT ON COLUMN job_queues.paused IS 'Nothing is claimed from it while true and resume_at is not past.';
 COMMENT ON COLUMN job_queues.paused_reason IS 'Why it is paused, for people.';
 COMMENT ON COLUMN job_queues.resume_at IS 'The pause ends by itself then; NULL: when somebody resumes it.';
-COMMENT ON COLUMN job_queues.max_running IS 'At most this many run at once, over all workers; NULL: no limit. Not enforced yet.';
-COMMENT ON COLUMN job_queues.key_limit IS 'The concurrency_limit of keyed rows that name none; NULL: 1. Not enforced yet.';
-COMMENT ON COLUMN job_queues.rate_limit IS 'At most this many starts per rate_period_seconds; NULL: no limit. Not enforced yet.';
-COMMENT ON COLUMN job_queues.rate_period_seconds IS 'Seconds, above 0, that rate_limit is about. Not enforced yet.';
-COMMENT ON COLUMN job_queues.rate_next_at IS 'Kept by the claim: when the rate limit allows the next start. Not enforced yet.';
-COMMENT ON COLUMN job_queues.max_pending IS 'Enqueue refuses above this many waiting rows; NULL: no limit. Not enforced yet.';
+COMMENT ON COLUMN job_queues.max_running IS 'At most this many are RUNNING at once, over all workers. NULL: no limit.';
+COMMENT ON COLUMN job_queues.key_limit IS 'The concurrency_limit of its keyed rows that name none. NULL: 1.';
+COMMENT ON COLUMN job_queues.rate_limit IS 'At most this many claims in any rate_period_seconds, retries included. NULL: no limit.';
+COMMENT ON COLUMN job_queues.rate_period_seconds IS 'Seconds, above 0, up to 31622400 (366 days), that rate_limit is about. NULL: no limit.';
+COMMENT ON COLUMN job_queues.rate_next_at IS 'Kept by the claim: when rate_limit allows the next one. NULL or past: at once.';
+COMMENT ON COLUMN job_queues.rate_taken_at IS 'Kept by the claim: the ends of the hundredths of rate_period_seconds in which something was claimed lately.';
+COMMENT ON COLUMN job_queues.rate_taken IS 'Kept by the claim: how much was claimed in each of them.';
+COMMENT ON COLUMN job_queues.max_pending IS 'enqueue_job() refuses while so many rows of it are PENDING, delayed ones included. NULL: no limit.';
 COMMENT ON COLUMN job_queues.keep_days IS 'Days that final rows are kept; NULL: as the setting "retention" says. Not enforced yet.';
 COMMENT ON COLUMN job_queues.keep_last IS 'How many of the newest final rows are kept; NULL: no bound by count. Not enforced yet.';
 COMMENT ON TABLE job_installation IS 'One row: the name by which these tables know their own prepared transactions in other databases.';
@@ -1325,7 +1423,8 @@ COMMENT ON FUNCTION job_retry_delay(backoff text, delay_seconds double precision
 COMMENT ON FUNCTION job_errors_with(errors jsonb, entry jsonb) IS 'Used inside others: job_executions.errors with one more entry, of which the first and the last 19 are kept.';
 COMMENT ON FUNCTION register_worker(name text, queues text[], pool_size integer, hostname text, pid integer, lease_seconds double precision, version text) IS 'Worker protocol, 1: makes a worker and returns its id. Its claims are valid for lease_seconds; renew them in time with heartbeat_worker().';
 COMMENT ON FUNCTION heartbeat_worker(id uuid, lease_seconds double precision) IS 'Worker protocol, 2: renews the lease, from now on for lease_seconds. NULL: it is lost; stop all attempts and register anew.';
-COMMENT ON FUNCTION claim_jobs(worker uuid, queue text, n integer) IS 'Worker protocol, 3: claims up to n executions of one queue, highest priority first, then oldest. End each with complete_job() or fail_job(), naming its claim_token, within its timeout_seconds.';
+COMMENT ON FUNCTION job_claim(worker uuid, token uuid, queue text, n integer, bounds double precision[], policies jsonb) IS 'Used inside others: a claim from a queue that may have limits, in one transaction that locks first and counts then. bounds: where to begin in each level, highest first; policies: what handlers declare, by name.';
+COMMENT ON FUNCTION claim_jobs(worker uuid, queue text, n integer) IS 'Worker protocol, 3: claims up to n executions of one queue, highest priority first, then oldest, within its limits. End each with complete_job() or fail_job(), naming its claim_token, within its timeout_seconds.';
 COMMENT ON FUNCTION complete_job(id bigint, token uuid, result jsonb) IS 'Worker protocol, 4: records SUCCESS. NULL: the claim is lost and nothing was recorded, unless the row is final with this very token, by an earlier call.';
 COMMENT ON FUNCTION fail_job(id bigint, token uuid, error text) IS 'Worker protocol, 4: records a failed attempt and returns the status the row has now: PENDING if it is tried again. NULL: the claim is lost and nothing was recorded.';
 COMMENT ON VIEW cron_job_status IS 'Each cron job at a glance: next tick, last outcome, failures in a row, how late it is, why it is refused.';
