@@ -233,20 +233,22 @@ COMMENT ON COLUMN job_workers.version IS 'The version of the package it runs.';
 
 
 CREATE TABLE job_queues (
-    name                text             NOT NULL PRIMARY KEY,
-    paused              boolean          NOT NULL DEFAULT false,
-    paused_reason       text,
-    resume_at           timestamptz,
-    max_running         integer,
-    key_limit           integer,
-    rate_limit          integer,
-    rate_period_seconds double precision,
-    rate_next_at        timestamptz,
-    rate_taken_at       timestamptz[],
-    rate_taken          integer[],
-    max_pending         integer,
-    keep_days           double precision,
-    keep_last           integer,
+    name                 text             NOT NULL PRIMARY KEY,
+    paused               boolean          NOT NULL DEFAULT false,
+    paused_reason        text,
+    resume_at            timestamptz,
+    max_running          integer,
+    key_limit            integer,
+    rate_limit           integer,
+    rate_period_seconds  double precision,
+    rate_next_at         timestamptz,
+    rate_taken_at        timestamptz[],
+    rate_taken           integer[],
+    max_pending          integer,
+    pause_after_failures integer,
+    pause_seconds        double precision,
+    keep_days            double precision,
+    keep_last            integer,
     CONSTRAINT job_queues_name_check CHECK (name <> '' AND octet_length(name) <= 200),
     CONSTRAINT job_queues_max_running_check CHECK (max_running >= 1),
     CONSTRAINT job_queues_key_limit_check CHECK (key_limit >= 1),
@@ -254,6 +256,8 @@ CREATE TABLE job_queues (
     CONSTRAINT job_queues_rate_period_seconds_check CHECK (rate_period_seconds > 0 AND rate_period_seconds <= 31622400),
     CONSTRAINT job_queues_rate_check CHECK ((rate_limit IS NULL) = (rate_period_seconds IS NULL)),
     CONSTRAINT job_queues_max_pending_check CHECK (max_pending >= 1),
+    CONSTRAINT job_queues_pause_after_failures_check CHECK (pause_after_failures >= 1),
+    CONSTRAINT job_queues_pause_seconds_check CHECK (pause_seconds > 0 AND pause_seconds <= 31622400),
     CONSTRAINT job_queues_keep_check CHECK (keep_days >= 0 AND keep_last >= 0)
 );
 
@@ -270,6 +274,8 @@ COMMENT ON COLUMN job_queues.rate_next_at IS 'Kept by the claim: when rate_limit
 COMMENT ON COLUMN job_queues.rate_taken_at IS 'Kept by the claim: the ends of the hundredths of rate_period_seconds in which something was claimed lately.';
 COMMENT ON COLUMN job_queues.rate_taken IS 'Kept by the claim: how much was claimed in each of them.';
 COMMENT ON COLUMN job_queues.max_pending IS 'enqueue_job() refuses while so many rows of it are PENDING, delayed ones included. NULL: no limit.';
+COMMENT ON COLUMN job_queues.pause_after_failures IS 'A worker that sees so many attempts of it fail in a row pauses it. NULL: none does.';
+COMMENT ON COLUMN job_queues.pause_seconds IS 'For how long such a pause lasts: seconds, above 0, up to 31622400 (366 days). NULL: until somebody resumes it.';
 COMMENT ON COLUMN job_queues.keep_days IS 'Days that final rows are kept; NULL: as the setting "retention" says. Not enforced yet.';
 COMMENT ON COLUMN job_queues.keep_last IS 'How many of the newest final rows are kept; NULL: no bound by count. Not enforced yet.';
 

@@ -13,7 +13,7 @@ from psycopg.pq import Format
 from psycopg.rows import dict_row
 from sqlalchemy import CheckConstraint
 
-from scheduler.errors import QueryExecutionError, RefusedError, RightsError, SchedulerError, SchemaError
+from scheduler.errors import QueryExecutionError, QueueFullError, RefusedError, RightsError, SchedulerError, SchemaError
 from scheduler.rules.instants import EVER, INSTANT
 from scheduler.store.checks import in_words
 from scheduler.store.schema import metadata
@@ -69,6 +69,8 @@ class _Instant(Loader):
 def _sentence(error: psycopg.Error, schema: str) -> SchedulerError:
     said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
     match error:
+        case _ if error.sqlstate == QueueFullError.SQLSTATE:
+            return QueueFullError(f"{said}. {error.diag.message_hint}")
         case errors.CheckViolation():
             return RefusedError(f"{_broken_rule(error)}.")
         case errors.InvalidParameterValue() if error.diag.message_hint:

@@ -502,6 +502,16 @@ job_queues = Table(
         "enqueue_job() refuses while so many rows of it are PENDING, delayed ones included. NULL: no limit.",
     ),
     optional(
+        "pause_after_failures",
+        Integer,
+        "A worker that sees so many attempts of it fail in a row pauses it. NULL: none does.",
+    ),
+    optional(
+        "pause_seconds",
+        Double,
+        "For how long such a pause lasts: seconds, above 0, up to 31622400 (366 days). NULL: until somebody resumes it.",
+    ),
+    optional(
         "keep_days",
         Double,
         'Days that final rows are kept; NULL: as the setting "retention" says. Not enforced yet.',
@@ -518,6 +528,8 @@ job_queues = Table(
     check("rate_period_seconds", "rate_period_seconds > 0 AND rate_period_seconds <= 31622400"),
     check("rate", "(rate_limit IS NULL) = (rate_period_seconds IS NULL)"),
     check("max_pending", "max_pending >= 1"),
+    check("pause_after_failures", "pause_after_failures >= 1"),
+    check("pause_seconds", "pause_seconds > 0 AND pause_seconds <= 31622400"),
     check("keep", "keep_days >= 0 AND keep_last >= 0"),
     comment="Settings of queues that have any; a queue needs no row to exist.",
 )

@@ -304,28 +304,32 @@ CREATE TABLE job_workers (
 
 -- Settings of queues that have any; a queue needs no row to exist.
 CREATE TABLE job_queues (
-    name                text             NOT NULL,                -- The queue, as executions and workers name it.
-    paused              boolean          NOT NULL DEFAULT false,  -- Nothing is claimed from it while true and resume_at is not past.
-    paused_reason       text,                                     -- Why it is paused, for people.
-    resume_at           timestamptz,                              -- The pause ends by itself then; NULL: when somebody resumes it.
-    max_running         integer,                                  -- At most this many are RUNNING at once, over all workers. NULL: no
-                                                                  -- limit.
-    key_limit           integer,                                  -- The concurrency_limit of its keyed rows that name none. NULL: 1.
-    rate_limit          integer,                                  -- At most this many claims in any rate_period_seconds, retries included.
-                                                                  -- NULL: no limit.
-    rate_period_seconds double precision,                         -- Seconds, above 0, up to 31622400 (366 days), that rate_limit is about.
-                                                                  -- NULL: no limit.
-    rate_next_at        timestamptz,                              -- Kept by the claim: when rate_limit allows the next one. NULL or past:
-                                                                  -- at once.
-    rate_taken_at       timestamptz[],                            -- Kept by the claim: the ends of the hundredths of rate_period_seconds in
-                                                                  -- which something was claimed lately.
-    rate_taken          integer[],                                -- Kept by the claim: how much was claimed in each of them.
-    max_pending         integer,                                  -- enqueue_job() refuses while so many rows of it are PENDING, delayed
-                                                                  -- ones included. NULL: no limit.
-    keep_days           double precision,                         -- Days that final rows are kept; NULL: as the setting "retention" says.
-                                                                  -- Not enforced yet.
-    keep_last           integer,                                  -- How many of the newest final rows are kept; NULL: no bound by count.
-                                                                  -- Not enforced yet.
+    name                 text             NOT NULL,                -- The queue, as executions and workers name it.
+    paused               boolean          NOT NULL DEFAULT false,  -- Nothing is claimed from it while true and resume_at is not past.
+    paused_reason        text,                                     -- Why it is paused, for people.
+    resume_at            timestamptz,                              -- The pause ends by itself then; NULL: when somebody resumes it.
+    max_running          integer,                                  -- At most this many are RUNNING at once, over all workers. NULL: no
+                                                                   -- limit.
+    key_limit            integer,                                  -- The concurrency_limit of its keyed rows that name none. NULL: 1.
+    rate_limit           integer,                                  -- At most this many claims in any rate_period_seconds, retries included.
+                                                                   -- NULL: no limit.
+    rate_period_seconds  double precision,                         -- Seconds, above 0, up to 31622400 (366 days), that rate_limit is about.
+                                                                   -- NULL: no limit.
+    rate_next_at         timestamptz,                              -- Kept by the claim: when rate_limit allows the next one. NULL or past:
+                                                                   -- at once.
+    rate_taken_at        timestamptz[],                            -- Kept by the claim: the ends of the hundredths of rate_period_seconds
+                                                                   -- in which something was claimed lately.
+    rate_taken           integer[],                                -- Kept by the claim: how much was claimed in each of them.
+    max_pending          integer,                                  -- enqueue_job() refuses while so many rows of it are PENDING, delayed
+                                                                   -- ones included. NULL: no limit.
+    pause_after_failures integer,                                  -- A worker that sees so many attempts of it fail in a row pauses it.
+                                                                   -- NULL: none does.
+    pause_seconds        double precision,                         -- For how long such a pause lasts: seconds, above 0, up to 31622400 (366
+                                                                   -- days). NULL: until somebody resumes it.
+    keep_days            double precision,                         -- Days that final rows are kept; NULL: as the setting "retention" says.
+                                                                   -- Not enforced yet.
+    keep_last            integer,                                  -- How many of the newest final rows are kept; NULL: no bound by count.
+                                                                   -- Not enforced yet.
     CONSTRAINT job_queues_pkey PRIMARY KEY (name),
     CONSTRAINT job_queues_name_check CHECK (name <> '' AND octet_length(name) <= 200),
     CONSTRAINT job_queues_max_running_check CHECK (max_running >= 1),
@@ -334,6 +338,8 @@ CREATE TABLE job_queues (
     CONSTRAINT job_queues_rate_period_seconds_check CHECK (rate_period_seconds > 0 AND rate_period_seconds <= 31622400),
     CONSTRAINT job_queues_rate_check CHECK ((rate_limit IS NULL) = (rate_period_seconds IS NULL)),
     CONSTRAINT job_queues_max_pending_check CHECK (max_pending >= 1),
+    CONSTRAINT job_queues_pause_after_failures_check CHECK (pause_after_failures >= 1),
+    CONSTRAINT job_queues_pause_seconds_check CHECK (pause_seconds > 0 AND pause_seconds <= 31622400),
     CONSTRAINT job_queues_keep_check CHECK (keep_days >= 0 AND keep_last >= 0)
 );
 
@@ -447,8 +453,9 @@ AS $function$
     UNION SELECT unnest(w.queues) FROM job_workers w;
 $function$;
 
--- Enqueues one execution and returns its id; where unique_key is taken, the id of the row that holds it. SELECT
--- enqueue_job('email', '{"to": "ada@example.com"}', delay_seconds => 60);
+-- Enqueues one execution and returns its id; where unique_key is taken, the id of the row that holds it. SQLSTATE
+-- QFULL: the queue's max_pending is reached. SELECT enqueue_job('email', '{"to": "ada@example.com"}', delay_seconds =>
+-- 60);
 CREATE FUNCTION enqueue_job(
     handler_name text,
     handler_params jsonb DEFAULT '{}',
@@ -472,6 +479,7 @@ AS $function$
 #variable_conflict use_column
 DECLARE
     new_id bigint;
+    most integer := (SELECT q.max_pending FROM job_queues q WHERE q.name = enqueue_job.queue);
     refusal text[] := CASE
         WHEN (octet_length(handler_name) BETWEEN 1 AND 200) IS NOT TRUE
             THEN ARRAY[format('no handler can be named "%s"', handler_name), 'Write the name that a handler is registered under, of 1 to 200 bytes.']
@@ -507,6 +515,22 @@ DECLARE
 BEGIN
     IF refusal IS NOT NULL THEN
         RAISE EXCEPTION '%', refusal[1] USING ERRCODE = 'invalid_parameter_value', HINT = refusal[2];
+    END IF;
+    IF most <= (SELECT count(*) FROM (
+        -- Each half is counted by one index, and no further than it matters.
+        (SELECT FROM job_executions e WHERE e.queue = enqueue_job.queue AND e.status = 'PENDING' AND e.concurrency_key IS NULL LIMIT most)
+        UNION ALL
+        (SELECT FROM job_executions e WHERE e.queue = enqueue_job.queue AND e.status = 'PENDING' AND e.concurrency_key IS NOT NULL LIMIT most)
+    ) AS waiting) THEN
+        SELECT e.id INTO new_id FROM job_executions e
+        WHERE e.unique_key = enqueue_job.unique_key
+          AND (e.unique_until = 'forever' OR (e.unique_until = 'finished' AND e.status IN ('PENDING', 'RUNNING'))
+               OR (e.unique_until = 'started' AND e.status = 'PENDING' AND e.attempt = 0));
+        IF new_id IS NULL THEN
+            RAISE EXCEPTION 'queue "%" is full: % wait, as many as its max_pending allows', enqueue_job.queue, most
+                USING ERRCODE = 'QFULL', HINT = 'Enqueue again when some of them have begun.';
+        END IF;
+        RETURN new_id;
     END IF;
     FOR i IN 1..10 LOOP
         INSERT INTO job_executions (handler_name, handler_params, queue, priority, available_at, timeout_seconds, max_retry, retry_backoff,
@@ -714,6 +738,37 @@ BEGIN
             USING ERRCODE = 'no_data_found', HINT = job_did_you_mean(resume_queue.name, known) || 'SELECT queue FROM job_queue_status lists those in use.';
     END IF;
     UPDATE job_queues q SET paused = false, paused_reason = NULL, resume_at = NULL WHERE q.name = resume_queue.name;
+    PERFORM pg_notify(job_channel(), '');
+END $function$;
+
+-- Sets the limits that are named, columns of job_queues, and lifts those that are null; the others stay. SELECT
+-- limit_queue('mail', '{"max_running": 7, "rate_limit": 100, "rate_period_seconds": 1}');
+CREATE FUNCTION limit_queue(name text, limits jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path FROM CURRENT
+AS $function$
+#variable_conflict use_column
+DECLARE
+    known text[] := ARRAY(SELECT job_queue_names());
+    there_are text[] := '{max_running,key_limit,rate_limit,rate_period_seconds,max_pending,pause_after_failures,pause_seconds}';
+    wrong text := (SELECT min(l.key) FROM jsonb_object_keys(limits) AS l (key) WHERE l.key <> ALL (there_are));
+BEGIN
+    IF (octet_length(limit_queue.name) BETWEEN 1 AND 200) IS NOT TRUE THEN
+        RAISE EXCEPTION 'no queue can be named "%"', limit_queue.name USING ERRCODE = 'invalid_parameter_value', HINT = 'Write a name of 1 to 200 bytes.';
+    ELSIF wrong IS NOT NULL THEN
+        RAISE EXCEPTION 'queues have no limit named "%"', wrong
+            USING ERRCODE = 'invalid_parameter_value', HINT = job_did_you_mean(wrong, there_are) || 'There are ' || array_to_string(there_are, ', ') || '.';
+    ELSIF limit_queue.name <> ALL (known) THEN
+        RAISE WARNING 'nothing names a queue "%" so far; the limits are for whoever comes', limit_queue.name
+            USING HINT = job_did_you_mean(limit_queue.name, known) || 'SELECT queue FROM job_queue_status lists those in use. If this one was mistyped: DELETE FROM job_queues WHERE name = ' || quote_literal(limit_queue.name) || ';';
+    END IF;
+    INSERT INTO job_queues (name) VALUES (limit_queue.name) ON CONFLICT (name) DO NOTHING;
+    UPDATE job_queues q
+    SET (max_running, key_limit, rate_limit, rate_period_seconds, max_pending, pause_after_failures, pause_seconds, rate_next_at) = (
+        SELECT r.max_running, r.key_limit, r.rate_limit, r.rate_period_seconds, r.max_pending, r.pause_after_failures, r.pause_seconds, NULL
+        FROM jsonb_populate_record(q, limit_queue.limits) AS r)
+    WHERE q.name = limit_queue.name;
     PERFORM pg_notify(job_channel(), '');
 END $function$;
 
@@ -1107,7 +1162,25 @@ CREATE VIEW job_queue_status AS
     busy.running,
     counts.oldest_waiting,
     serving.workers,
-    serving.per_minute
+    serving.per_minute,
+    q.max_running,
+    q.key_limit,
+    q.rate_limit,
+    q.rate_period_seconds,
+    q.max_pending,
+    NULLIF(concat_ws(', ',
+        CASE
+            WHEN busy.running >= q.max_running THEN 'max_running'
+            ELSE NULL
+        END,
+        CASE
+            WHEN q.rate_limit IS NOT NULL AND q.rate_next_at > job_now() THEN 'rate_limit'
+            ELSE NULL
+        END,
+        CASE
+            WHEN (counts.waiting + counts.delayed) >= q.max_pending THEN 'max_pending'
+            ELSE NULL
+        END), '') AS reached
    FROM job_queue_names() names(queue)
      LEFT JOIN job_queues q ON q.name = names.queue
      CROSS JOIN LATERAL ( SELECT sum(half.waiting)::bigint AS waiting,
@@ -1383,6 +1456,8 @@ COMMENT ON COLUMN job_queues.rate_next_at IS 'Kept by the claim: when rate_limit
 COMMENT ON COLUMN job_queues.rate_taken_at IS 'Kept by the claim: the ends of the hundredths of rate_period_seconds in which something was claimed lately.';
 COMMENT ON COLUMN job_queues.rate_taken IS 'Kept by the claim: how much was claimed in each of them.';
 COMMENT ON COLUMN job_queues.max_pending IS 'enqueue_job() refuses while so many rows of it are PENDING, delayed ones included. NULL: no limit.';
+COMMENT ON COLUMN job_queues.pause_after_failures IS 'A worker that sees so many attempts of it fail in a row pauses it. NULL: none does.';
+COMMENT ON COLUMN job_queues.pause_seconds IS 'For how long such a pause lasts: seconds, above 0, up to 31622400 (366 days). NULL: until somebody resumes it.';
 COMMENT ON COLUMN job_queues.keep_days IS 'Days that final rows are kept; NULL: as the setting "retention" says. Not enforced yet.';
 COMMENT ON COLUMN job_queues.keep_last IS 'How many of the newest final rows are kept; NULL: no bound by count. Not enforced yet.';
 COMMENT ON TABLE job_installation IS 'One row: the name by which these tables know their own prepared transactions in other databases.';
@@ -1410,7 +1485,7 @@ COMMENT ON FUNCTION cron_jobs_wake() IS 'Trigger: notifies the planners of an ed
 COMMENT ON FUNCTION job_did_you_mean(word text, names text[]) IS 'Used inside others: a question after the name that shares the most pairs of letters with a mistyped one; empty where none is like it.';
 COMMENT ON FUNCTION cron_job_named(name text) IS 'Used inside others: cron_jobs.id by name; a name that none has is an error that says which was meant.';
 COMMENT ON FUNCTION job_queue_names() IS 'Every queue that settings, a worker, a cron job, a waiting or running execution, or one of the newest 10,000 names; queues exist by being named.';
-COMMENT ON FUNCTION enqueue_job(handler_name text, handler_params jsonb, queue text, priority integer, delay_seconds double precision, available_at timestamp with time zone, timeout_seconds double precision, max_retry integer, retry_backoff text, retry_delay_seconds double precision, unique_key text, unique_until text, concurrency_key text, concurrency_limit integer) IS 'Enqueues one execution and returns its id; where unique_key is taken, the id of the row that holds it. SELECT enqueue_job(''email'', ''{"to": "ada@example.com"}'', delay_seconds => 60);';
+COMMENT ON FUNCTION enqueue_job(handler_name text, handler_params jsonb, queue text, priority integer, delay_seconds double precision, available_at timestamp with time zone, timeout_seconds double precision, max_retry integer, retry_backoff text, retry_delay_seconds double precision, unique_key text, unique_until text, concurrency_key text, concurrency_limit integer) IS 'Enqueues one execution and returns its id; where unique_key is taken, the id of the row that holds it. SQLSTATE QFULL: the queue''s max_pending is reached. SELECT enqueue_job(''email'', ''{"to": "ada@example.com"}'', delay_seconds => 60);';
 COMMENT ON FUNCTION cancel_job(id bigint, reason text) IS 'Cancels a waiting execution at once and asks a running one to stop. Returns the status it has now; a final one keeps its own.';
 COMMENT ON FUNCTION retry_job(id bigint) IS 'Sends a final execution back to PENDING with all its tries; attempt and errors are kept. Returns the status it has now: SKIPPED stays, and so does, with a warning, one whose unique_key another row holds.';
 COMMENT ON FUNCTION run_cron_job(name text) IS 'Enqueues an execution of a cron job now, apart from its schedule and also while it is paused; returns its id. It waits where ticks may not overlap.';
@@ -1419,6 +1494,7 @@ COMMENT ON FUNCTION resume_cron_job(name text) IS 'Plans a cron job again from n
 COMMENT ON FUNCTION cron_job_tick_at(name text, at timestamp with time zone) IS 'What accounts for the newest tick of a cron job at or before an instant; covers is false where the instant itself was no tick, or is not planned yet. No row: no tick so far. Two index probes, however long the history.';
 COMMENT ON FUNCTION pause_queue(name text, reason text, resume_at timestamp with time zone) IS 'Nothing more is claimed from the queue until resume_queue() or resume_at; what runs goes on. Warns of a name that nothing has. SELECT pause_queue(''mail'', ''provider is down'', now() + interval ''1 hour'');';
 COMMENT ON FUNCTION resume_queue(name text) IS 'Ends the pause of a queue; harmless where it is not paused.';
+COMMENT ON FUNCTION limit_queue(name text, limits jsonb) IS 'Sets the limits that are named, columns of job_queues, and lifts those that are null; the others stay. SELECT limit_queue(''mail'', ''{"max_running": 7, "rate_limit": 100, "rate_period_seconds": 1}'');';
 COMMENT ON FUNCTION job_retry_delay(backoff text, delay_seconds double precision, failures integer) IS 'Used inside others: seconds before the next try after so many failures, at most 86400, without the jitter of 10 %.';
 COMMENT ON FUNCTION job_errors_with(errors jsonb, entry jsonb) IS 'Used inside others: job_executions.errors with one more entry, of which the first and the last 19 are kept.';
 COMMENT ON FUNCTION register_worker(name text, queues text[], pool_size integer, hostname text, pid integer, lease_seconds double precision, version text) IS 'Worker protocol, 1: makes a worker and returns its id. Its claims are valid for lease_seconds; renew them in time with heartbeat_worker().';
@@ -1467,6 +1543,12 @@ COMMENT ON COLUMN job_queue_status.running IS 'Executions that are claimed.';
 COMMENT ON COLUMN job_queue_status.oldest_waiting IS 'For how long the oldest of the waiting ones could have been claimed. NULL: none waits.';
 COMMENT ON COLUMN job_queue_status.workers IS 'Workers at work that serve it.';
 COMMENT ON COLUMN job_queue_status.per_minute IS 'Attempts that those workers ended per minute since they started, over all queues of theirs. NULL: no worker.';
+COMMENT ON COLUMN job_queue_status.max_running IS 'How many may run at once, over all workers. NULL: no limit.';
+COMMENT ON COLUMN job_queue_status.key_limit IS 'How many of a concurrency_key may run at once, where the row names no limit. NULL: 1.';
+COMMENT ON COLUMN job_queue_status.rate_limit IS 'How many may be claimed in any rate_period_seconds. NULL: no limit.';
+COMMENT ON COLUMN job_queue_status.rate_period_seconds IS 'Seconds that rate_limit is about. NULL: no limit.';
+COMMENT ON COLUMN job_queue_status.max_pending IS 'How many may wait, delayed ones included, before enqueue_job() refuses. NULL: no limit.';
+COMMENT ON COLUMN job_queue_status.reached IS 'The limits that are reached now: max_running and rate_limit hold up claims, max_pending enqueue_job(). NULL: none.';
 COMMENT ON VIEW job_running IS 'What is claimed now, the oldest first: how long, how long it may still take, how far it is, and who has it.';
 COMMENT ON COLUMN job_running.id IS 'job_executions.id; SELECT cancel_job(id) asks it to stop.';
 COMMENT ON COLUMN job_running.handler_name IS 'The handler that runs.';
