@@ -275,7 +275,7 @@ COMMENT ON COLUMN job_queues.rate_taken_at IS 'Kept by the claim: the ends of th
 COMMENT ON COLUMN job_queues.rate_taken IS 'Kept by the claim: how much was claimed in each of them.';
 COMMENT ON COLUMN job_queues.max_pending IS 'enqueue_job() refuses while so many rows of it are PENDING, delayed ones included. NULL: no limit.';
 COMMENT ON COLUMN job_queues.pause_after_failures IS 'A worker that sees so many attempts of it fail in a row pauses it. NULL: none does.';
-COMMENT ON COLUMN job_queues.pause_seconds IS 'For how long such a pause lasts: seconds, above 0, up to 31622400 (366 days). NULL: until somebody resumes it.';
+COMMENT ON COLUMN job_queues.pause_seconds IS 'How long such a pause lasts: seconds, above 0, up to 31622400 (366 days). NULL: until somebody resumes it.';
 COMMENT ON COLUMN job_queues.keep_days IS 'Days that final rows are kept; NULL: as the setting "retention" says. Not enforced yet.';
 COMMENT ON COLUMN job_queues.keep_last IS 'How many of the newest final rows are kept; NULL: no bound by count. Not enforced yet.';
 

@@ -63,7 +63,8 @@ def enqueue(
     ] = False,
     at_most: waiting.AtMost = None,
     room_within: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Where the queue is full, wait so long for room, such as 30s.")
+        str | None,
+        typer.Option(metavar="DURATION", help="Wait so long for room in a full queue, such as 30s."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

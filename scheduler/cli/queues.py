@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 group = typer.Typer(no_args_is_help=True, help="Queues: list, pause, resume, limit.")
 
-_HEADERS = ("queue", "state", "waiting", "oldest", "delayed", "running", "workers", "per minute", "limits", "reached", "until", "reason")
+_HEADERS = (
+    "queue", "state", "waiting", "oldest", "delayed", "running", "workers", "per minute", "limits", "reached", "until",
+    "reason",
+)  # fmt: skip
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The queue.", autocompletion=completion.queues)]
 

@@ -45,7 +45,7 @@ class Claimer:
         """`policies` is JSON: handler name → the retry and timeout values it declares."""
         self.executions, self.worker, self.policies = executions, worker, policies
         self.limited: frozenset[str] | None = None
-        """The queues with limits, from which only the statement made for them takes; None: ask before the next claim."""
+        """The queues with limits, from which only `claim_limited` takes; None: ask before the next claim."""
         self.tokens: set[UUID] = set()
         """Tokens of claims under way or with an unknown answer."""
         self._queues = [_Queue(name) for name in queues]
@@ -54,8 +54,8 @@ class Claimer:
     async def claim(self, n: int, *, at_once: int | None = None) -> list[Claim]:
         """Up to `n` claims from the first queue in rotation that has any. Raises what a broken connection raises.
 
-        Of a queue with limits no more than `at_once`, which can begin at once: what waited here would take others' places, and
-        begin when its turn in the rate is over.
+        Of a queue with limits no more than `at_once`, which can begin at once: what waited here would take others'
+        places, and begin when its turn in the rate is over.
         """
         if self.tokens:
             return await self.recover()

@@ -110,8 +110,8 @@ def limits_of(session: SyncSession, name: str) -> Limits:
 def limit(session: SyncSession, name: str, changes: Mapping[str, float | None]) -> Limits:
     """Set these limits, by the names of `Limits`, and lift those that are None; all that it has now.
 
-    They hold from the next claim on, or enqueueing; what runs goes on. Raises RefusedError for a value that no limit may
-    have, or a name that no queue may have.
+    They hold from the next claim on, or enqueueing; what runs goes on. Raises RefusedError for a value that no limit
+    may have, or a name that no queue may have.
     """
     ask(session, "limit_queue", name=name, limits=json.dumps(dict(changes)))
     return limits_of(session, name)

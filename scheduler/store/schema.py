@@ -509,7 +509,7 @@ job_queues = Table(
     optional(
         "pause_seconds",
         Double,
-        "For how long such a pause lasts: seconds, above 0, up to 31622400 (366 days). NULL: until somebody resumes it.",
+        "How long such a pause lasts: seconds, above 0, up to 31622400 (366 days). NULL: until somebody resumes it.",
     ),
     optional(
         "keep_days",

@@ -324,7 +324,7 @@ CREATE TABLE job_queues (
                                                                    -- ones included. NULL: no limit.
     pause_after_failures integer,                                  -- A worker that sees so many attempts of it fail in a row pauses it.
                                                                    -- NULL: none does.
-    pause_seconds        double precision,                         -- For how long such a pause lasts: seconds, above 0, up to 31622400 (366
+    pause_seconds        double precision,                         -- How long such a pause lasts: seconds, above 0, up to 31622400 (366
                                                                    -- days). NULL: until somebody resumes it.
     keep_days            double precision,                         -- Days that final rows are kept; NULL: as the setting "retention" says.
                                                                    -- Not enforced yet.
@@ -766,7 +766,7 @@ BEGIN
     INSERT INTO job_queues (name) VALUES (limit_queue.name) ON CONFLICT (name) DO NOTHING;
     UPDATE job_queues q
     SET (max_running, key_limit, rate_limit, rate_period_seconds, max_pending, pause_after_failures, pause_seconds, rate_next_at) = (
-        SELECT r.max_running, r.key_limit, r.rate_limit, r.rate_period_seconds, r.max_pending, r.pause_after_failures, r.pause_seconds, NULL
+        SELECT r.max_running, r.key_limit, r.rate_limit, r.rate_period_seconds, r.max_pending, r.pause_after_failures, r.pause_seconds, NULL::timestamptz
         FROM jsonb_populate_record(q, limit_queue.limits) AS r)
     WHERE q.name = limit_queue.name;
     PERFORM pg_notify(job_channel(), '');
@@ -1457,7 +1457,7 @@ COMMENT ON COLUMN job_queues.rate_taken_at IS 'Kept by the claim: the ends of th
 COMMENT ON COLUMN job_queues.rate_taken IS 'Kept by the claim: how much was claimed in each of them.';
 COMMENT ON COLUMN job_queues.max_pending IS 'enqueue_job() refuses while so many rows of it are PENDING, delayed ones included. NULL: no limit.';
 COMMENT ON COLUMN job_queues.pause_after_failures IS 'A worker that sees so many attempts of it fail in a row pauses it. NULL: none does.';
-COMMENT ON COLUMN job_queues.pause_seconds IS 'For how long such a pause lasts: seconds, above 0, up to 31622400 (366 days). NULL: until somebody resumes it.';
+COMMENT ON COLUMN job_queues.pause_seconds IS 'How long such a pause lasts: seconds, above 0, up to 31622400 (366 days). NULL: until somebody resumes it.';
 COMMENT ON COLUMN job_queues.keep_days IS 'Days that final rows are kept; NULL: as the setting "retention" says. Not enforced yet.';
 COMMENT ON COLUMN job_queues.keep_last IS 'How many of the newest final rows are kept; NULL: no bound by count. Not enforced yet.';
 COMMENT ON TABLE job_installation IS 'One row: the name by which these tables know their own prepared transactions in other databases.';

@@ -127,7 +127,12 @@ async def test_order_policies_and_pause_are_those_of_any_claim(tables: Tables, e
     claims = await take(executions, worker, policies=policies)
     assert [claim.id for claim in claims] == [sooner, later]
     first = claims[0]
-    assert (first.timeout_seconds, first.max_retry, first.retry_backoff, first.retry_delay_seconds) == (7, 1, "fixed", 3)
+    assert (first.timeout_seconds, first.max_retry, first.retry_backoff, first.retry_delay_seconds) == (
+        7,
+        1,
+        "fixed",
+        3,
+    )
     assert (claims[1].timeout_seconds, claims[1].max_retry) == (300, 3)
 
 
