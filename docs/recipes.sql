@@ -135,6 +135,11 @@ SELECT pause_queue('mail', 'the provider is down', now() + interval '1 hour');
 SELECT resume_queue('mail');
 
 
+-- ## Let no more than seven of a queue run at once
+-- Over all workers. Limits that are not named stay as they are, and null lifts one; see docs/queues.md for all of them.
+SELECT limit_queue('mail', '{"max_running": 7}');
+
+
 -- ## Add a cron job
 -- The first tick follows within a second of its time, without a restart. A mistake shows in `invalid_reason`.
 INSERT INTO cron_jobs (name, cron_expression, timezone, handler_name, handler_params)

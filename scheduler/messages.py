@@ -127,6 +127,12 @@ CATALOGUE: Mapping[str, Event] = {
     "rescuer.rescued":       Event(W, "Rescued {count} executions of lost workers: {ids}",
                                       "잃어버린 워커의 실행 {count}개를 구조했습니다: {ids}"),
 
+    # queues
+    "queue.paused_itself":   Event(W, "Queue {queue} pauses itself after {failures} failures in a row, until it is resumed",
+                                      "큐 {queue}이(가) 연속 {failures}회 실패하여 다시 시작될 때까지 스스로 일시 중지합니다"),
+    "queue.paused_for":      Event(W, "Queue {queue} pauses itself after {failures} failures in a row, for {seconds:g} s",
+                                      "큐 {queue}이(가) 연속 {failures}회 실패하여 {seconds:g}초 동안 스스로 일시 중지합니다"),
+
     # supervisor
     "supervisor.started_worker": Event(D, "Started worker process {pid}", "워커 프로세스 {pid}을(를) 시작했습니다"),
     "supervisor.not_started": Event(W, "No worker process could be started: {why}; trying again in {seconds} s",

@@ -48,6 +48,8 @@ class Claimer:
         """The queues with limits, from which only `claim_limited` takes; None: ask before the next claim."""
         self.tokens: set[UUID] = set()
         """Tokens of claims under way or with an unknown answer."""
+        self.claimed_from: str | None = None
+        """The queue that the last claims came from; None: there were none, or it isn't known."""
         self._queues = [_Queue(name) for name in queues]
         self._turn = 0
 
@@ -57,6 +59,7 @@ class Claimer:
         Of a queue with limits no more than `at_once`, which can begin at once: what waited here would take others'
         places, and begin when its turn in the rate is over.
         """
+        self.claimed_from = None
         if self.tokens:
             return await self.recover()
         if self.limited is None:
@@ -65,12 +68,13 @@ class Claimer:
             queue = self._queues[self._turn]
             self._turn = (self._turn + 1) % len(self._queues)
             if claims := await self._claim_from(queue, n, n if at_once is None else at_once):
+                self.claimed_from = queue.name
                 return claims
         return []
 
     async def read_limits(self) -> None:
         """Which queues have limits by now."""
-        self.limited = await self.executions.limited_queues([queue.name for queue in self._queues])
+        self.limited = (await self.executions.limited_queues([queue.name for queue in self._queues])).claim
 
     async def held_up(self) -> float | None:
         """Seconds until a limit lets go of something that waits; None: nothing waits for a limit."""

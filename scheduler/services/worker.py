@@ -14,6 +14,7 @@ from scheduler.lifecycle.claim import Claimer
 from scheduler.lifecycle.settle import Settled, Settler
 from scheduler.messages import log
 from scheduler.model import Claim, Status
+from scheduler.services.breaker import Breaker
 from scheduler.services.execution_log import ExecutionLog
 from scheduler.services.heartbeat import Memory
 from scheduler.services.options import WorkerOptions
@@ -66,6 +67,7 @@ class Worker:
         self.settler = Settler(settles, self._settled)
         self.slots = Slots(options, self.settler, handlers, isolations, self._changed)
         self.upkeep = Upkeep(self.slots, upkeep, options.lease_seconds)
+        self.breaker = Breaker()
         self.claimer: Claimer | None = None
         self.beat = monotonic()
         self.looks = 0
@@ -104,6 +106,7 @@ class Worker:
         """Stop everything and tell nobody: the rows are the rescuer's now."""
         log("worker.lease_lost", reason=reason, running=len(self.slots.attempts))
         self.claimer = None
+        self.breaker.forget()
         self.slots.lose_all()
 
     def claims_lost(self, pairs: Sequence[Pair]) -> None:
@@ -141,6 +144,7 @@ class Worker:
         self._poll = FIRST_POLL_SECONDS
         if claimer is not self.claimer:  # the lease was lost meanwhile: the rescuer returns them
             return
+        self.breaker.claimed(claimer.claimed_from, claims)
         self.slots.hold(claims)
         claimer.taken(claims)
         self.slots.start()
@@ -177,6 +181,7 @@ class Worker:
 
     def _settled(self, batch: Sequence[Settled]) -> None:
         self.slots.settled(batch)
+        self.breaker.settled(batch)
         if self.claimer is not None and self.claimer.limited:  # a place may have become free
             self.bell.ring()
         for one in batch:
@@ -204,8 +209,21 @@ class Worker:
             self.bell.ring()
         if self.claimer is not None:
             await self.upkeep.watch(self.claimer.worker)
-            self.claimer.limited = await self.upkeep.executions.limited_queues(self.options.queues)
+            await self._watch_queues(self.claimer)
             await self._look_for_more()
+
+    async def _watch_queues(self, claimer: Claimer) -> None:
+        """Hear of new limits, and pause what fails too often."""
+        executions = self.upkeep.executions
+        queues = await executions.limited_queues(self.options.queues)
+        claimer.limited = queues.claim
+        self.breaker.watch(queues.pause_after)
+        for queue, failures in self.breaker.tripped():
+            match await executions.pause_failing(queue, failures, claimer.worker):
+                case (None,):
+                    log("queue.paused_itself", queue=queue, failures=failures)
+                case (seconds,):
+                    log("queue.paused_for", queue=queue, failures=failures, seconds=seconds)
 
     async def _look_for_more(self) -> None:
         """Whether anything waits, while there is no room to claim it, which would tell."""

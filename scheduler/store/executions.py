@@ -41,6 +41,14 @@ class Settlement:
     entry: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class LimitedQueues:
+    claim: frozenset[str]
+    """Only `claim_limited` takes from these."""
+    pause_after: Mapping[str, int]
+    """These pause themselves after so many failures in a row."""
+
+
 class Executions:
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -96,9 +104,18 @@ class Executions:
         values = {"worker": worker, "token": token, "queue": queue, "n": n, "bounds": list(bounds)}
         return _in_order(await self.session.run("claim_limited", values | {"policies": policies}))
 
-    async def limited_queues(self, queues: Sequence[str]) -> frozenset[str]:
-        """Those of them that only `claim_limited` takes from."""
-        return frozenset(row[0] for row in await self.session.run("limited_queues", {"queues": list(queues)}))
+    async def limited_queues(self, queues: Sequence[str]) -> LimitedQueues:
+        """Those of them with limits."""
+        rows = await self.session.run("limited_queues", {"queues": list(queues)})
+        return LimitedQueues(
+            frozenset(name for name, limited, _ in rows if limited),
+            {name: failures for name, _, failures in rows if failures is not None},
+        )
+
+    async def pause_failing(self, queue: str, failures: int, worker: UUID) -> tuple[float | None] | None:
+        """Have a queue pause itself; for how many seconds (None: until it is resumed). None if it did not."""
+        rows = await self.session.run("pause_failing", {"queue": queue, "failures": failures, "worker": worker})
+        return (rows[0][0],) if rows else None
 
     async def held_up(self, queues: Iterable[str]) -> float | None:
         """Seconds until one of these queues may be claimed from again; None if nothing waits there for its limits.

@@ -156,9 +156,19 @@ FROM {s}.job_claim(%(worker)s, %(token)s, %(queue)s, %(n)s, %(bounds)s::double p
 
 
 -- name: limited_queues
--- Which of a worker's queues have limits. Asked beside the claims, not before them: see the statement claim.
-SELECT q.name FROM {s}.job_queues AS q
-WHERE q.name = ANY(%(queues)s::text[]) AND coalesce(q.max_running, q.key_limit, q.rate_limit) IS NOT NULL;
+-- Which of a worker's queues have limits of any kind. Asked beside the claims, not before them: see the statement claim.
+SELECT q.name, coalesce(q.max_running, q.key_limit, q.rate_limit) IS NOT NULL, q.pause_after_failures
+FROM {s}.job_queues AS q
+WHERE q.name = ANY(%(queues)s::text[]) AND coalesce(q.max_running, q.key_limit, q.rate_limit, q.pause_after_failures) IS NOT NULL;
+
+
+-- name: pause_failing
+-- A queue that has failed too often in a row pauses itself; one that is paused already keeps its reason and its end.
+UPDATE {s}.job_queues AS q
+SET paused = true, resume_at = {s}.job_now() + make_interval(secs => q.pause_seconds),
+    paused_reason = %(failures)s::text || ' failures in a row at worker ' || coalesce((SELECT j.name FROM {s}.job_workers AS j WHERE j.id = %(worker)s), '?')
+WHERE q.name = %(queue)s AND q.pause_after_failures <= %(failures)s AND NOT (q.paused AND (q.resume_at IS NULL OR q.resume_at > {s}.job_now()))
+RETURNING q.pause_seconds;
 
 
 -- name: held_up

@@ -20,7 +20,8 @@ NO_LOCK = ((LOCK, "EXIT WHEN true"), (COUNTED, "PERFORM pg_sleep(0.02); IF room 
 NO_RECORD = (("SET rate_taken_at = kept.ats, rate_taken = kept.counts,", "SET"),)
 OVERSHOT = """
 SELECT count(*) > 0 FROM (
-    SELECT sum((new_status = 'RUNNING')::int - (old_status IS NOT DISTINCT FROM 'RUNNING')::int) OVER (ORDER BY n) AS running
+    SELECT sum((new_status = 'RUNNING')::int - (old_status IS NOT DISTINCT FROM 'RUNNING')::int)
+               OVER (ORDER BY n) AS running
     FROM t_audit.ev) AS each
 WHERE running > %s
 """
@@ -40,7 +41,8 @@ WHERE took < make_interval(secs => %s)
 """One more than the rate was claimed within a period, wherever it begins."""
 FAST_ENOUGH = """
 SELECT count(*) > 0
-FROM (SELECT pg_sleep(0.5)) AS pause, (SELECT at - lag(at, %s) OVER (ORDER BY at) AS took FROM t_audit.ev WHERE new_status = 'RUNNING') AS each
+FROM (SELECT pg_sleep(0.5)) AS pause,
+     (SELECT at - lag(at, %s) OVER (ORDER BY at) AS took FROM t_audit.ev WHERE new_status = 'RUNNING') AS each
 WHERE took <= make_interval(secs => %s)
 """
 
@@ -195,3 +197,22 @@ def test_a_limit_that_is_set_and_lifted_while_work_goes_on_loses_nothing(scene: 
     scene.rows("UPDATE job_queues SET max_running = NULL, rate_limit = NULL, rate_period_seconds = NULL")
     scene.until_all("SUCCESS", ids)
     scene.assert_sound()
+
+
+def test_a_queue_pauses_itself_after_failures_in_a_row_and_goes_on_by_itself(scene: Scene) -> None:
+    scene.rows("SELECT limit_queue('default', '{\"pause_after_failures\": 5, \"pause_seconds\": 1.5}')")
+    worker = scene.worker(WORKER__POOL_SIZE=1)
+    scene.enqueue("nobody has this", count=5, max_retry=1)
+    said = worker.said("queue.paused_for")[0]
+    assert (said["queue"], said["failures"], said["seconds"]) == ("default", 5, 1.5)
+    reason = scene.value("SELECT paused_reason FROM job_queues")
+    assert reason.startswith("5 failures in a row at worker ")
+    ids = scene.enqueue("work", count=3)
+    scene.until_all("SUCCESS", ids)
+    assert scene.value(
+        """SELECT min(v.at) >= max(q.resume_at) FROM t_audit.ev v JOIN job_executions e USING (id), job_queues q
+           WHERE e.handler_name = 'work' AND v.new_status = 'RUNNING'"""
+    )
+    scene.enqueue("nobody has this", count=2, max_retry=1)
+    scene.until(7, "SELECT count(*) FROM job_executions WHERE status = 'FAILED'")
+    assert len(worker.events("queue.paused_for")) == 1  # a success in between begins the count anew
