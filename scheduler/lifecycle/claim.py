@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from scheduler import failpoints
 from scheduler.clock import monotonic
 from scheduler.model import Claim
-from scheduler.store.executions import LEVELS, NO_BOUND, Executions
+from scheduler.store.executions import LEVELS, NO_BOUND, Executions, LimitedQueues
 
 BOUND_SLACK_SECONDS = 5.0
 """How far below the last claimed `available_at` a claim still looks: transactions that committed late."""
@@ -44,8 +44,8 @@ class Claimer:
     def __init__(self, executions: Executions, worker: UUID, queues: Sequence[str], policies: str) -> None:
         """`policies` is JSON: handler name → the retry and timeout values it declares."""
         self.executions, self.worker, self.policies = executions, worker, policies
-        self.limited: frozenset[str] | None = None
-        """The queues with limits, from which only `claim_limited` takes; None: ask before the next claim."""
+        self.limited: LimitedQueues | None = None
+        """The queues with limits; None: ask before the next claim."""
         self.tokens: set[UUID] = set()
         """Tokens of claims under way or with an unknown answer."""
         self.claimed_from: str | None = None
@@ -74,11 +74,16 @@ class Claimer:
 
     async def read_limits(self) -> None:
         """Which queues have limits by now."""
-        self.limited = (await self.executions.limited_queues([queue.name for queue in self._queues])).claim
+        self.limited = await self.executions.limited_queues([queue.name for queue in self._queues])
 
     async def held_up(self) -> float | None:
         """Seconds until a limit lets go of something that waits; None: nothing waits for a limit."""
-        return await self.executions.held_up(self.limited) if self.limited else None
+        return await self.executions.held_up(self.limited.claim) if self.limits_claims else None
+
+    @property
+    def limits_claims(self) -> bool:
+        """Whether some queue, as far as is known, holds up claims."""
+        return self.limited is not None and bool(self.limited.claim)
 
     async def recover(self) -> list[Claim]:
         """What claims with an unknown answer took."""
@@ -98,7 +103,7 @@ class Claimer:
             queue.full_look_at = queue.keyed_look_at = 0.0
 
     async def _claim_from(self, queue: _Queue, n: int, at_once: int) -> list[Claim]:
-        if self.limited and queue.name in self.limited:
+        if self.limited is not None and queue.name in self.limited.claim:
             return await self._claim_limited(queue, min(n, at_once)) if at_once > 0 else []
         now = monotonic()
         full = now >= queue.full_look_at

@@ -144,6 +144,8 @@ class Worker:
         self._poll = FIRST_POLL_SECONDS
         if claimer is not self.claimer:  # the lease was lost meanwhile: the rescuer returns them
             return
+        if claimer.limited is not None:
+            self.breaker.watch(claimer.limited.pause_after)
         self.breaker.claimed(claimer.claimed_from, claims)
         self.slots.hold(claims)
         claimer.taken(claims)
@@ -182,7 +184,7 @@ class Worker:
     def _settled(self, batch: Sequence[Settled]) -> None:
         self.slots.settled(batch)
         self.breaker.settled(batch)
-        if self.claimer is not None and self.claimer.limited:  # a place may have become free
+        if self.claimer is not None and self.claimer.limits_claims:  # a place may have become free
             self.bell.ring()
         for one in batch:
             if one.claim.concurrency_key is not None and self.claimer is not None:
@@ -215,9 +217,8 @@ class Worker:
     async def _watch_queues(self, claimer: Claimer) -> None:
         """Hear of new limits, and pause what fails too often."""
         executions = self.upkeep.executions
-        queues = await executions.limited_queues(self.options.queues)
-        claimer.limited = queues.claim
-        self.breaker.watch(queues.pause_after)
+        claimer.limited = await executions.limited_queues(self.options.queues)
+        self.breaker.watch(claimer.limited.pause_after)
         for queue, failures in self.breaker.tripped():
             match await executions.pause_failing(queue, failures, claimer.worker):
                 case (None,):
