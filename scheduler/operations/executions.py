@@ -91,6 +91,8 @@ class Execution:
     queue_paused: bool
     queue_paused_reason: str | None
     queue_resume_at: datetime | None
+    queue_reached: str | None
+    """While it waits: the limit of its queue that is reached now, max_running or rate_limit."""
     queue_workers: int
     """How many workers with a lease serve its queue."""
     held_by: int | None
