@@ -216,3 +216,21 @@ def test_a_queue_pauses_itself_after_failures_in_a_row_and_goes_on_by_itself(sce
     scene.enqueue("nobody has this", count=2, max_retry=1)
     scene.until(7, "SELECT count(*) FROM job_executions WHERE status = 'FAILED'")
     assert len(worker.events("queue.paused_for")) == 1  # a success in between begins the count anew
+
+
+def test_a_queue_at_its_limit_keeps_no_other_queue_waiting(scene: Scene) -> None:
+    scene.rows("SELECT limit_queue('default', '{\"max_running\": 1}')")
+    scene.worker(WORKER__QUEUES='["default", "other"]')
+    held = scene.enqueue("gated")
+    scene.until_all("RUNNING", held)
+    waiting = scene.enqueue("work", count=20)
+    others = scene.enqueue("work", count=20, queue="other")
+    scene.until_all("SUCCESS", others)
+    scene.until_all("PENDING", waiting, seconds=0)
+    scene.open_gate(1)
+    scene.until_all("SUCCESS", [*held, *waiting])
+    assert not scene.value(
+        OVERSHOT.replace("FROM t_audit.ev)", "FROM t_audit.ev JOIN job_executions USING (id) WHERE queue = 'default')"),
+        1,
+    )
+    scene.assert_sound()
