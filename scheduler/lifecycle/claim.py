@@ -78,7 +78,8 @@ class Claimer:
 
     async def held_up(self) -> float | None:
         """Seconds until a limit lets go of something that waits; None: nothing waits for a limit."""
-        return await self.executions.held_up(self.limited.claim) if self.limits_claims else None
+        limited = self.limited.claim if self.limited is not None else ()
+        return await self.executions.held_up(limited) if limited else None
 
     @property
     def limits_claims(self) -> bool:
