@@ -47,6 +47,7 @@ SELECT e.id, e.queue, e.handler_name, now() - e.created_at AS waits,
             WHEN e.available_at > now() THEN 'its time, ' || e.available_at
             WHEN s.paused THEN 'the queue is paused' || coalesce(': ' || s.paused_reason, '')
             WHEN s.workers = 0 THEN 'no worker serves the queue'
+            WHEN s.reached ~ 'max_running|rate_limit' THEN 'a limit of the queue: ' || s.reached
             WHEN EXISTS (SELECT FROM job_executions r WHERE r.concurrency_key = e.concurrency_key AND r.status = 'RUNNING')
                 THEN 'another one with its concurrency_key'
             ELSE 'its turn' END AS what_for
@@ -133,6 +134,11 @@ SELECT pause_queue('mail', 'the provider is down', now() + interval '1 hour');
 
 -- ## Let a queue go on
 SELECT resume_queue('mail');
+
+
+-- ## Let no more than seven of a queue run at once
+-- Over all workers. Limits that are not named stay as they are, and null lifts one; see docs/queues.md for all of them.
+SELECT limit_queue('mail', '{"max_running": 7}');
 
 
 -- ## Add a cron job

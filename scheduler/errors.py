@@ -9,6 +9,7 @@ SchedulerError
 │   └── HandlerNotFoundError     no handler is registered under the name of a row
 ├── ConflictError                something of that name is already there
 ├── RefusedError                 a value that no row may hold
+├── QueueFullError               as much waits in a queue as its max_pending allows
 ├── ScheduleError                a cron expression or its zone is refused
 ├── ParamsError                  an execution's params don't fit its handler
 ├── LeaseLostError               the fence refused a write: the row is no longer ours
@@ -89,6 +90,13 @@ class ConflictError(SchedulerError):
 
 class RefusedError(SchedulerError):
     """The job database refuses a row for a value in it. The message says what is allowed."""
+
+
+class QueueFullError(SchedulerError):
+    """As much waits in a queue as its `max_pending` allows: nothing was enqueued. Later there may be room."""
+
+    SQLSTATE: Final = "QFULL"
+    """By which enqueue_job() says so."""
 
 
 class ScheduleError(SchedulerError):

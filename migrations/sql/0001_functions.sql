@@ -66,6 +66,7 @@ CREATE FUNCTION enqueue_job(
 #variable_conflict use_column
 DECLARE
     new_id bigint;
+    most integer := (SELECT q.max_pending FROM job_queues q WHERE q.name = enqueue_job.queue);
     refusal text[] := CASE
         WHEN (octet_length(handler_name) BETWEEN 1 AND 200) IS NOT TRUE
             THEN ARRAY[format('no handler can be named "%s"', handler_name), 'Write the name that a handler is registered under, of 1 to 200 bytes.']
@@ -102,6 +103,22 @@ BEGIN
     IF refusal IS NOT NULL THEN
         RAISE EXCEPTION '%', refusal[1] USING ERRCODE = 'invalid_parameter_value', HINT = refusal[2];
     END IF;
+    IF most <= (SELECT count(*) FROM (
+        -- Each half is counted by one index, and no further than it matters.
+        (SELECT FROM job_executions e WHERE e.queue = enqueue_job.queue AND e.status = 'PENDING' AND e.concurrency_key IS NULL LIMIT most)
+        UNION ALL
+        (SELECT FROM job_executions e WHERE e.queue = enqueue_job.queue AND e.status = 'PENDING' AND e.concurrency_key IS NOT NULL LIMIT most)
+    ) AS waiting) THEN
+        SELECT e.id INTO new_id FROM job_executions e
+        WHERE e.unique_key = enqueue_job.unique_key
+          AND (e.unique_until = 'forever' OR (e.unique_until = 'finished' AND e.status IN ('PENDING', 'RUNNING'))
+               OR (e.unique_until = 'started' AND e.status = 'PENDING' AND e.attempt = 0));
+        IF new_id IS NULL THEN
+            RAISE EXCEPTION 'queue "%" is full: % wait, as many as its max_pending allows', enqueue_job.queue, most
+                USING ERRCODE = 'QFULL', HINT = 'Enqueue again when some of them have begun.';
+        END IF;
+        RETURN new_id;
+    END IF;
     FOR i IN 1..10 LOOP
         INSERT INTO job_executions (handler_name, handler_params, queue, priority, available_at, timeout_seconds, max_retry, retry_backoff,
                                     retry_delay_seconds, unique_key, unique_until, concurrency_key, concurrency_limit)
@@ -126,7 +143,7 @@ BEGIN
     END IF;
     RETURN new_id;
 END $$;
-COMMENT ON FUNCTION enqueue_job IS 'Enqueues one execution and returns its id; where unique_key is taken, the id of the row that holds it. SELECT enqueue_job(''email'', ''{"to": "ada@example.com"}'', delay_seconds => 60);';
+COMMENT ON FUNCTION enqueue_job IS 'Enqueues one execution and returns its id; where unique_key is taken, the id of the row that holds it. SQLSTATE QFULL: the queue''s max_pending is reached. SELECT enqueue_job(''email'', ''{"to": "ada@example.com"}'', delay_seconds => 60);';
 
 CREATE FUNCTION cancel_job(id bigint, reason text DEFAULT NULL) RETURNS text LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -274,3 +291,29 @@ BEGIN
     PERFORM pg_notify(job_channel(), '');
 END $$;
 COMMENT ON FUNCTION resume_queue IS 'Ends the pause of a queue; harmless where it is not paused.';
+
+CREATE FUNCTION limit_queue(name text, limits jsonb) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    known text[] := ARRAY(SELECT job_queue_names());
+    there_are text[] := '{max_running,key_limit,rate_limit,rate_period_seconds,max_pending,pause_after_failures,pause_seconds}';
+    wrong text := (SELECT min(l.key) FROM jsonb_object_keys(limits) AS l (key) WHERE l.key <> ALL (there_are));
+BEGIN
+    IF (octet_length(limit_queue.name) BETWEEN 1 AND 200) IS NOT TRUE THEN
+        RAISE EXCEPTION 'no queue can be named "%"', limit_queue.name USING ERRCODE = 'invalid_parameter_value', HINT = 'Write a name of 1 to 200 bytes.';
+    ELSIF wrong IS NOT NULL THEN
+        RAISE EXCEPTION 'queues have no limit named "%"', wrong
+            USING ERRCODE = 'invalid_parameter_value', HINT = job_did_you_mean(wrong, there_are) || 'There are ' || array_to_string(there_are, ', ') || '.';
+    ELSIF limit_queue.name <> ALL (known) THEN
+        RAISE WARNING 'nothing names a queue "%" so far; the limits are for whoever comes', limit_queue.name
+            USING HINT = job_did_you_mean(limit_queue.name, known) || 'SELECT queue FROM job_queue_status lists those in use. If this one was mistyped: DELETE FROM job_queues WHERE name = ' || quote_literal(limit_queue.name) || ';';
+    END IF;
+    INSERT INTO job_queues (name) VALUES (limit_queue.name) ON CONFLICT (name) DO NOTHING;
+    UPDATE job_queues q
+    SET (max_running, key_limit, rate_limit, rate_period_seconds, max_pending, pause_after_failures, pause_seconds, rate_next_at) = (
+        SELECT r.max_running, r.key_limit, r.rate_limit, r.rate_period_seconds, r.max_pending, r.pause_after_failures, r.pause_seconds, NULL::timestamptz
+        FROM jsonb_populate_record(q, limit_queue.limits) AS r)
+    WHERE q.name = limit_queue.name;
+    PERFORM pg_notify(job_channel(), '');
+END $$;
+COMMENT ON FUNCTION limit_queue IS 'Sets the limits that are named, columns of job_queues, and lifts those that are null; the others stay. SELECT limit_queue(''mail'', ''{"max_running": 7, "rate_limit": 100, "rate_period_seconds": 1}'');';

@@ -153,7 +153,7 @@ CREATE UNIQUE INDEX job_executions_tick ON job_executions (cron_job_id, schedule
 CREATE INDEX job_executions_skipped ON job_executions (cron_job_id, scheduled_at) WHERE status = 'SKIPPED';
 CREATE INDEX job_executions_claim ON job_executions (queue, priority DESC, available_at, id) WHERE status = 'PENDING' AND concurrency_key IS NULL;
 CREATE INDEX job_executions_claim_keyed ON job_executions (queue, priority DESC, available_at, id) WHERE status = 'PENDING' AND concurrency_key IS NOT NULL;
-CREATE INDEX job_executions_of_worker ON job_executions (claimed_by) WHERE status = 'RUNNING';
+CREATE INDEX job_executions_of_worker ON job_executions (claimed_by, queue) WHERE status = 'RUNNING';
 CREATE INDEX job_executions_of_key ON job_executions (concurrency_key, status, source) WHERE concurrency_key IS NOT NULL AND status IN ('PENDING', 'RUNNING');
 CREATE UNIQUE INDEX job_executions_unique_key ON job_executions (unique_key) WHERE unique_key IS NOT NULL AND (unique_until = 'forever' OR (unique_until = 'finished' AND status IN ('PENDING', 'RUNNING')) OR (unique_until = 'started' AND status = 'PENDING' AND attempt = 0));
 CREATE INDEX job_executions_dead_letters ON job_executions (finished_at) WHERE status IN ('FAILED', 'TIMEOUT');
@@ -237,20 +237,31 @@ COMMENT ON COLUMN job_workers.version IS 'The version of the package it runs.';
 
 
 CREATE TABLE job_queues (
-    name                text             NOT NULL PRIMARY KEY,
-    paused              boolean          NOT NULL DEFAULT false,
-    paused_reason       text,
-    resume_at           timestamptz,
-    max_running         integer,
-    key_limit           integer,
-    rate_limit          integer,
-    rate_period_seconds double precision,
-    rate_next_at        timestamptz,
-    max_pending         integer,
-    keep_days           double precision,
-    keep_last           integer,
+    name                 text             NOT NULL PRIMARY KEY,
+    paused               boolean          NOT NULL DEFAULT false,
+    paused_reason        text,
+    resume_at            timestamptz,
+    max_running          integer,
+    key_limit            integer,
+    rate_limit           integer,
+    rate_period_seconds  double precision,
+    rate_next_at         timestamptz,
+    rate_taken_at        timestamptz[],
+    rate_taken           integer[],
+    max_pending          integer,
+    pause_after_failures integer,
+    pause_seconds        double precision,
+    keep_days            double precision,
+    keep_last            integer,
     CONSTRAINT job_queues_name_check CHECK (name <> '' AND octet_length(name) <= 200),
-    CONSTRAINT job_queues_limits_check CHECK (max_running >= 1 AND key_limit >= 1 AND rate_limit >= 1 AND rate_period_seconds > 0 AND max_pending >= 1),
+    CONSTRAINT job_queues_max_running_check CHECK (max_running >= 1),
+    CONSTRAINT job_queues_key_limit_check CHECK (key_limit >= 1),
+    CONSTRAINT job_queues_rate_limit_check CHECK (rate_limit >= 1),
+    CONSTRAINT job_queues_rate_period_seconds_check CHECK (rate_period_seconds > 0 AND rate_period_seconds <= 31622400),
+    CONSTRAINT job_queues_rate_check CHECK ((rate_limit IS NULL) = (rate_period_seconds IS NULL)),
+    CONSTRAINT job_queues_max_pending_check CHECK (max_pending >= 1),
+    CONSTRAINT job_queues_pause_after_failures_check CHECK (pause_after_failures >= 1),
+    CONSTRAINT job_queues_pause_seconds_check CHECK (pause_seconds > 0 AND pause_seconds <= 31622400),
     CONSTRAINT job_queues_keep_check CHECK (keep_days >= 0 AND keep_last >= 0)
 );
 
@@ -259,12 +270,16 @@ COMMENT ON COLUMN job_queues.name IS 'The queue, as executions and workers name 
 COMMENT ON COLUMN job_queues.paused IS 'Nothing is claimed from it while true and resume_at is not past.';
 COMMENT ON COLUMN job_queues.paused_reason IS 'Why it is paused, for people.';
 COMMENT ON COLUMN job_queues.resume_at IS 'The pause ends by itself then; NULL: when somebody resumes it.';
-COMMENT ON COLUMN job_queues.max_running IS 'At most this many run at once, over all workers; NULL: no limit. Not enforced yet.';
-COMMENT ON COLUMN job_queues.key_limit IS 'The concurrency_limit of keyed rows that name none; NULL: 1. Not enforced yet.';
-COMMENT ON COLUMN job_queues.rate_limit IS 'At most this many starts per rate_period_seconds; NULL: no limit. Not enforced yet.';
-COMMENT ON COLUMN job_queues.rate_period_seconds IS 'Seconds, above 0, that rate_limit is about. Not enforced yet.';
-COMMENT ON COLUMN job_queues.rate_next_at IS 'Kept by the claim: when the rate limit allows the next start. Not enforced yet.';
-COMMENT ON COLUMN job_queues.max_pending IS 'Enqueue refuses above this many waiting rows; NULL: no limit. Not enforced yet.';
+COMMENT ON COLUMN job_queues.max_running IS 'At most this many are RUNNING at once, over all workers. NULL: no limit.';
+COMMENT ON COLUMN job_queues.key_limit IS 'The concurrency_limit of its keyed rows that name none. NULL: 1.';
+COMMENT ON COLUMN job_queues.rate_limit IS 'At most this many claims in any rate_period_seconds, retries included. NULL: no limit.';
+COMMENT ON COLUMN job_queues.rate_period_seconds IS 'Seconds, above 0, up to 31622400 (366 days), that rate_limit is about. NULL: no limit.';
+COMMENT ON COLUMN job_queues.rate_next_at IS 'Kept by the claim: when rate_limit allows the next one. NULL or past: at once.';
+COMMENT ON COLUMN job_queues.rate_taken_at IS 'Kept by the claim: the ends of the hundredths of rate_period_seconds in which something was claimed lately.';
+COMMENT ON COLUMN job_queues.rate_taken IS 'Kept by the claim: how much was claimed in each of them.';
+COMMENT ON COLUMN job_queues.max_pending IS 'enqueue_job() refuses while so many rows of it are PENDING, delayed ones included. NULL: no limit.';
+COMMENT ON COLUMN job_queues.pause_after_failures IS 'A worker that sees so many attempts of it fail in a row pauses it. NULL: none does.';
+COMMENT ON COLUMN job_queues.pause_seconds IS 'How long such a pause lasts: seconds, above 0, up to 31622400 (366 days). NULL: until somebody resumes it.';
 COMMENT ON COLUMN job_queues.keep_days IS 'Days that its final rows are kept, infinity for ever; NULL: as the setting "retention" says for their status.';
 COMMENT ON COLUMN job_queues.keep_last IS 'How many of its newest final rows are kept; NULL: as the setting "retention" says for their status.';
 

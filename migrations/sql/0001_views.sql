@@ -77,7 +77,9 @@ COMMENT ON COLUMN cron_job_ticks.cron_job_id IS 'cron_jobs.id.';
 CREATE VIEW job_queue_status AS
 SELECT names.queue, coalesce(q.paused AND (q.resume_at IS NULL OR q.resume_at > job_now()), false) AS paused, q.paused_reason, q.resume_at,
        counts.waiting, counts.delayed, busy.running, counts.oldest_waiting,
-       serving.workers, serving.per_minute
+       serving.workers, serving.per_minute, q.max_running, q.key_limit, q.rate_limit, q.rate_period_seconds, q.max_pending,
+       nullif(concat_ws(', ', CASE WHEN busy.running >= q.max_running THEN 'max_running' END, CASE WHEN q.rate_limit IS NOT NULL AND q.rate_next_at > job_now() THEN 'rate_limit' END,
+                        CASE WHEN counts.waiting + counts.delayed >= q.max_pending THEN 'max_pending' END), '') AS reached
 FROM job_queue_names() AS names (queue)
 LEFT JOIN job_queues q ON q.name = names.queue
 CROSS JOIN LATERAL (
@@ -113,6 +115,12 @@ COMMENT ON COLUMN job_queue_status.running IS 'Executions that are claimed.';
 COMMENT ON COLUMN job_queue_status.oldest_waiting IS 'For how long the oldest of the waiting ones could have been claimed. NULL: none waits.';
 COMMENT ON COLUMN job_queue_status.workers IS 'Workers at work that serve it.';
 COMMENT ON COLUMN job_queue_status.per_minute IS 'Attempts that those workers ended per minute since they started, over all queues of theirs. NULL: no worker.';
+COMMENT ON COLUMN job_queue_status.max_running IS 'How many may run at once, over all workers. NULL: no limit.';
+COMMENT ON COLUMN job_queue_status.key_limit IS 'How many of a concurrency_key may run at once, where the row names no limit. NULL: 1.';
+COMMENT ON COLUMN job_queue_status.rate_limit IS 'How many may be claimed in any rate_period_seconds. NULL: no limit.';
+COMMENT ON COLUMN job_queue_status.rate_period_seconds IS 'Seconds that rate_limit is about. NULL: no limit.';
+COMMENT ON COLUMN job_queue_status.max_pending IS 'How many may wait, delayed ones included, before enqueue_job() refuses. NULL: no limit.';
+COMMENT ON COLUMN job_queue_status.reached IS 'The limits that are reached now: max_running and rate_limit hold up claims, max_pending enqueue_job(). NULL: none.';
 
 CREATE VIEW job_running AS
 SELECT e.id, e.handler_name, e.queue, e.attempt, job_now() - e.started_at AS age,

@@ -23,31 +23,70 @@ CREATE FUNCTION heartbeat_worker(id uuid, lease_seconds double precision DEFAULT
 $$;
 COMMENT ON FUNCTION heartbeat_worker IS 'Worker protocol, 2: renews the lease, from now on for lease_seconds. NULL: it is lost; stop all attempts and register anew.';
 
-CREATE FUNCTION claim_jobs(worker uuid, queue text DEFAULT 'default', n integer DEFAULT 1) RETURNS TABLE (id bigint, claim_token uuid, handler_name text, handler_params jsonb, attempt integer, timeout_seconds double precision, scheduled_at timestamptz) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION job_claim(worker uuid, token uuid, queue text, n integer, bounds double precision[], policies jsonb) RETURNS SETOF job_executions LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
-    token uuid := gen_random_uuid();
     levels smallint[] := ARRAY(SELECT generate_series(9, -9, -1));
+    settings job_queues;
+    room integer := n;
+    period interval;
+    step double precision;
+    moment timestamptz;
     best_unkeyed smallint;
     ids bigint[];
     keys text[];
     limits integer[];
+    claimed integer;
+    looks integer := 0;
 BEGIN
-    IF (n >= 0) IS NOT TRUE THEN
-        RAISE EXCEPTION 'n % is out of range', n USING ERRCODE = 'invalid_parameter_value', HINT = 'Write how many to claim at most.';
-    END IF;
     PERFORM FROM job_workers w WHERE w.id = worker AND w.status = 'ACTIVE' AND w.heartbeat_at <= job_now() AND job_now() < w.lease_until;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'worker % has no valid lease', worker USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call register_worker again and heartbeat_worker in time.';
+        RETURN;
     END IF;
-    IF EXISTS (SELECT FROM job_queues q WHERE q.name = claim_jobs.queue AND q.paused AND (q.resume_at IS NULL OR q.resume_at > job_now())) THEN
+    SELECT q.* INTO settings FROM job_queues q WHERE q.name = job_claim.queue;
+    IF coalesce(settings.max_running, settings.rate_limit) IS NOT NULL THEN
+        -- One claim at a time: whoever comes meanwhile waits a moment, but not for a client that leaves its transaction open. What has
+        -- been claimed is counted by statements after the lock, each of which sees everything that is committed.
+        IF current_setting('transaction_isolation') <> 'read committed' THEN
+            RAISE EXCEPTION 'queue "%" has limits, which can''t be kept in a transaction that is %', job_claim.queue, current_setting('transaction_isolation')
+                USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Claim in READ COMMITTED.';
+        END IF;
+        LOOP
+            EXIT WHEN pg_try_advisory_xact_lock(hashtextextended(job_claim.queue, 'job_queues'::regclass::bigint));
+            looks := looks + 1;
+            IF looks = 10 THEN
+                RETURN;
+            END IF;
+            PERFORM pg_sleep(0.002);
+        END LOOP;
+        SELECT q.* INTO settings FROM job_queues q WHERE q.name = job_claim.queue;
+    END IF;
+    IF settings.paused AND (settings.resume_at IS NULL OR settings.resume_at > job_now()) THEN
+        RETURN;
+    END IF;
+    IF settings.max_running IS NOT NULL THEN
+        room := least(room, settings.max_running - (SELECT count(*) FROM job_executions e WHERE e.queue = job_claim.queue AND e.status = 'RUNNING'));
+    END IF;
+    IF settings.rate_limit IS NOT NULL AND room > 0 THEN
+        PERFORM FROM job_queues q WHERE q.name = job_claim.queue FOR NO KEY UPDATE SKIP LOCKED;    -- who edits it has it
+        IF NOT FOUND THEN
+            RETURN;
+        END IF;
+        period := make_interval(secs => settings.rate_period_seconds);
+        step := settings.rate_period_seconds / 100;
+        moment := job_now();
+        room := least(room, settings.rate_limit - (
+            SELECT coalesce(sum(t.count), 0) FROM unnest(settings.rate_taken_at, settings.rate_taken) AS t (at, count)
+            WHERE t.at > moment - period AND t.at <= moment + 2 * period));    -- a clock set back may make it wait, but not for ever
+    END IF;
+    IF room <= 0 THEN
         RETURN;
     END IF;
     SELECT level.priority INTO best_unkeyed
     FROM unnest(levels) AS level (priority)
     CROSS JOIN LATERAL (
         SELECT FROM job_executions u
-        WHERE u.queue = claim_jobs.queue AND u.priority = level.priority AND u.status = 'PENDING' AND u.concurrency_key IS NULL AND u.available_at <= (SELECT job_now())
+        WHERE u.queue = job_claim.queue AND u.priority = level.priority AND u.status = 'PENDING' AND u.concurrency_key IS NULL AND u.available_at <= (SELECT job_now())
         LIMIT 1
     ) AS waiting
     LIMIT 1;
@@ -55,20 +94,20 @@ BEGIN
     -- rows belong to full keys, lock_keyed_behind; then claim_keyed, which counts what runs in a statement of its own.
     SELECT array_agg(c.id), array_agg(c.concurrency_key), array_agg(c.at_once) INTO ids, keys, limits
     FROM (
-        SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, 1) AS at_once, e.tableoid
+        SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, settings.key_limit, 1) AS at_once, e.tableoid
         FROM (
             SELECT w.id, w.priority, w.available_at, w.concurrency_key, w.concurrency_limit FROM job_executions w
-            WHERE w.queue = claim_jobs.queue AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT job_now())
+            WHERE w.queue = job_claim.queue AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT job_now())
               AND w.priority >= coalesce(best_unkeyed, -9)
             ORDER BY w.priority DESC, w.available_at, w.id
-            LIMIT n + 500
+            LIMIT room + 500
         ) AS head JOIN job_executions e ON e.id = head.id
-        WHERE coalesce(head.concurrency_limit, 1) > (
+        WHERE coalesce(head.concurrency_limit, settings.key_limit, 1) > (
             SELECT count(*) FROM job_executions r
             WHERE r.concurrency_key = head.concurrency_key AND r.status IN ('PENDING', 'RUNNING') AND r.status > 'PENDING')
           AND e.status = 'PENDING'
         ORDER BY head.priority DESC, head.available_at, head.id
-        LIMIT n
+        LIMIT room
         FOR UPDATE OF e SKIP LOCKED
     ) AS c
     WHERE pg_try_advisory_xact_lock(hashtextextended(c.concurrency_key, c.tableoid::bigint));
@@ -76,15 +115,15 @@ BEGIN
         WITH RECURSIVE names AS (
             SELECT (SELECT min(e.concurrency_key) FROM job_executions e WHERE e.concurrency_key IS NOT NULL AND e.status IN ('PENDING', 'RUNNING')) AS key
             WHERE (SELECT true FROM job_executions w
-                   WHERE w.queue = claim_jobs.queue AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT job_now())
-                   ORDER BY w.priority DESC, w.available_at, w.id OFFSET n + 499 LIMIT 1)
+                   WHERE w.queue = job_claim.queue AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT job_now())
+                   ORDER BY w.priority DESC, w.available_at, w.id OFFSET room + 499 LIMIT 1)
             UNION ALL
             SELECT (SELECT min(e.concurrency_key) FROM job_executions e WHERE e.concurrency_key > k.key AND e.status IN ('PENDING', 'RUNNING'))
             FROM names k WHERE k.key IS NOT NULL
         )
         SELECT array_agg(c.id), array_agg(c.concurrency_key), array_agg(c.at_once) INTO ids, keys, limits
         FROM (
-            SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, 1) AS at_once, e.tableoid
+            SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, settings.key_limit, 1) AS at_once, e.tableoid
             FROM names k
             CROSS JOIN LATERAL (
                 SELECT count(*) AS running FROM job_executions r
@@ -92,14 +131,14 @@ BEGIN
             ) AS busy
             CROSS JOIN LATERAL (
                 SELECT w.id, w.priority, w.available_at, w.concurrency_limit FROM job_executions w
-                WHERE w.concurrency_key BETWEEN k.key AND k.key AND w.status = 'PENDING' AND w.queue || '' = claim_jobs.queue AND w.available_at <= (SELECT job_now())
+                WHERE w.concurrency_key BETWEEN k.key AND k.key AND w.status = 'PENDING' AND w.queue || '' = job_claim.queue AND w.available_at <= (SELECT job_now())
                   AND w.priority >= coalesce(best_unkeyed, -9)
                 ORDER BY w.concurrency_key
-                LIMIT n
+                LIMIT room
             ) AS first JOIN job_executions e ON e.id = first.id
-            WHERE busy.running < coalesce(first.concurrency_limit, 1) AND e.status = 'PENDING'
+            WHERE busy.running < coalesce(first.concurrency_limit, settings.key_limit, 1) AND e.status = 'PENDING'
             ORDER BY first.priority DESC, first.available_at, first.id
-            LIMIT n
+            LIMIT room
             FOR UPDATE OF e SKIP LOCKED
         ) AS c
         WHERE pg_try_advisory_xact_lock(hashtextextended(c.concurrency_key, c.tableoid::bigint));
@@ -113,24 +152,61 @@ BEGIN
                                      WHERE r.concurrency_key = c.key AND r.status IN ('PENDING', 'RUNNING') AND r.status > 'PENDING'));
     ids := ids || ARRAY(
         SELECT waiting.id
-        FROM unnest(levels) AS level (priority)
+        FROM unnest(levels, bounds) AS level (priority, bound)
         CROSS JOIN LATERAL (
             SELECT w.id FROM job_executions w
-            WHERE w.queue = claim_jobs.queue AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NULL AND w.available_at <= (SELECT job_now())
+            WHERE w.queue = job_claim.queue AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NULL
+              AND w.available_at >= to_timestamp(coalesce(level.bound, '-infinity')) AND w.available_at <= (SELECT job_now())
             ORDER BY w.available_at, w.id
-            LIMIT n - cardinality(ids)
+            LIMIT room - cardinality(ids)
             FOR UPDATE SKIP LOCKED
         ) AS waiting
-        LIMIT n - cardinality(ids));
+        LIMIT room - cardinality(ids));
     RETURN QUERY
         UPDATE job_executions e
         SET status = 'RUNNING', attempt = least(e.attempt, 2147483646) + 1, claimed_by = worker, claim_token = token, started_at = job_now(),
-            timeout_seconds = coalesce(e.timeout_seconds, 300), max_retry = coalesce(e.max_retry, 3),
-            retry_backoff = coalesce(e.retry_backoff, 'exponential'), retry_delay_seconds = coalesce(e.retry_delay_seconds, 2)
+            timeout_seconds = coalesce(e.timeout_seconds, (policies -> e.handler_name ->> 'timeout_seconds')::double precision, 300),
+            max_retry = coalesce(e.max_retry, (policies -> e.handler_name ->> 'max_retry')::integer, 3),
+            retry_backoff = coalesce(e.retry_backoff, policies -> e.handler_name ->> 'retry_backoff', 'exponential'),
+            retry_delay_seconds = coalesce(e.retry_delay_seconds, (policies -> e.handler_name ->> 'retry_delay_seconds')::double precision, 2)
         WHERE e.id = ANY (ids)
-        RETURNING e.id, e.claim_token, e.handler_name, e.handler_params, e.attempt, e.timeout_seconds, e.scheduled_at;
+        RETURNING e.*;
+    GET DIAGNOSTICS claimed = ROW_COUNT;
+    IF claimed > 0 AND settings.rate_limit IS NOT NULL THEN
+        -- They count as claimed at the end of the hundredth of a period that has begun by now, which is never before they were: so
+        -- that a hundred numbers are enough for any rate, and no period, wherever it begins, holds more than the limit.
+        WITH taken AS (
+            SELECT t.at, t.count FROM unnest(settings.rate_taken_at, settings.rate_taken) AS t (at, count)
+            WHERE t.at > moment - period AND t.at <= moment + 2 * period
+            UNION ALL
+            SELECT greatest(job_now(), to_timestamp(ceil(extract(epoch FROM job_now())::double precision / step) * step)), claimed
+        ), slots AS (
+            SELECT taken.at, sum(taken.count)::integer AS count, sum(sum(taken.count)) OVER (ORDER BY taken.at DESC) AS since FROM taken GROUP BY taken.at
+        )
+        UPDATE job_queues q
+        SET rate_taken_at = kept.ats, rate_taken = kept.counts, rate_next_at = kept.next_at
+        FROM (SELECT array_agg(s.at ORDER BY s.at) AS ats, array_agg(s.count ORDER BY s.at) AS counts,
+                     max(s.at) FILTER (WHERE s.since >= settings.rate_limit) + period AS next_at FROM slots s) AS kept
+        WHERE q.name = job_claim.queue;
+    END IF;
 END $$;
-COMMENT ON FUNCTION claim_jobs IS 'Worker protocol, 3: claims up to n executions of one queue, highest priority first, then oldest. End each with complete_job() or fail_job(), naming its claim_token, within its timeout_seconds.';
+COMMENT ON FUNCTION job_claim IS 'Used inside others: a claim from a queue that may have limits, in one transaction that locks first and counts then. bounds: where to begin in each level, highest first; policies: what handlers declare, by name.';
+
+CREATE FUNCTION claim_jobs(worker uuid, queue text DEFAULT 'default', n integer DEFAULT 1) RETURNS TABLE (id bigint, claim_token uuid, handler_name text, handler_params jsonb, attempt integer, timeout_seconds double precision, scheduled_at timestamptz) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+BEGIN
+    IF (n >= 0) IS NOT TRUE THEN
+        RAISE EXCEPTION 'n % is out of range', n USING ERRCODE = 'invalid_parameter_value', HINT = 'Write how many to claim at most.';
+    END IF;
+    PERFORM FROM job_workers w WHERE w.id = worker AND w.status = 'ACTIVE' AND w.heartbeat_at <= job_now() AND job_now() < w.lease_until;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'worker % has no valid lease', worker USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call register_worker again and heartbeat_worker in time.';
+    END IF;
+    RETURN QUERY
+        SELECT c.id, c.claim_token, c.handler_name, c.handler_params, c.attempt, c.timeout_seconds, c.scheduled_at
+        FROM job_claim(worker, gen_random_uuid(), claim_jobs.queue, n, NULL, '{}') AS c;
+END $$;
+COMMENT ON FUNCTION claim_jobs IS 'Worker protocol, 3: claims up to n executions of one queue, highest priority first, then oldest, within its limits. End each with complete_job() or fail_job(), naming its claim_token, within its timeout_seconds.';
 
 CREATE FUNCTION complete_job(id bigint, token uuid, result jsonb DEFAULT NULL) RETURNS boolean LANGUAGE sql SET search_path FROM CURRENT AS $$
     UPDATE job_executions e

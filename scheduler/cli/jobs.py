@@ -18,7 +18,7 @@ from scheduler.cli.filters import (
     tell_unknown_names,
     with_dead,
 )
-from scheduler.cli.moments import absolute, duration, parsed, relative
+from scheduler.cli.moments import absolute, duration, parsed, parsed_span, relative
 from scheduler.cli.options import AsJson
 from scheduler.cli.project import connected, warn_of_handler, warn_of_unserved_queue
 from scheduler.model import NewExecution, Status
@@ -64,6 +64,10 @@ def enqueue(
         bool, typer.Option("--wait", help="Wait for its end, and tell it; exits 1 unless it is SUCCESS.")
     ] = False,
     at_most: waiting.AtMost = None,
+    room_within: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Wait so long for room in a full queue, such as 30s."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Enqueue one execution and print its id.
@@ -79,6 +83,7 @@ def enqueue(
         raise typer.BadParameter("it goes with --wait.", param_hint="--for")
     if at is not None and delay:
         raise typer.BadParameter("give either --delay or --at.", param_hint="--at")
+    patience = 0.0 if room_within is None else parsed_span(room_within, "--room-within").total_seconds()
     new = NewExecution(
         handler_name=handler,
         handler_params=values.json_text(params, "PARAMS_JSON"),
@@ -91,7 +96,7 @@ def enqueue(
         unique_key=unique_key,
     )
     with connected() as (project, session):
-        enqueued = executions.enqueue(session, new)
+        enqueued = executions.enqueue(session, new, room_within=patience)
         warn_of_handler(project, handler, new.handler_params)
         warn_of_unserved_queue(project, session, queue)
         if not as_json:

@@ -39,6 +39,8 @@ def _of_waiting(e: Execution, now: datetime) -> str:
         return f"no worker serves the queue {e.queue!r}: start one with `scheduler run`"
     if e.held_by is not None:
         return f"{start} when execution {e.held_by} has ended, which holds its concurrency key"
+    if e.queue_reached is not None:
+        return f"{start} when its queue may run more: {e.queue_reached} is reached, see `scheduler queues list`"
     return f"{start} as soon as a worker is free"
 
 

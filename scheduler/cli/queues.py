@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scheduler.cli import completion
+from scheduler.cli.limits import in_words
 from scheduler.cli.moments import absolute, parsed, parsed_span, relative
 from scheduler.cli.options import AsJson
 from scheduler.cli.printable import one_line
@@ -21,19 +22,22 @@ if TYPE_CHECKING:
     from scheduler.operations.queues import QueueStatus
     from scheduler.store.session import SyncSession
 
-group = typer.Typer(no_args_is_help=True, help="Queues: list, pause, resume.")
+group = typer.Typer(no_args_is_help=True, help="Queues: list, pause, resume, limit.")
 
-_HEADERS = ("queue", "state", "waiting", "oldest", "delayed", "running", "workers", "per minute", "until", "reason")
+_HEADERS = (
+    "queue", "state", "waiting", "oldest", "delayed", "running", "workers", "per minute", "limits", "reached", "until",
+    "reason",
+)  # fmt: skip
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The queue.", autocompletion=completion.queues)]
 
 
 @group.command("list")
 def list_queues(as_json: AsJson = False) -> None:
-    """Show each queue: what waits and for how long, what runs, who serves it, and whether it is paused.
+    """Show each queue: what waits and for how long, what runs, who serves it, its limits, and whether it is paused.
 
     `waiting` could start now, `delayed` waits for a later time; `per minute` is what its workers finish, over all of
-    their queues.
+    their queues. `reached` names the limits that hold something up now.
 
     Example: scheduler queues list
     """
@@ -46,7 +50,7 @@ def list_queues(as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
     elif found:
-        print_table(_HEADERS, (_cells(queue, now) for queue in found), long="reason", spare=("per minute",))
+        print_table(_HEADERS, (_cells(queue, now) for queue in found), long="reason", spare=("per minute", "limits"))
     else:
         typer.echo("No queue is in use yet: a worker or an execution that names one makes it.", err=True)
 
@@ -112,14 +116,66 @@ def resume(name: Name, as_json: AsJson = False) -> None:
         typer.echo(f"Queue {name!r} is resumed." if was_paused else f"Queue {name!r} was not paused.")
 
 
-def _require(session: "SyncSession", name: str, configured: "Sequence[str]") -> None:
+@group.command()
+def limit(
+    name: Name,
+    max_running: Annotated[
+        str | None, typer.Option(metavar="N", help="So many run at once, over all workers; or none, which lifts it.")
+    ] = None,
+    rate: Annotated[
+        str | None, typer.Option(metavar="N/TIME", help="So many begin in any such time: 100/1s, 10/m; or none.")
+    ] = None,
+    max_pending: Annotated[
+        str | None, typer.Option(metavar="N", help="So many may wait before enqueueing is refused; or none.")
+    ] = None,
+    key_limit: Annotated[
+        str | None, typer.Option(metavar="N", help="So many of a concurrency key run at once, if a row says nothing.")
+    ] = None,
+    pause_after: Annotated[
+        str | None, typer.Option(metavar="N", help="It pauses itself after so many failures in a row; or none.")
+    ] = None,
+    pause_for: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="How long such a pause lasts, such as 5m; or none.")
+    ] = None,
+    new: Annotated[bool, typer.Option("--new", help="Also a queue that nothing names so far.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Set limits of a queue, lift them with none, or show them; those not named stay as they are.
+
+    They hold over all workers, from the next claim on.
+
+    Example: scheduler queues limit mail --max-running 7 --rate 100/1s
+
+    Example: scheduler queues limit mail --rate none
+    """
+    from scheduler.cli.limits import breaker_in_words, parsed_limits
+    from scheduler.cli.tables import print_json
+    from scheduler.operations import queues
+
+    changes = parsed_limits(
+        max_running=max_running, rate=rate, max_pending=max_pending, key_limit=key_limit, pause_after=pause_after,
+        pause_for=pause_for,
+    )  # fmt: skip
+    with connected() as (project, session):
+        if not new:
+            _require(session, name, project.settings.worker.queues, "limits")
+        limits = queues.limit(session, name, changes) if changes else queues.limits_of(session, name)
+    if as_json:
+        print_json(limits)
+        return
+    typer.echo(one_line(f"Queue {name!r}: {in_words(limits) or 'no limits'}."))
+    if breaker := breaker_in_words(limits):
+        typer.echo(f"It {breaker}.")
+
+
+def _require(session: "SyncSession", name: str, configured: "Sequence[str]", acts: str = "pauses") -> None:
     """A mistyped pause must not look like one that worked. Raises NotFoundError."""
     from scheduler.operations.queues import require
 
     try:
         require(session, name, configured)
     except NotFoundError as error:
-        raise NotFoundError(f"{error} --new pauses it all the same.") from None
+        raise NotFoundError(f"{error} --new {acts} it all the same.") from None
 
 
 def _cells(queue: "QueueStatus", now: "datetime") -> "Sequence[object]":
@@ -128,4 +184,5 @@ def _cells(queue: "QueueStatus", now: "datetime") -> "Sequence[object]":
     until = relative(q.resume_at, now) if q.paused else None
     pace = None if q.per_minute is None else round(q.per_minute)
     counts = q.waiting, oldest, q.delayed, q.running, q.workers
-    return q.name, "paused" if q.paused else "open", *counts, pace, until, q.paused_reason if q.paused else None
+    state, reason = ("paused", q.paused_reason) if q.paused else ("open", None)
+    return q.name, state, *counts, pace, in_words(q), q.reached, until, reason

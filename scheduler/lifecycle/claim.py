@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from scheduler import failpoints
 from scheduler.clock import monotonic
 from scheduler.model import Claim
-from scheduler.store.executions import LEVELS, NO_BOUND, Executions
+from scheduler.store.executions import LEVELS, NO_BOUND, Executions, LimitedQueues
 
 BOUND_SLACK_SECONDS = 5.0
 """How far below the last claimed `available_at` a claim still looks: transactions that committed late."""
@@ -44,21 +44,47 @@ class Claimer:
     def __init__(self, executions: Executions, worker: UUID, queues: Sequence[str], policies: str) -> None:
         """`policies` is JSON: handler name → the retry and timeout values it declares."""
         self.executions, self.worker, self.policies = executions, worker, policies
+        self.limited: LimitedQueues | None = None
+        """The queues with limits; None: ask before the next claim."""
         self.tokens: set[UUID] = set()
         """Tokens of claims under way or with an unknown answer."""
+        self.claimed_from: str | None = None
+        """The queue that the last claims came from; None: there were none, or it isn't known."""
         self._queues = [_Queue(name) for name in queues]
         self._turn = 0
 
-    async def claim(self, n: int) -> list[Claim]:
-        """Up to `n` claims from the first queue in rotation that has any. Raises what a broken connection raises."""
+    async def claim(self, n: int, *, at_once: int | None = None) -> list[Claim]:
+        """Up to `n` claims from the first queue in rotation that has any. Raises what a broken connection raises.
+
+        Of a queue with limits no more than `at_once`, which can begin at once: what waited here would take others'
+        places, and begin when its turn in the rate is over.
+        """
+        self.claimed_from = None
         if self.tokens:
             return await self.recover()
+        if self.limited is None:
+            await self.read_limits()
         for _ in self._queues:
             queue = self._queues[self._turn]
             self._turn = (self._turn + 1) % len(self._queues)
-            if claims := await self._claim_from(queue, n):
+            if claims := await self._claim_from(queue, n, n if at_once is None else at_once):
+                self.claimed_from = queue.name
                 return claims
         return []
+
+    async def read_limits(self) -> None:
+        """Which queues have limits by now."""
+        self.limited = await self.executions.limited_queues([queue.name for queue in self._queues])
+
+    async def held_up(self) -> float | None:
+        """Seconds until a limit lets go of something that waits; None: nothing waits for a limit."""
+        limited = self.limited.claim if self.limited is not None else ()
+        return await self.executions.held_up(limited) if limited else None
+
+    @property
+    def limits_claims(self) -> bool:
+        """Whether some queue, as far as is known, holds up claims."""
+        return self.limited is not None and bool(self.limited.claim)
 
     async def recover(self) -> list[Claim]:
         """What claims with an unknown answer took."""
@@ -72,11 +98,14 @@ class Claimer:
             queue.keyed_look_at = 0.0
 
     def look_everywhere(self) -> None:
-        """Have the next claims look below the bounds too."""
+        """Have the next claims look below the bounds too, and at the limits anew."""
+        self.limited = None
         for queue in self._queues:
             queue.full_look_at = queue.keyed_look_at = 0.0
 
-    async def _claim_from(self, queue: _Queue, n: int) -> list[Claim]:
+    async def _claim_from(self, queue: _Queue, n: int, at_once: int) -> list[Claim]:
+        if self.limited is not None and queue.name in self.limited.claim:
+            return await self._claim_limited(queue, min(n, at_once)) if at_once > 0 else []
         now = monotonic()
         full = now >= queue.full_look_at
         bounds = NO_BOUND if full else queue.bounds
@@ -90,6 +119,14 @@ class Claimer:
                 queue.full_look_at = monotonic() + FULL_LOOK_SECONDS
             _move_bounds(queue, unkeyed, full=full)
             claims += unkeyed
+        return claims
+
+    async def _claim_limited(self, queue: _Queue, n: int) -> list[Claim]:
+        full = monotonic() >= queue.full_look_at
+        claims = await self._take(self.executions.claim_limited, queue, n, NO_BOUND if full else queue.bounds)
+        if full:
+            queue.full_look_at = monotonic() + FULL_LOOK_SECONDS
+        _move_bounds(queue, [claim for claim in claims if claim.concurrency_key is None], full=full)
         return claims
 
     async def _take(self, statement: _Statement, queue: _Queue, n: int, bounds: Sequence[float]) -> list[Claim]:

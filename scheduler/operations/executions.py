@@ -4,10 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from time import sleep
 from typing import Any
 from uuid import UUID
 
-from scheduler.errors import NotFoundError, RightsError
+from scheduler.clock import monotonic
+from scheduler.errors import NotFoundError, QueueFullError, RightsError
 from scheduler.model import NewExecution
 from scheduler.operations.json_values import decoded
 from scheduler.store.asking import ask
@@ -70,6 +72,8 @@ class Execution:
     queue_paused: bool
     queue_paused_reason: str | None
     queue_resume_at: datetime | None
+    queue_reached: str | None
+    """While it waits: the limit of its queue that is reached now, max_running or rate_limit."""
     queue_workers: int
     """How many workers with a lease serve its queue."""
     held_by: int | None
@@ -85,8 +89,24 @@ class Enqueued:
     """It was there before, and holds the unique key."""
 
 
-def enqueue(session: SyncSession, new: NewExecution) -> Enqueued:
-    """The new row, or the one that holds its unique key. Raises RefusedError."""
+def enqueue(session: SyncSession, new: NewExecution, *, room_within: float = 0) -> Enqueued:
+    """The new row, or the one that holds its unique key.
+
+    Where the queue is full it waits up to `room_within` seconds for room. Raises RefusedError, QueueFullError.
+    """
+    deadline, pause = monotonic() + room_within, 0.05
+    while True:
+        try:
+            return _enqueue(session, new)
+        except QueueFullError:
+            left = deadline - monotonic()
+            if left <= 0:
+                raise
+            sleep(min(left, pause))
+            pause = min(2 * pause, 1.0)
+
+
+def _enqueue(session: SyncSession, new: NewExecution) -> Enqueued:
     (row,) = ask(session, "enqueue_execution", **asdict(new))
     return Enqueued(**row)
 

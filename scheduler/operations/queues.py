@@ -1,6 +1,7 @@
-"""Queues: how they do, pause one, resume one."""
+"""Queues: how they do, pause one, resume one, limit one."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,12 +29,32 @@ class QueueStatus:
     """How many serve it."""
     per_minute: float | None
     """What these finish, over all queues of theirs."""
+    max_running: int | None
+    key_limit: int | None
+    rate_limit: int | None
+    rate_period_seconds: float | None
+    max_pending: int | None
+    reached: str | None
+    """The limits that are reached now, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
     reason: str | None
     resume_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Columns of job_queues, where they are described; None: no such limit."""
+
+    max_running: int | None = None
+    key_limit: int | None = None
+    rate_limit: int | None = None
+    rate_period_seconds: float | None = None
+    max_pending: int | None = None
+    pause_after_failures: int | None = None
+    pause_seconds: float | None = None
 
 
 def statuses(session: SyncSession) -> list[QueueStatus]:
@@ -78,3 +99,19 @@ def resume(session: SyncSession, name: str) -> bool:
         return False
     ask(session, "resume_queue", name=name)
     return True
+
+
+def limits_of(session: SyncSession, name: str) -> Limits:
+    """Those of any queue, also of one that nothing names."""
+    found = ask(session, "queue_limits", name=name)
+    return Limits(**found[0]) if found else Limits()
+
+
+def limit(session: SyncSession, name: str, changes: Mapping[str, float | None]) -> Limits:
+    """Set these limits, by the names of `Limits`, and lift those that are None; all that it has now.
+
+    They hold from the next claim on, or enqueueing; what runs goes on. Raises RefusedError for a value that no limit
+    may have, or a name that no queue may have.
+    """
+    ask(session, "limit_queue", name=name, limits=json.dumps(dict(changes)))
+    return limits_of(session, name)

@@ -96,12 +96,17 @@ class Slots:
     def room(self) -> int:
         """How many rows to claim now: free slots, and what they will have done within a second."""
         options = self.options
-        free = options.pool_size - self._used - len(self._waiting)
+        free = self.free
         if self.mean_seconds is None:
             return min(free, options.claim_batch_size)
         ahead = min(options.claim_batch_max, int(AHEAD_SECONDS * options.pool_size / max(self.mean_seconds, 1e-6)))
         wanted = min(options.claim_batch_max, free + ahead)
         return wanted if free > 0 or wanted * 2 >= ahead else 0
+
+    @property
+    def free(self) -> int:
+        """How many claims could begin now."""
+        return self.options.pool_size - self._used - len(self._waiting)
 
     @property
     def load(self) -> float:

@@ -14,6 +14,7 @@ from scheduler.lifecycle.claim import Claimer
 from scheduler.lifecycle.settle import Settled, Settler
 from scheduler.messages import log
 from scheduler.model import Claim, Status
+from scheduler.services.breaker import Breaker
 from scheduler.services.execution_log import ExecutionLog
 from scheduler.services.heartbeat import Memory
 from scheduler.services.options import WorkerOptions
@@ -67,6 +68,7 @@ class Worker:
         self.settler = Settler(settles, self._settled)
         self.slots = Slots(options, self.settler, handlers, isolations, self._changed)
         self.upkeep = Upkeep(self.slots, upkeep, options.lease_seconds)
+        self.breaker = Breaker()
         self.claimer: Claimer | None = None
         self.beat = monotonic()
         self.looks = 0
@@ -106,6 +108,7 @@ class Worker:
         """Stop everything and tell nobody: the rows are the rescuer's now."""
         log("worker.lease_lost", reason=reason, running=len(self.slots.attempts))
         self.claimer = None
+        self.breaker.forget()
         self.slots.lose_all()
 
     def claims_lost(self, pairs: Sequence[Pair]) -> None:
@@ -128,27 +131,34 @@ class Worker:
             await _a_while(self.slots.has_room.wait())
             return
         looked_at = monotonic()
-        claims = await claimer.claim(room)
+        claims = await claimer.claim(room, at_once=self.slots.free)
+        held_up = None if claims else await claimer.held_up()
         self.looks += 1
-        self._found_nothing = not claims
+        self._found_nothing = not claims and held_up is None
         self.more_waits = len(claims) >= room
         self._changed.set()
         if claims:
             self._accept(claimer, claims)
         else:
-            await self._sleep(claimer, looked_at)
+            await self._sleep(claimer, looked_at, held_up)
 
     def _accept(self, claimer: Claimer, claims: list[Claim]) -> None:
         self._poll = FIRST_POLL_SECONDS
         if claimer is not self.claimer:  # the lease was lost meanwhile: the rescuer returns them
             return
+        if claimer.limited is not None:
+            self.breaker.watch(claimer.limited.pause_after)
+        self.breaker.claimed(claimer.claimed_from, claims)
         self.slots.hold(claims)
         claimer.taken(claims)
         self.slots.start()
 
-    async def _sleep(self, claimer: Claimer, looked_at: float) -> None:
-        """Nothing was found. Ask to be woken, look again a few times, then sleep until there may be something."""
-        until = monotonic() + self._poll
+    async def _sleep(self, claimer: Claimer, looked_at: float, held_up: float | None) -> None:
+        """Nothing was found. Ask to be woken, look again a few times, then sleep until there may be something.
+
+        `held_up`: seconds until a limit lets go of what waits.
+        """
+        until = monotonic() + min(self._poll, math.inf if held_up is None else held_up)
         self._poll = min(self.options.poll_interval_seconds, self._poll * 2)
         since = monotonic() - looked_at + TRANSIT_SECONDS
         next_available = await self.claims.next_available(self.options.queues, since=since)
@@ -175,6 +185,9 @@ class Worker:
 
     def _settled(self, batch: Sequence[Settled]) -> None:
         self.slots.settled(batch)
+        self.breaker.settled(batch)
+        if self.claimer is not None and self.claimer.limits_claims:  # a place may have become free
+            self.bell.ring()
         for one in batch:
             if one.claim.concurrency_key is not None and self.claimer is not None:
                 self.claimer.look_at_keys()
@@ -197,7 +210,20 @@ class Worker:
             self.bell.ring()
         if self.claimer is not None:
             await self.upkeep.watch(self.claimer.worker)
+            await self._watch_queues(self.claimer)
             await self._look_for_more()
+
+    async def _watch_queues(self, claimer: Claimer) -> None:
+        """Hear of new limits, and pause what fails too often."""
+        executions = self.upkeep.executions
+        claimer.limited = await executions.limited_queues(self.options.queues)
+        self.breaker.watch(claimer.limited.pause_after)
+        for queue, failures in self.breaker.tripped():
+            match await executions.pause_failing(queue, failures, claimer.worker):
+                case (None,):
+                    log("queue.paused_itself", queue=queue, failures=failures)
+                case (seconds,):
+                    log("queue.paused_for", queue=queue, failures=failures, seconds=seconds)
 
     async def _look_for_more(self) -> None:
         """Whether anything waits, while there is no room to claim it, which would tell."""

@@ -18,6 +18,7 @@ from scheduler.database.reaching import TRANSACTION_MODE, WITHOUT_TRANSACTIONS
 from scheduler.errors import (
     ConfigurationError,
     QueryExecutionError,
+    QueueFullError,
     RefusedError,
     RightsError,
     SchedulerError,
@@ -79,6 +80,8 @@ def sentence(error: psycopg.Error, schema: str) -> SchedulerError:
     """What the job database says, for a person."""
     said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
     match error:
+        case _ if error.sqlstate == QueueFullError.SQLSTATE:
+            return QueueFullError(f"{said}. {error.diag.message_hint}")
         case errors.CheckViolation():
             return RefusedError(f"{_broken_rule(error)}.")
         case errors.InvalidParameterValue() if error.diag.message_hint:

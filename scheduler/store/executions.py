@@ -1,6 +1,6 @@
 """Statements on job_executions that the line uses: claim, settle, release, rescue."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -39,6 +39,14 @@ class Settlement:
     seconds: float | None
     error: str | None
     entry: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitedQueues:
+    claim: frozenset[str]
+    """Only `claim_limited` takes from these."""
+    pause_after: Mapping[str, int]
+    """These pause themselves after so many failures in a row."""
 
 
 class Executions:
@@ -85,6 +93,36 @@ class Executions:
                 },
             )
         return _in_order(rows)
+
+    async def claim_limited(
+        self, worker: UUID, token: UUID, queue: str, n: int, *, bounds: Sequence[float], policies: str
+    ) -> list[Claim]:
+        """Up to `n` rows of `queue`, with and without a key, never more than its limits allow.
+
+        Nothing, too, while somebody else claims from it at this moment.
+        """
+        values = {"worker": worker, "token": token, "queue": queue, "n": n, "bounds": list(bounds)}
+        return _in_order(await self.session.run("claim_limited", values | {"policies": policies}))
+
+    async def limited_queues(self, queues: Sequence[str]) -> LimitedQueues:
+        """Those of them with limits."""
+        rows = await self.session.run("limited_queues", {"queues": list(queues)})
+        return LimitedQueues(
+            frozenset(name for name, limited, _ in rows if limited),
+            {name: failures for name, _, failures in rows if failures is not None},
+        )
+
+    async def pause_failing(self, queue: str, failures: int, worker: UUID) -> tuple[float | None] | None:
+        """Have a queue pause itself; for how many seconds (None: until it is resumed). None if it did not."""
+        rows = await self.session.run("pause_failing", {"queue": queue, "failures": failures, "worker": worker})
+        return (rows[0][0],) if rows else None
+
+    async def held_up(self, queues: Iterable[str]) -> float | None:
+        """Seconds until one of these queues may be claimed from again; None if nothing waits there for its limits.
+
+        Infinity: when something has ended.
+        """
+        return _seconds(await self.session.run("held_up", {"queues": list(queues), "levels": LEVELS}))
 
     async def find_claimed(self, worker: UUID, tokens: Sequence[UUID]) -> list[Claim]:
         """What claims with an unknown answer took."""

@@ -8,7 +8,8 @@
 -- * available_at lies between a bound and (SELECT job_now()): a volatile function would be a filter, and without the bound
 --   each claim walks over the dead entries of rows claimed before while some session holds back vacuum.
 -- * id = ANY(ARRAY(SELECT ...)) has the same plan custom and generic; IN (SELECT ...) does not.
--- * Nothing is taken unless the worker is ACTIVE and its lease valid, or while the queue is paused.
+-- * Nothing is taken unless the worker is ACTIVE and its lease valid; nor while the queue is paused, nor if it has a limit: whoever
+--   doesn't know of that yet hears of it within a second, and then asks by claim_limited.
 UPDATE {s}.job_executions AS e
 SET status = 'RUNNING', attempt = least(e.attempt, 2147483646) + 1, claimed_by = %(worker)s, claim_token = %(token)s, started_at = {s}.job_now(),
     timeout_seconds = coalesce(e.timeout_seconds, (%(policies)s::jsonb -> e.handler_name ->> 'timeout_seconds')::double precision, 300),
@@ -28,7 +29,8 @@ WHERE e.id = ANY(ARRAY(
         FOR UPDATE SKIP LOCKED
     ) AS waiting
     WHERE (SELECT true FROM {s}.job_workers AS j WHERE j.id = %(worker)s AND j.status = 'ACTIVE' AND j.heartbeat_at <= {s}.job_now() AND {s}.job_now() < j.lease_until)
-      AND NOT EXISTS (SELECT FROM {s}.job_queues AS q WHERE q.name = %(queue)s AND q.paused AND (q.resume_at IS NULL OR q.resume_at > {s}.job_now()))
+      AND NOT EXISTS (SELECT FROM {s}.job_queues AS q WHERE q.name = %(queue)s
+                        AND (coalesce(q.max_running, q.key_limit, q.rate_limit) IS NOT NULL OR q.paused AND (q.resume_at IS NULL OR q.resume_at > {s}.job_now())))
     LIMIT %(n)s
 ))
 RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, extract(epoch FROM e.available_at)::double precision,
@@ -136,11 +138,61 @@ WHERE e.id = ANY(ARRAY(
     WHERE c.turn <= c.at_once - (SELECT count(*) FROM {s}.job_executions AS r
                                  WHERE r.concurrency_key = c.key AND r.status IN ('PENDING', 'RUNNING') AND r.status > 'PENDING')
       AND (SELECT true FROM {s}.job_workers AS j WHERE j.id = %(worker)s AND j.status = 'ACTIVE' AND j.heartbeat_at <= {s}.job_now() AND {s}.job_now() < j.lease_until)
-      AND NOT EXISTS (SELECT FROM {s}.job_queues AS q WHERE q.name = %(queue)s AND q.paused AND (q.resume_at IS NULL OR q.resume_at > {s}.job_now()))
+      AND NOT EXISTS (SELECT FROM {s}.job_queues AS q WHERE q.name = %(queue)s
+                        AND (coalesce(q.max_running, q.key_limit, q.rate_limit) IS NOT NULL OR q.paused AND (q.resume_at IS NULL OR q.resume_at > {s}.job_now())))
 ))
 RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, extract(epoch FROM e.available_at)::double precision,
           extract(epoch FROM e.scheduled_at)::double precision, e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
           e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect, e.claim_token;
+
+
+-- name: claim_limited
+-- The same from a queue with limits: locked, counted and claimed within one statement, whose parts each see what is committed by then. So
+-- that no process can stop between them, and its lock with it. See job_claim() in migrations/sql.
+SELECT e.id, e.handler_name, e.handler_params::text, e.priority, extract(epoch FROM e.available_at)::double precision,
+       extract(epoch FROM e.scheduled_at)::double precision, e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
+       e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect, e.claim_token
+FROM {s}.job_claim(%(worker)s, %(token)s, %(queue)s, %(n)s, %(bounds)s::double precision[], %(policies)s::jsonb) AS e;
+
+
+-- name: limited_queues
+-- Which of a worker's queues have limits of any kind. Asked beside the claims, not before them: see the statement claim.
+SELECT q.name, coalesce(q.max_running, q.key_limit, q.rate_limit) IS NOT NULL, q.pause_after_failures
+FROM {s}.job_queues AS q
+WHERE q.name = ANY(%(queues)s::text[]) AND coalesce(q.max_running, q.key_limit, q.rate_limit, q.pause_after_failures) IS NOT NULL;
+
+
+-- name: pause_failing
+-- A queue that has failed too often in a row pauses itself; one that is paused already keeps its reason and its end.
+UPDATE {s}.job_queues AS q
+SET paused = true, resume_at = {s}.job_now() + make_interval(secs => q.pause_seconds),
+    paused_reason = %(failures)s::text || ' failures in a row at worker ' || coalesce((SELECT j.name FROM {s}.job_workers AS j WHERE j.id = %(worker)s), '?')
+WHERE q.name = %(queue)s AND q.pause_after_failures <= %(failures)s AND NOT (q.paused AND (q.resume_at IS NULL OR q.resume_at > {s}.job_now()))
+RETURNING q.pause_seconds;
+
+
+-- name: held_up
+-- Seconds until one of these queues may be claimed from again, in which something waits that its limits hold up; infinity where that
+-- takes the end of something running. NULL: limits hold up nothing. Index: job_executions_claim, _claim_keyed, _of_worker.
+SELECT min(greatest(0, coalesce(extract(epoch FROM held.until - {s}.job_now())::double precision, 'infinity')))
+FROM (
+    SELECT q.name, CASE WHEN q.rate_limit IS NOT NULL AND q.rate_next_at > {s}.job_now() THEN q.rate_next_at END AS until
+    FROM {s}.job_queues AS q
+    WHERE q.name = ANY(%(queues)s::text[]) AND NOT (q.paused AND (q.resume_at IS NULL OR q.resume_at > {s}.job_now()))
+      AND (q.rate_limit IS NOT NULL AND q.rate_next_at > {s}.job_now()
+           OR q.max_running <= (SELECT count(*) FROM {s}.job_executions AS r WHERE r.queue = q.name AND r.status = 'RUNNING'))
+) AS held
+WHERE EXISTS (
+    SELECT FROM unnest(%(levels)s::smallint[]) AS level (priority)
+    CROSS JOIN LATERAL (
+        (SELECT FROM {s}.job_executions AS w
+         WHERE w.queue = held.name AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NULL
+           AND w.available_at <= (SELECT {s}.job_now()) LIMIT 1)
+        UNION ALL
+        (SELECT FROM {s}.job_executions AS w
+         WHERE w.queue = held.name AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL
+           AND w.available_at <= (SELECT {s}.job_now()) LIMIT 1)
+    ) AS waiting);
 
 
 -- name: find_claimed

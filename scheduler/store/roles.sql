@@ -44,7 +44,7 @@ REVOKE ALL ON cron_jobs, job_executions, job_workers, job_queues, job_installati
     FROM {admin}, {enqueuer}, {worker}, {viewer};
 
 REVOKE ALL ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue, resume_queue,
-    register_worker, heartbeat_worker, claim_jobs, complete_job, fail_job, job_queue_names, job_now, job_channel, job_retry_delay, job_errors_with,
+    limit_queue, register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, job_queue_names, job_now, job_channel, job_retry_delay, job_errors_with,
     job_did_you_mean, cron_job_named
     FROM {admin}, {enqueuer}, {worker}, {viewer};
 
@@ -88,12 +88,15 @@ GRANT SELECT (execution_id, handler_name, cron_job_id, attempt, outcome, at, wor
 GRANT EXECUTE ON FUNCTION cron_job_named, cron_job_tick_at, job_queue_names TO {viewer};
 
 
--- The enqueuer. It reads what RETURNING id and ON CONFLICT (unique_key) need, and the trigger whether some worker sleeps.
+-- The enqueuer. It reads what RETURNING id and ON CONFLICT (unique_key) need, and the count of what waits in a queue with max_pending, and the
+-- trigger whether some worker sleeps.
 
 GRANT INSERT (handler_name, handler_params, queue, priority, scheduled_at, available_at, timeout_seconds, max_retry, retry_backoff,
         retry_delay_seconds, unique_key, unique_until, concurrency_key, concurrency_limit, notify_done),
-    SELECT (id, status, attempt, unique_key, unique_until)
+    SELECT (id, queue, status, attempt, unique_key, unique_until, concurrency_key)
     ON job_executions TO {enqueuer};
+
+GRANT SELECT (name, max_pending) ON job_queues TO {enqueuer};
 
 GRANT SELECT (wake_until) ON job_workers TO {enqueuer};
 
@@ -123,11 +126,14 @@ GRANT INSERT (id, name, hostname, pid, queues, pool_size, lease_until, version),
 GRANT SELECT ON job_messages TO {worker};
 GRANT DELETE ON job_executions, job_workers, job_messages TO {worker};
 
+-- Of a queue it keeps how far its rate is used up, and pauses it after too many failures.
+GRANT UPDATE (rate_next_at, rate_taken_at, rate_taken, paused, paused_reason, resume_at) ON job_queues TO {worker};
+
 -- A decision is made once and never changed; what everybody has carried out is deleted in the end.
 GRANT INSERT (gid, decision, participants, execution_id, claim_token), UPDATE (settled_at), DELETE ON job_transactions TO {worker};
 
 GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, cron_job_named, cron_job_tick_at, job_queue_names,
-    register_worker, heartbeat_worker, claim_jobs, complete_job, fail_job TO {worker};
+    register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job TO {worker};
 
 
 -- The admin. The decisions of transactions over several databases are nobody's to edit.
@@ -136,6 +142,6 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON cron_jobs, job_executions, job_workers, 
 GRANT SELECT ON job_installation, job_transactions,
     cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history, job_in_doubt TO {admin};
 GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue,
-    resume_queue, register_worker, heartbeat_worker, claim_jobs, complete_job, fail_job, cron_job_named, job_queue_names TO {admin};
+    resume_queue, limit_queue, register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, cron_job_named, job_queue_names TO {admin};
 
 COMMIT;

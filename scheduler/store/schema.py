@@ -397,7 +397,12 @@ Index(
 )
 Index("job_executions_claim", *_TURN, postgresql_where=text("status = 'PENDING' AND concurrency_key IS NULL"))
 Index("job_executions_claim_keyed", *_TURN, postgresql_where=text("status = 'PENDING' AND concurrency_key IS NOT NULL"))
-Index("job_executions_of_worker", job_executions.c.claimed_by, postgresql_where=text("status = 'RUNNING'"))
+Index(
+    "job_executions_of_worker",
+    job_executions.c.claimed_by,
+    job_executions.c.queue,
+    postgresql_where=text("status = 'RUNNING'"),
+)
 Index(
     "job_executions_of_key",
     job_executions.c.concurrency_key,
@@ -481,17 +486,41 @@ job_queues = Table(
     optional(
         "max_running",
         Integer,
-        "At most this many run at once, over all workers; NULL: no limit. Not enforced yet.",
+        "At most this many are RUNNING at once, over all workers. NULL: no limit.",
     ),
-    optional("key_limit", Integer, "The concurrency_limit of keyed rows that name none; NULL: 1. Not enforced yet."),
+    optional("key_limit", Integer, "The concurrency_limit of its keyed rows that name none. NULL: 1."),
     optional(
         "rate_limit",
         Integer,
-        "At most this many starts per rate_period_seconds; NULL: no limit. Not enforced yet.",
+        "At most this many claims in any rate_period_seconds, retries included. NULL: no limit.",
     ),
-    optional("rate_period_seconds", Double, "Seconds, above 0, that rate_limit is about. Not enforced yet."),
-    optional("rate_next_at", Time, "Kept by the claim: when the rate limit allows the next start. Not enforced yet."),
-    optional("max_pending", Integer, "Enqueue refuses above this many waiting rows; NULL: no limit. Not enforced yet."),
+    optional(
+        "rate_period_seconds",
+        Double,
+        "Seconds, above 0, up to 31622400 (366 days), that rate_limit is about. NULL: no limit.",
+    ),
+    optional("rate_next_at", Time, "Kept by the claim: when rate_limit allows the next one. NULL or past: at once."),
+    optional(
+        "rate_taken_at",
+        ARRAY(Time),
+        "Kept by the claim: the ends of the hundredths of rate_period_seconds in which something was claimed lately.",
+    ),
+    optional("rate_taken", ARRAY(Integer), "Kept by the claim: how much was claimed in each of them."),
+    optional(
+        "max_pending",
+        Integer,
+        "enqueue_job() refuses while so many rows of it are PENDING, delayed ones included. NULL: no limit.",
+    ),
+    optional(
+        "pause_after_failures",
+        Integer,
+        "A worker that sees so many attempts of it fail in a row pauses it. NULL: none does.",
+    ),
+    optional(
+        "pause_seconds",
+        Double,
+        "How long such a pause lasts: seconds, above 0, up to 31622400 (366 days). NULL: until somebody resumes it.",
+    ),
     optional(
         "keep_days",
         Double,
@@ -503,10 +532,14 @@ job_queues = Table(
         'How many of its newest final rows are kept; NULL: as the setting "retention" says for their status.',
     ),
     check("name", "name <> '' AND octet_length(name) <= 200"),
-    check(
-        "limits",
-        "max_running >= 1 AND key_limit >= 1 AND rate_limit >= 1 AND rate_period_seconds > 0 AND max_pending >= 1",
-    ),
+    check("max_running", "max_running >= 1"),
+    check("key_limit", "key_limit >= 1"),
+    check("rate_limit", "rate_limit >= 1"),
+    check("rate_period_seconds", "rate_period_seconds > 0 AND rate_period_seconds <= 31622400"),
+    check("rate", "(rate_limit IS NULL) = (rate_period_seconds IS NULL)"),
+    check("max_pending", "max_pending >= 1"),
+    check("pause_after_failures", "pause_after_failures >= 1"),
+    check("pause_seconds", "pause_seconds > 0 AND pause_seconds <= 31622400"),
     check("keep", "keep_days >= 0 AND keep_last >= 0"),
     comment="Settings of queues that have any; a queue needs no row to exist.",
 )

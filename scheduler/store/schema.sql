@@ -274,7 +274,7 @@ END)) WHERE cron_job_id IS NOT NULL AND status <> 'SKIPPED';
 CREATE INDEX job_executions_skipped ON job_executions USING btree (cron_job_id, scheduled_at) WHERE status = 'SKIPPED';
 CREATE INDEX job_executions_claim ON job_executions USING btree (queue, priority DESC, available_at, id) WHERE status = 'PENDING' AND concurrency_key IS NULL;
 CREATE INDEX job_executions_claim_keyed ON job_executions USING btree (queue, priority DESC, available_at, id) WHERE status = 'PENDING' AND concurrency_key IS NOT NULL;
-CREATE INDEX job_executions_of_worker ON job_executions USING btree (claimed_by) WHERE status = 'RUNNING';
+CREATE INDEX job_executions_of_worker ON job_executions USING btree (claimed_by, queue) WHERE status = 'RUNNING';
 CREATE INDEX job_executions_of_key ON job_executions USING btree (concurrency_key, status, source) WHERE concurrency_key IS NOT NULL AND (status = ANY (ARRAY['PENDING', 'RUNNING']));
 CREATE UNIQUE INDEX job_executions_unique_key ON job_executions USING btree (unique_key) WHERE unique_key IS NOT NULL AND (unique_until = 'forever' OR unique_until = 'finished' AND (status = ANY (ARRAY['PENDING', 'RUNNING'])) OR unique_until = 'started' AND status = 'PENDING' AND attempt = 0);
 CREATE INDEX job_executions_dead_letters ON job_executions USING btree (finished_at) WHERE status = ANY (ARRAY['FAILED', 'TIMEOUT']);
@@ -314,28 +314,42 @@ CREATE TABLE job_workers (
 
 -- Settings of queues that have any; a queue needs no row to exist.
 CREATE TABLE job_queues (
-    name                text             NOT NULL,                -- The queue, as executions and workers name it.
-    paused              boolean          NOT NULL DEFAULT false,  -- Nothing is claimed from it while true and resume_at is not past.
-    paused_reason       text,                                     -- Why it is paused, for people.
-    resume_at           timestamptz,                              -- The pause ends by itself then; NULL: when somebody resumes it.
-    max_running         integer,                                  -- At most this many run at once, over all workers; NULL: no limit. Not
-                                                                  -- enforced yet.
-    key_limit           integer,                                  -- The concurrency_limit of keyed rows that name none; NULL: 1. Not
-                                                                  -- enforced yet.
-    rate_limit          integer,                                  -- At most this many starts per rate_period_seconds; NULL: no limit. Not
-                                                                  -- enforced yet.
-    rate_period_seconds double precision,                         -- Seconds, above 0, that rate_limit is about. Not enforced yet.
-    rate_next_at        timestamptz,                              -- Kept by the claim: when the rate limit allows the next start. Not
-                                                                  -- enforced yet.
-    max_pending         integer,                                  -- Enqueue refuses above this many waiting rows; NULL: no limit. Not
-                                                                  -- enforced yet.
-    keep_days           double precision,                         -- Days that its final rows are kept, infinity for ever; NULL: as the
-                                                                  -- setting "retention" says for their status.
-    keep_last           integer,                                  -- How many of its newest final rows are kept; NULL: as the setting
-                                                                  -- "retention" says for their status.
+    name                 text             NOT NULL,                -- The queue, as executions and workers name it.
+    paused               boolean          NOT NULL DEFAULT false,  -- Nothing is claimed from it while true and resume_at is not past.
+    paused_reason        text,                                     -- Why it is paused, for people.
+    resume_at            timestamptz,                              -- The pause ends by itself then; NULL: when somebody resumes it.
+    max_running          integer,                                  -- At most this many are RUNNING at once, over all workers. NULL: no
+                                                                   -- limit.
+    key_limit            integer,                                  -- The concurrency_limit of its keyed rows that name none. NULL: 1.
+    rate_limit           integer,                                  -- At most this many claims in any rate_period_seconds, retries included.
+                                                                   -- NULL: no limit.
+    rate_period_seconds  double precision,                         -- Seconds, above 0, up to 31622400 (366 days), that rate_limit is about.
+                                                                   -- NULL: no limit.
+    rate_next_at         timestamptz,                              -- Kept by the claim: when rate_limit allows the next one. NULL or past:
+                                                                   -- at once.
+    rate_taken_at        timestamptz[],                            -- Kept by the claim: the ends of the hundredths of rate_period_seconds
+                                                                   -- in which something was claimed lately.
+    rate_taken           integer[],                                -- Kept by the claim: how much was claimed in each of them.
+    max_pending          integer,                                  -- enqueue_job() refuses while so many rows of it are PENDING, delayed
+                                                                   -- ones included. NULL: no limit.
+    pause_after_failures integer,                                  -- A worker that sees so many attempts of it fail in a row pauses it.
+                                                                   -- NULL: none does.
+    pause_seconds        double precision,                         -- How long such a pause lasts: seconds, above 0, up to 31622400 (366
+                                                                   -- days). NULL: until somebody resumes it.
+    keep_days            double precision,                         -- Days that its final rows are kept, infinity for ever; NULL: as the
+                                                                   -- setting "retention" says for their status.
+    keep_last            integer,                                  -- How many of its newest final rows are kept; NULL: as the setting
+                                                                   -- "retention" says for their status.
     CONSTRAINT job_queues_pkey PRIMARY KEY (name),
     CONSTRAINT job_queues_name_check CHECK (name <> '' AND octet_length(name) <= 200),
-    CONSTRAINT job_queues_limits_check CHECK (max_running >= 1 AND key_limit >= 1 AND rate_limit >= 1 AND rate_period_seconds > 0 AND max_pending >= 1),
+    CONSTRAINT job_queues_max_running_check CHECK (max_running >= 1),
+    CONSTRAINT job_queues_key_limit_check CHECK (key_limit >= 1),
+    CONSTRAINT job_queues_rate_limit_check CHECK (rate_limit >= 1),
+    CONSTRAINT job_queues_rate_period_seconds_check CHECK (rate_period_seconds > 0 AND rate_period_seconds <= 31622400),
+    CONSTRAINT job_queues_rate_check CHECK ((rate_limit IS NULL) = (rate_period_seconds IS NULL)),
+    CONSTRAINT job_queues_max_pending_check CHECK (max_pending >= 1),
+    CONSTRAINT job_queues_pause_after_failures_check CHECK (pause_after_failures >= 1),
+    CONSTRAINT job_queues_pause_seconds_check CHECK (pause_seconds > 0 AND pause_seconds <= 31622400),
     CONSTRAINT job_queues_keep_check CHECK (keep_days >= 0 AND keep_last >= 0)
 );
 
@@ -450,8 +464,9 @@ AS $function$
     UNION SELECT unnest(w.queues) FROM job_workers w;
 $function$;
 
--- Enqueues one execution and returns its id; where unique_key is taken, the id of the row that holds it. SELECT
--- enqueue_job('email', '{"to": "ada@example.com"}', delay_seconds => 60);
+-- Enqueues one execution and returns its id; where unique_key is taken, the id of the row that holds it. SQLSTATE
+-- QFULL: the queue's max_pending is reached. SELECT enqueue_job('email', '{"to": "ada@example.com"}', delay_seconds =>
+-- 60);
 CREATE FUNCTION enqueue_job(
     handler_name text,
     handler_params jsonb DEFAULT '{}',
@@ -475,6 +490,7 @@ AS $function$
 #variable_conflict use_column
 DECLARE
     new_id bigint;
+    most integer := (SELECT q.max_pending FROM job_queues q WHERE q.name = enqueue_job.queue);
     refusal text[] := CASE
         WHEN (octet_length(handler_name) BETWEEN 1 AND 200) IS NOT TRUE
             THEN ARRAY[format('no handler can be named "%s"', handler_name), 'Write the name that a handler is registered under, of 1 to 200 bytes.']
@@ -510,6 +526,22 @@ DECLARE
 BEGIN
     IF refusal IS NOT NULL THEN
         RAISE EXCEPTION '%', refusal[1] USING ERRCODE = 'invalid_parameter_value', HINT = refusal[2];
+    END IF;
+    IF most <= (SELECT count(*) FROM (
+        -- Each half is counted by one index, and no further than it matters.
+        (SELECT FROM job_executions e WHERE e.queue = enqueue_job.queue AND e.status = 'PENDING' AND e.concurrency_key IS NULL LIMIT most)
+        UNION ALL
+        (SELECT FROM job_executions e WHERE e.queue = enqueue_job.queue AND e.status = 'PENDING' AND e.concurrency_key IS NOT NULL LIMIT most)
+    ) AS waiting) THEN
+        SELECT e.id INTO new_id FROM job_executions e
+        WHERE e.unique_key = enqueue_job.unique_key
+          AND (e.unique_until = 'forever' OR (e.unique_until = 'finished' AND e.status IN ('PENDING', 'RUNNING'))
+               OR (e.unique_until = 'started' AND e.status = 'PENDING' AND e.attempt = 0));
+        IF new_id IS NULL THEN
+            RAISE EXCEPTION 'queue "%" is full: % wait, as many as its max_pending allows', enqueue_job.queue, most
+                USING ERRCODE = 'QFULL', HINT = 'Enqueue again when some of them have begun.';
+        END IF;
+        RETURN new_id;
     END IF;
     FOR i IN 1..10 LOOP
         INSERT INTO job_executions (handler_name, handler_params, queue, priority, available_at, timeout_seconds, max_retry, retry_backoff,
@@ -724,6 +756,37 @@ BEGIN
     PERFORM pg_notify(job_channel(), '');
 END $function$;
 
+-- Sets the limits that are named, columns of job_queues, and lifts those that are null; the others stay. SELECT
+-- limit_queue('mail', '{"max_running": 7, "rate_limit": 100, "rate_period_seconds": 1}');
+CREATE FUNCTION limit_queue(name text, limits jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path FROM CURRENT
+AS $function$
+#variable_conflict use_column
+DECLARE
+    known text[] := ARRAY(SELECT job_queue_names());
+    there_are text[] := '{max_running,key_limit,rate_limit,rate_period_seconds,max_pending,pause_after_failures,pause_seconds}';
+    wrong text := (SELECT min(l.key) FROM jsonb_object_keys(limits) AS l (key) WHERE l.key <> ALL (there_are));
+BEGIN
+    IF (octet_length(limit_queue.name) BETWEEN 1 AND 200) IS NOT TRUE THEN
+        RAISE EXCEPTION 'no queue can be named "%"', limit_queue.name USING ERRCODE = 'invalid_parameter_value', HINT = 'Write a name of 1 to 200 bytes.';
+    ELSIF wrong IS NOT NULL THEN
+        RAISE EXCEPTION 'queues have no limit named "%"', wrong
+            USING ERRCODE = 'invalid_parameter_value', HINT = job_did_you_mean(wrong, there_are) || 'There are ' || array_to_string(there_are, ', ') || '.';
+    ELSIF limit_queue.name <> ALL (known) THEN
+        RAISE WARNING 'nothing names a queue "%" so far; the limits are for whoever comes', limit_queue.name
+            USING HINT = job_did_you_mean(limit_queue.name, known) || 'SELECT queue FROM job_queue_status lists those in use. If this one was mistyped: DELETE FROM job_queues WHERE name = ' || quote_literal(limit_queue.name) || ';';
+    END IF;
+    INSERT INTO job_queues (name) VALUES (limit_queue.name) ON CONFLICT (name) DO NOTHING;
+    UPDATE job_queues q
+    SET (max_running, key_limit, rate_limit, rate_period_seconds, max_pending, pause_after_failures, pause_seconds, rate_next_at) = (
+        SELECT r.max_running, r.key_limit, r.rate_limit, r.rate_period_seconds, r.max_pending, r.pause_after_failures, r.pause_seconds, NULL::timestamptz
+        FROM jsonb_populate_record(q, limit_queue.limits) AS r)
+    WHERE q.name = limit_queue.name;
+    PERFORM pg_notify(job_channel(), '');
+END $function$;
+
 -- Used inside others: seconds before the next try after so many failures, at most 86400, without the jitter of 10 %.
 CREATE FUNCTION job_retry_delay(backoff text, delay_seconds double precision, failures integer)
  RETURNS double precision
@@ -771,37 +834,83 @@ AS $function$
     RETURNING true;
 $function$;
 
--- Worker protocol, 3: claims up to n executions of one queue, highest priority first, then oldest. End each with
--- complete_job() or fail_job(), naming its claim_token, within its timeout_seconds.
-CREATE FUNCTION claim_jobs(worker uuid, queue text DEFAULT 'default', n integer DEFAULT 1)
- RETURNS TABLE(id bigint, claim_token uuid, handler_name text, handler_params jsonb, attempt integer, timeout_seconds double precision, scheduled_at timestamp with time zone)
+-- Used inside others: a claim from a queue that may have limits, in one transaction that locks first and counts then.
+-- bounds: where to begin in each level, highest first; policies: what handlers declare, by name.
+CREATE FUNCTION job_claim(
+    worker uuid,
+    token uuid,
+    queue text,
+    n integer,
+    bounds double precision[],
+    policies jsonb
+)
+ RETURNS SETOF job_executions
  LANGUAGE plpgsql
  SET search_path FROM CURRENT
 AS $function$
 #variable_conflict use_column
 DECLARE
-    token uuid := gen_random_uuid();
     levels smallint[] := ARRAY(SELECT generate_series(9, -9, -1));
+    settings job_queues;
+    room integer := n;
+    period interval;
+    step double precision;
+    moment timestamptz;
     best_unkeyed smallint;
     ids bigint[];
     keys text[];
     limits integer[];
+    claimed integer;
+    looks integer := 0;
 BEGIN
-    IF (n >= 0) IS NOT TRUE THEN
-        RAISE EXCEPTION 'n % is out of range', n USING ERRCODE = 'invalid_parameter_value', HINT = 'Write how many to claim at most.';
-    END IF;
     PERFORM FROM job_workers w WHERE w.id = worker AND w.status = 'ACTIVE' AND w.heartbeat_at <= job_now() AND job_now() < w.lease_until;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'worker % has no valid lease', worker USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call register_worker again and heartbeat_worker in time.';
+        RETURN;
     END IF;
-    IF EXISTS (SELECT FROM job_queues q WHERE q.name = claim_jobs.queue AND q.paused AND (q.resume_at IS NULL OR q.resume_at > job_now())) THEN
+    SELECT q.* INTO settings FROM job_queues q WHERE q.name = job_claim.queue;
+    IF coalesce(settings.max_running, settings.rate_limit) IS NOT NULL THEN
+        -- One claim at a time: whoever comes meanwhile waits a moment, but not for a client that leaves its transaction open. What has
+        -- been claimed is counted by statements after the lock, each of which sees everything that is committed.
+        IF current_setting('transaction_isolation') <> 'read committed' THEN
+            RAISE EXCEPTION 'queue "%" has limits, which can''t be kept in a transaction that is %', job_claim.queue, current_setting('transaction_isolation')
+                USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Claim in READ COMMITTED.';
+        END IF;
+        LOOP
+            EXIT WHEN pg_try_advisory_xact_lock(hashtextextended(job_claim.queue, 'job_queues'::regclass::bigint));
+            looks := looks + 1;
+            IF looks = 10 THEN
+                RETURN;
+            END IF;
+            PERFORM pg_sleep(0.002);
+        END LOOP;
+        SELECT q.* INTO settings FROM job_queues q WHERE q.name = job_claim.queue;
+    END IF;
+    IF settings.paused AND (settings.resume_at IS NULL OR settings.resume_at > job_now()) THEN
+        RETURN;
+    END IF;
+    IF settings.max_running IS NOT NULL THEN
+        room := least(room, settings.max_running - (SELECT count(*) FROM job_executions e WHERE e.queue = job_claim.queue AND e.status = 'RUNNING'));
+    END IF;
+    IF settings.rate_limit IS NOT NULL AND room > 0 THEN
+        PERFORM FROM job_queues q WHERE q.name = job_claim.queue FOR NO KEY UPDATE SKIP LOCKED;    -- who edits it has it
+        IF NOT FOUND THEN
+            RETURN;
+        END IF;
+        period := make_interval(secs => settings.rate_period_seconds);
+        step := settings.rate_period_seconds / 100;
+        moment := job_now();
+        room := least(room, settings.rate_limit - (
+            SELECT coalesce(sum(t.count), 0) FROM unnest(settings.rate_taken_at, settings.rate_taken) AS t (at, count)
+            WHERE t.at > moment - period AND t.at <= moment + 2 * period));    -- a clock set back may make it wait, but not for ever
+    END IF;
+    IF room <= 0 THEN
         RETURN;
     END IF;
     SELECT level.priority INTO best_unkeyed
     FROM unnest(levels) AS level (priority)
     CROSS JOIN LATERAL (
         SELECT FROM job_executions u
-        WHERE u.queue = claim_jobs.queue AND u.priority = level.priority AND u.status = 'PENDING' AND u.concurrency_key IS NULL AND u.available_at <= (SELECT job_now())
+        WHERE u.queue = job_claim.queue AND u.priority = level.priority AND u.status = 'PENDING' AND u.concurrency_key IS NULL AND u.available_at <= (SELECT job_now())
         LIMIT 1
     ) AS waiting
     LIMIT 1;
@@ -809,20 +918,20 @@ BEGIN
     -- rows belong to full keys, lock_keyed_behind; then claim_keyed, which counts what runs in a statement of its own.
     SELECT array_agg(c.id), array_agg(c.concurrency_key), array_agg(c.at_once) INTO ids, keys, limits
     FROM (
-        SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, 1) AS at_once, e.tableoid
+        SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, settings.key_limit, 1) AS at_once, e.tableoid
         FROM (
             SELECT w.id, w.priority, w.available_at, w.concurrency_key, w.concurrency_limit FROM job_executions w
-            WHERE w.queue = claim_jobs.queue AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT job_now())
+            WHERE w.queue = job_claim.queue AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT job_now())
               AND w.priority >= coalesce(best_unkeyed, -9)
             ORDER BY w.priority DESC, w.available_at, w.id
-            LIMIT n + 500
+            LIMIT room + 500
         ) AS head JOIN job_executions e ON e.id = head.id
-        WHERE coalesce(head.concurrency_limit, 1) > (
+        WHERE coalesce(head.concurrency_limit, settings.key_limit, 1) > (
             SELECT count(*) FROM job_executions r
             WHERE r.concurrency_key = head.concurrency_key AND r.status IN ('PENDING', 'RUNNING') AND r.status > 'PENDING')
           AND e.status = 'PENDING'
         ORDER BY head.priority DESC, head.available_at, head.id
-        LIMIT n
+        LIMIT room
         FOR UPDATE OF e SKIP LOCKED
     ) AS c
     WHERE pg_try_advisory_xact_lock(hashtextextended(c.concurrency_key, c.tableoid::bigint));
@@ -830,15 +939,15 @@ BEGIN
         WITH RECURSIVE names AS (
             SELECT (SELECT min(e.concurrency_key) FROM job_executions e WHERE e.concurrency_key IS NOT NULL AND e.status IN ('PENDING', 'RUNNING')) AS key
             WHERE (SELECT true FROM job_executions w
-                   WHERE w.queue = claim_jobs.queue AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT job_now())
-                   ORDER BY w.priority DESC, w.available_at, w.id OFFSET n + 499 LIMIT 1)
+                   WHERE w.queue = job_claim.queue AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT job_now())
+                   ORDER BY w.priority DESC, w.available_at, w.id OFFSET room + 499 LIMIT 1)
             UNION ALL
             SELECT (SELECT min(e.concurrency_key) FROM job_executions e WHERE e.concurrency_key > k.key AND e.status IN ('PENDING', 'RUNNING'))
             FROM names k WHERE k.key IS NOT NULL
         )
         SELECT array_agg(c.id), array_agg(c.concurrency_key), array_agg(c.at_once) INTO ids, keys, limits
         FROM (
-            SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, 1) AS at_once, e.tableoid
+            SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, settings.key_limit, 1) AS at_once, e.tableoid
             FROM names k
             CROSS JOIN LATERAL (
                 SELECT count(*) AS running FROM job_executions r
@@ -846,14 +955,14 @@ BEGIN
             ) AS busy
             CROSS JOIN LATERAL (
                 SELECT w.id, w.priority, w.available_at, w.concurrency_limit FROM job_executions w
-                WHERE w.concurrency_key BETWEEN k.key AND k.key AND w.status = 'PENDING' AND w.queue || '' = claim_jobs.queue AND w.available_at <= (SELECT job_now())
+                WHERE w.concurrency_key BETWEEN k.key AND k.key AND w.status = 'PENDING' AND w.queue || '' = job_claim.queue AND w.available_at <= (SELECT job_now())
                   AND w.priority >= coalesce(best_unkeyed, -9)
                 ORDER BY w.concurrency_key
-                LIMIT n
+                LIMIT room
             ) AS first JOIN job_executions e ON e.id = first.id
-            WHERE busy.running < coalesce(first.concurrency_limit, 1) AND e.status = 'PENDING'
+            WHERE busy.running < coalesce(first.concurrency_limit, settings.key_limit, 1) AND e.status = 'PENDING'
             ORDER BY first.priority DESC, first.available_at, first.id
-            LIMIT n
+            LIMIT room
             FOR UPDATE OF e SKIP LOCKED
         ) AS c
         WHERE pg_try_advisory_xact_lock(hashtextextended(c.concurrency_key, c.tableoid::bigint));
@@ -867,22 +976,64 @@ BEGIN
                                      WHERE r.concurrency_key = c.key AND r.status IN ('PENDING', 'RUNNING') AND r.status > 'PENDING'));
     ids := ids || ARRAY(
         SELECT waiting.id
-        FROM unnest(levels) AS level (priority)
+        FROM unnest(levels, bounds) AS level (priority, bound)
         CROSS JOIN LATERAL (
             SELECT w.id FROM job_executions w
-            WHERE w.queue = claim_jobs.queue AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NULL AND w.available_at <= (SELECT job_now())
+            WHERE w.queue = job_claim.queue AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NULL
+              AND w.available_at >= to_timestamp(coalesce(level.bound, '-infinity')) AND w.available_at <= (SELECT job_now())
             ORDER BY w.available_at, w.id
-            LIMIT n - cardinality(ids)
+            LIMIT room - cardinality(ids)
             FOR UPDATE SKIP LOCKED
         ) AS waiting
-        LIMIT n - cardinality(ids));
+        LIMIT room - cardinality(ids));
     RETURN QUERY
         UPDATE job_executions e
         SET status = 'RUNNING', attempt = least(e.attempt, 2147483646) + 1, claimed_by = worker, claim_token = token, started_at = job_now(),
-            timeout_seconds = coalesce(e.timeout_seconds, 300), max_retry = coalesce(e.max_retry, 3),
-            retry_backoff = coalesce(e.retry_backoff, 'exponential'), retry_delay_seconds = coalesce(e.retry_delay_seconds, 2)
+            timeout_seconds = coalesce(e.timeout_seconds, (policies -> e.handler_name ->> 'timeout_seconds')::double precision, 300),
+            max_retry = coalesce(e.max_retry, (policies -> e.handler_name ->> 'max_retry')::integer, 3),
+            retry_backoff = coalesce(e.retry_backoff, policies -> e.handler_name ->> 'retry_backoff', 'exponential'),
+            retry_delay_seconds = coalesce(e.retry_delay_seconds, (policies -> e.handler_name ->> 'retry_delay_seconds')::double precision, 2)
         WHERE e.id = ANY (ids)
-        RETURNING e.id, e.claim_token, e.handler_name, e.handler_params, e.attempt, e.timeout_seconds, e.scheduled_at;
+        RETURNING e.*;
+    GET DIAGNOSTICS claimed = ROW_COUNT;
+    IF claimed > 0 AND settings.rate_limit IS NOT NULL THEN
+        -- They count as claimed at the end of the hundredth of a period that has begun by now, which is never before they were: so
+        -- that a hundred numbers are enough for any rate, and no period, wherever it begins, holds more than the limit.
+        WITH taken AS (
+            SELECT t.at, t.count FROM unnest(settings.rate_taken_at, settings.rate_taken) AS t (at, count)
+            WHERE t.at > moment - period AND t.at <= moment + 2 * period
+            UNION ALL
+            SELECT greatest(job_now(), to_timestamp(ceil(extract(epoch FROM job_now())::double precision / step) * step)), claimed
+        ), slots AS (
+            SELECT taken.at, sum(taken.count)::integer AS count, sum(sum(taken.count)) OVER (ORDER BY taken.at DESC) AS since FROM taken GROUP BY taken.at
+        )
+        UPDATE job_queues q
+        SET rate_taken_at = kept.ats, rate_taken = kept.counts, rate_next_at = kept.next_at
+        FROM (SELECT array_agg(s.at ORDER BY s.at) AS ats, array_agg(s.count ORDER BY s.at) AS counts,
+                     max(s.at) FILTER (WHERE s.since >= settings.rate_limit) + period AS next_at FROM slots s) AS kept
+        WHERE q.name = job_claim.queue;
+    END IF;
+END $function$;
+
+-- Worker protocol, 3: claims up to n executions of one queue, highest priority first, then oldest, within its limits.
+-- End each with complete_job() or fail_job(), naming its claim_token, within its timeout_seconds.
+CREATE FUNCTION claim_jobs(worker uuid, queue text DEFAULT 'default', n integer DEFAULT 1)
+ RETURNS TABLE(id bigint, claim_token uuid, handler_name text, handler_params jsonb, attempt integer, timeout_seconds double precision, scheduled_at timestamp with time zone)
+ LANGUAGE plpgsql
+ SET search_path FROM CURRENT
+AS $function$
+#variable_conflict use_column
+BEGIN
+    IF (n >= 0) IS NOT TRUE THEN
+        RAISE EXCEPTION 'n % is out of range', n USING ERRCODE = 'invalid_parameter_value', HINT = 'Write how many to claim at most.';
+    END IF;
+    PERFORM FROM job_workers w WHERE w.id = worker AND w.status = 'ACTIVE' AND w.heartbeat_at <= job_now() AND job_now() < w.lease_until;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'worker % has no valid lease', worker USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call register_worker again and heartbeat_worker in time.';
+    END IF;
+    RETURN QUERY
+        SELECT c.id, c.claim_token, c.handler_name, c.handler_params, c.attempt, c.timeout_seconds, c.scheduled_at
+        FROM job_claim(worker, gen_random_uuid(), claim_jobs.queue, n, NULL, '{}') AS c;
 END $function$;
 
 -- Worker protocol, 4: records SUCCESS. NULL: the claim is lost and nothing was recorded, unless the row is final with
@@ -1032,7 +1183,25 @@ CREATE VIEW job_queue_status AS
     busy.running,
     counts.oldest_waiting,
     serving.workers,
-    serving.per_minute
+    serving.per_minute,
+    q.max_running,
+    q.key_limit,
+    q.rate_limit,
+    q.rate_period_seconds,
+    q.max_pending,
+    NULLIF(concat_ws(', ',
+        CASE
+            WHEN busy.running >= q.max_running THEN 'max_running'
+            ELSE NULL
+        END,
+        CASE
+            WHEN q.rate_limit IS NOT NULL AND q.rate_next_at > job_now() THEN 'rate_limit'
+            ELSE NULL
+        END,
+        CASE
+            WHEN (counts.waiting + counts.delayed) >= q.max_pending THEN 'max_pending'
+            ELSE NULL
+        END), '') AS reached
    FROM job_queue_names() names(queue)
      LEFT JOIN job_queues q ON q.name = names.queue
      CROSS JOIN LATERAL ( SELECT sum(half.waiting)::bigint AS waiting,
@@ -1305,12 +1474,16 @@ COMMENT ON COLUMN job_queues.name IS 'The queue, as executions and workers name 
 COMMENT ON COLUMN job_queues.paused IS 'Nothing is claimed from it while true and resume_at is not past.';
 COMMENT ON COLUMN job_queues.paused_reason IS 'Why it is paused, for people.';
 COMMENT ON COLUMN job_queues.resume_at IS 'The pause ends by itself then; NULL: when somebody resumes it.';
-COMMENT ON COLUMN job_queues.max_running IS 'At most this many run at once, over all workers; NULL: no limit. Not enforced yet.';
-COMMENT ON COLUMN job_queues.key_limit IS 'The concurrency_limit of keyed rows that name none; NULL: 1. Not enforced yet.';
-COMMENT ON COLUMN job_queues.rate_limit IS 'At most this many starts per rate_period_seconds; NULL: no limit. Not enforced yet.';
-COMMENT ON COLUMN job_queues.rate_period_seconds IS 'Seconds, above 0, that rate_limit is about. Not enforced yet.';
-COMMENT ON COLUMN job_queues.rate_next_at IS 'Kept by the claim: when the rate limit allows the next start. Not enforced yet.';
-COMMENT ON COLUMN job_queues.max_pending IS 'Enqueue refuses above this many waiting rows; NULL: no limit. Not enforced yet.';
+COMMENT ON COLUMN job_queues.max_running IS 'At most this many are RUNNING at once, over all workers. NULL: no limit.';
+COMMENT ON COLUMN job_queues.key_limit IS 'The concurrency_limit of its keyed rows that name none. NULL: 1.';
+COMMENT ON COLUMN job_queues.rate_limit IS 'At most this many claims in any rate_period_seconds, retries included. NULL: no limit.';
+COMMENT ON COLUMN job_queues.rate_period_seconds IS 'Seconds, above 0, up to 31622400 (366 days), that rate_limit is about. NULL: no limit.';
+COMMENT ON COLUMN job_queues.rate_next_at IS 'Kept by the claim: when rate_limit allows the next one. NULL or past: at once.';
+COMMENT ON COLUMN job_queues.rate_taken_at IS 'Kept by the claim: the ends of the hundredths of rate_period_seconds in which something was claimed lately.';
+COMMENT ON COLUMN job_queues.rate_taken IS 'Kept by the claim: how much was claimed in each of them.';
+COMMENT ON COLUMN job_queues.max_pending IS 'enqueue_job() refuses while so many rows of it are PENDING, delayed ones included. NULL: no limit.';
+COMMENT ON COLUMN job_queues.pause_after_failures IS 'A worker that sees so many attempts of it fail in a row pauses it. NULL: none does.';
+COMMENT ON COLUMN job_queues.pause_seconds IS 'How long such a pause lasts: seconds, above 0, up to 31622400 (366 days). NULL: until somebody resumes it.';
 COMMENT ON COLUMN job_queues.keep_days IS 'Days that its final rows are kept, infinity for ever; NULL: as the setting "retention" says for their status.';
 COMMENT ON COLUMN job_queues.keep_last IS 'How many of its newest final rows are kept; NULL: as the setting "retention" says for their status.';
 COMMENT ON TABLE job_installation IS 'One row: the name by which these tables know their own prepared transactions in other databases.';
@@ -1338,7 +1511,7 @@ COMMENT ON FUNCTION cron_jobs_wake() IS 'Trigger: notifies the planners of an ed
 COMMENT ON FUNCTION job_did_you_mean(word text, names text[]) IS 'Used inside others: a question after the name that shares the most pairs of letters with a mistyped one; empty where none is like it.';
 COMMENT ON FUNCTION cron_job_named(name text) IS 'Used inside others: cron_jobs.id by name; a name that none has is an error that says which was meant.';
 COMMENT ON FUNCTION job_queue_names() IS 'Every queue that settings, a worker, a cron job, a waiting or running execution, or one of the newest 10,000 names; queues exist by being named.';
-COMMENT ON FUNCTION enqueue_job(handler_name text, handler_params jsonb, queue text, priority integer, delay_seconds double precision, available_at timestamp with time zone, timeout_seconds double precision, max_retry integer, retry_backoff text, retry_delay_seconds double precision, unique_key text, unique_until text, concurrency_key text, concurrency_limit integer) IS 'Enqueues one execution and returns its id; where unique_key is taken, the id of the row that holds it. SELECT enqueue_job(''email'', ''{"to": "ada@example.com"}'', delay_seconds => 60);';
+COMMENT ON FUNCTION enqueue_job(handler_name text, handler_params jsonb, queue text, priority integer, delay_seconds double precision, available_at timestamp with time zone, timeout_seconds double precision, max_retry integer, retry_backoff text, retry_delay_seconds double precision, unique_key text, unique_until text, concurrency_key text, concurrency_limit integer) IS 'Enqueues one execution and returns its id; where unique_key is taken, the id of the row that holds it. SQLSTATE QFULL: the queue''s max_pending is reached. SELECT enqueue_job(''email'', ''{"to": "ada@example.com"}'', delay_seconds => 60);';
 COMMENT ON FUNCTION cancel_job(id bigint, reason text) IS 'Cancels a waiting execution at once and asks a running one to stop. Returns the status it has now; a final one keeps its own.';
 COMMENT ON FUNCTION retry_job(id bigint, handler_params jsonb) IS 'Sends a final execution back to PENDING with all its tries; attempt and errors are kept, and so are its params unless others are given. Returns the status it has now: SKIPPED stays, and so does, with a warning, one whose unique_key another row holds.';
 COMMENT ON FUNCTION run_cron_job(name text) IS 'Enqueues an execution of a cron job now, apart from its schedule and also while it is paused; returns its id. It waits where ticks may not overlap.';
@@ -1347,11 +1520,13 @@ COMMENT ON FUNCTION resume_cron_job(name text) IS 'Plans a cron job again from n
 COMMENT ON FUNCTION cron_job_tick_at(name text, at timestamp with time zone) IS 'What accounts for the newest tick of a cron job at or before an instant; covers is false where the instant itself was no tick, or is not planned yet. No row: no tick so far. Two index probes, however long the history.';
 COMMENT ON FUNCTION pause_queue(name text, reason text, resume_at timestamp with time zone) IS 'Nothing more is claimed from the queue until resume_queue() or resume_at; what runs goes on. Warns of a name that nothing has. SELECT pause_queue(''mail'', ''provider is down'', now() + interval ''1 hour'');';
 COMMENT ON FUNCTION resume_queue(name text) IS 'Ends the pause of a queue; harmless where it is not paused.';
+COMMENT ON FUNCTION limit_queue(name text, limits jsonb) IS 'Sets the limits that are named, columns of job_queues, and lifts those that are null; the others stay. SELECT limit_queue(''mail'', ''{"max_running": 7, "rate_limit": 100, "rate_period_seconds": 1}'');';
 COMMENT ON FUNCTION job_retry_delay(backoff text, delay_seconds double precision, failures integer) IS 'Used inside others: seconds before the next try after so many failures, at most 86400, without the jitter of 10 %.';
 COMMENT ON FUNCTION job_errors_with(errors jsonb, entry jsonb) IS 'Used inside others: job_executions.errors with one more entry, of which the first and the last 19 are kept.';
 COMMENT ON FUNCTION register_worker(name text, queues text[], pool_size integer, hostname text, pid integer, lease_seconds double precision, version text) IS 'Worker protocol, 1: makes a worker and returns its id. Its claims are valid for lease_seconds; renew them in time with heartbeat_worker().';
 COMMENT ON FUNCTION heartbeat_worker(id uuid, lease_seconds double precision) IS 'Worker protocol, 2: renews the lease, from now on for lease_seconds. NULL: it is lost; stop all attempts and register anew.';
-COMMENT ON FUNCTION claim_jobs(worker uuid, queue text, n integer) IS 'Worker protocol, 3: claims up to n executions of one queue, highest priority first, then oldest. End each with complete_job() or fail_job(), naming its claim_token, within its timeout_seconds.';
+COMMENT ON FUNCTION job_claim(worker uuid, token uuid, queue text, n integer, bounds double precision[], policies jsonb) IS 'Used inside others: a claim from a queue that may have limits, in one transaction that locks first and counts then. bounds: where to begin in each level, highest first; policies: what handlers declare, by name.';
+COMMENT ON FUNCTION claim_jobs(worker uuid, queue text, n integer) IS 'Worker protocol, 3: claims up to n executions of one queue, highest priority first, then oldest, within its limits. End each with complete_job() or fail_job(), naming its claim_token, within its timeout_seconds.';
 COMMENT ON FUNCTION complete_job(id bigint, token uuid, result jsonb) IS 'Worker protocol, 4: records SUCCESS. NULL: the claim is lost and nothing was recorded, unless the row is final with this very token, by an earlier call.';
 COMMENT ON FUNCTION fail_job(id bigint, token uuid, error text) IS 'Worker protocol, 4: records a failed attempt and returns the status the row has now: PENDING if it is tried again. NULL: the claim is lost and nothing was recorded.';
 COMMENT ON VIEW cron_job_status IS 'Each cron job at a glance: next tick, last outcome, failures in a row, how late it is, why it is refused.';
@@ -1394,6 +1569,12 @@ COMMENT ON COLUMN job_queue_status.running IS 'Executions that are claimed.';
 COMMENT ON COLUMN job_queue_status.oldest_waiting IS 'For how long the oldest of the waiting ones could have been claimed. NULL: none waits.';
 COMMENT ON COLUMN job_queue_status.workers IS 'Workers at work that serve it.';
 COMMENT ON COLUMN job_queue_status.per_minute IS 'Attempts that those workers ended per minute since they started, over all queues of theirs. NULL: no worker.';
+COMMENT ON COLUMN job_queue_status.max_running IS 'How many may run at once, over all workers. NULL: no limit.';
+COMMENT ON COLUMN job_queue_status.key_limit IS 'How many of a concurrency_key may run at once, where the row names no limit. NULL: 1.';
+COMMENT ON COLUMN job_queue_status.rate_limit IS 'How many may be claimed in any rate_period_seconds. NULL: no limit.';
+COMMENT ON COLUMN job_queue_status.rate_period_seconds IS 'Seconds that rate_limit is about. NULL: no limit.';
+COMMENT ON COLUMN job_queue_status.max_pending IS 'How many may wait, delayed ones included, before enqueue_job() refuses. NULL: no limit.';
+COMMENT ON COLUMN job_queue_status.reached IS 'The limits that are reached now: max_running and rate_limit hold up claims, max_pending enqueue_job(). NULL: none.';
 COMMENT ON VIEW job_running IS 'What is claimed now, the oldest first: how long, how long it may still take, how far it is, and who has it.';
 COMMENT ON COLUMN job_running.id IS 'job_executions.id; SELECT cancel_job(id) asks it to stop.';
 COMMENT ON COLUMN job_running.handler_name IS 'The handler that runs.';

@@ -100,7 +100,8 @@ class TestPsql:
             ) as waiting,
             psycopg.connect(migrated_url, autocommit=True) as db,
         ):
-            wait_until(db, "SELECT count(*) = 1 FROM pg_stat_activity WHERE query = %s", SLEEP)
+            ours = "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database() AND query = %s"
+            wait_until(db, ours, SLEEP)
             os.killpg(waiting.pid, signal.SIGINT)
             out, err = waiting.communicate(timeout=60)
         assert (waiting.returncode, out) == (1, "")

@@ -29,7 +29,7 @@ COLUMNS = """
     SELECT c.table_name, c.column_name, c.data_type FROM information_schema.columns AS c
     JOIN information_schema.tables AS t USING (table_schema, table_name)
     WHERE c.table_schema = 'public' AND t.table_type = 'BASE TABLE' AND c.table_name NOT IN ('scheduler_version')
-      AND c.data_type IN ('text', 'jsonb', 'ARRAY')
+      AND c.udt_name IN ('text', 'jsonb', '_text')
 """
 JSON = '{"a\\u001b]0;owned\\u0007": ["\\u001b[2J\\u009b31m\\r"], "error": "\\u001b[2J", "traceback": "\\u001b[2J\\r"}'
 SAFE = frozenset({("job_executions", "status"), ("job_workers", "status"), ("cron_jobs", "unplanned")})
@@ -57,6 +57,7 @@ COMMANDS = (
     "queues list",
     "queues pause {queue} --reason {name}",
     "queues resume {queue}",
+    "queues limit {queue} --max-running 7",
     "queues pause {name}",
     "workers list",
     "jobs list",

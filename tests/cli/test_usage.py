@@ -15,7 +15,7 @@ COMMANDS = [
     *(("cron", name) for name in ("add", "list", "show", "edit", "pause", "resume", "remove", "run")),
     *(("cron", name) for name in ("backfill", "skip", "explain", "preview", "plan", "apply")),
     *(("jobs", name) for name in ("enqueue", "list", "show", "wait", "cancel", "retry")),
-    *(("queues", name) for name in ("list", "pause", "resume")),
+    *(("queues", name) for name in ("list", "pause", "resume", "limit")),
     ("workers", "list"),
     *(("db", name) for name in ("url", "psql", "roles")),
 ]

@@ -68,3 +68,60 @@ def test_what_waits_is_counted_with_a_key_and_without(db: psycopg.Connection) ->
     assert db.execute(counts).fetchall() == [(2, 2, True)]
     db.execute("UPDATE public.job_executions SET available_at = public.job_now() + interval '1 hour'")
     assert db.execute(counts).fetchall() == [(0, 4, None)]
+
+
+def test_a_full_queue_refuses_what_is_enqueued(db: psycopg.Connection) -> None:
+    db.execute("SELECT public.enqueue_job('a', queue => 'q', concurrency_key => 'k')")
+    db.execute("SELECT public.limit_queue('q', '{\"max_pending\": 3}')")
+    held = value(db, "SELECT public.enqueue_job('a', queue => 'q', unique_key => 'u')")
+    db.execute("SELECT public.enqueue_job('a', queue => 'q', delay_seconds => 3600)")
+    with pytest.raises(psycopg.Error, match='queue "q" is full: 3 wait') as refusal:
+        db.execute("SELECT public.enqueue_job('a', queue => 'q')")
+    assert refusal.value.sqlstate == "QFULL"
+    assert value(db, "SELECT public.enqueue_job('a', queue => 'q', unique_key => 'u')") == held
+    assert value(db, "SELECT reached FROM public.job_queue_status WHERE queue = 'q'") == "max_pending"
+    value(db, "SELECT public.enqueue_job('a')")
+    db.execute("SELECT id FROM public.claim_jobs(public.register_worker('w', '{q}'), 'q')")
+    value(db, "SELECT public.enqueue_job('a', queue => 'q')")
+
+
+def test_limits_are_set_by_name_and_the_others_stay(db: psycopg.Connection) -> None:
+    db.execute("SELECT public.enqueue_job('a', queue => 'q')")
+    db.execute("SELECT public.limit_queue('q', '{\"max_running\": 7, \"key_limit\": 2}')")
+    db.execute('SELECT public.limit_queue(\'q\', \'{"max_running": null, "rate_limit": 5, "rate_period_seconds": 1}\')')
+    found = value(db, "SELECT to_jsonb(q) FROM public.job_queues q")
+    assert (found["max_running"], found["key_limit"]) == (None, 2)
+    assert (found["rate_limit"], found["rate_period_seconds"]) == (5, 1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "why"),
+    [
+        ('{"max_runing": 1}', 'queues have no limit named "max_runing"'),
+        ('{"paused": true}', 'queues have no limit named "paused"'),
+        ('{"max_running": 0}', "job_queues_max_running_check"),
+        ('{"max_running": -1}', "job_queues_max_running_check"),
+        ('{"max_running": 99999999999}', "out of range"),
+        ('{"max_running": "many"}', "invalid input syntax"),
+        ('{"key_limit": 0}', "job_queues_key_limit_check"),
+        ('{"max_pending": 0}', "job_queues_max_pending_check"),
+        ('{"rate_limit": 5}', "job_queues_rate_check"),
+        ('{"rate_limit": 5, "rate_period_seconds": 0}', "job_queues_rate_period_seconds_check"),
+        ('{"rate_limit": 5, "rate_period_seconds": "NaN"}', "job_queues_rate_period_seconds_check"),
+        ('{"rate_limit": 5, "rate_period_seconds": 1e300}', "job_queues_rate_period_seconds_check"),
+        ('{"pause_after_failures": 0}', "job_queues_pause_after_failures_check"),
+        ('{"pause_seconds": -1}', "job_queues_pause_seconds_check"),
+    ],
+)
+def test_nonsense_is_no_limit(db: psycopg.Connection, limits: str, why: str) -> None:
+    db.execute("SELECT public.enqueue_job('a', queue => 'q')")
+    with pytest.raises(psycopg.Error, match=why):
+        db.execute("SELECT public.limit_queue('q', %s)", [limits])
+    assert value(db, "SELECT count(*) FROM public.job_queues") == 0
+
+
+def test_limits_for_a_queue_that_nothing_names_warn(db: psycopg.Connection) -> None:
+    warnings: list[str | None] = []
+    db.add_notice_handler(lambda said: warnings.append(said.message_primary))
+    db.execute("SELECT public.limit_queue('later', '{\"max_running\": 1}')")
+    assert warnings == ['nothing names a queue "later" so far; the limits are for whoever comes']

@@ -112,7 +112,7 @@ def test_a_keyed_limit_holds_with_two_claiming_at_once(
 
 def test_without_its_lock_a_keyed_claim_would_overshoot(db: psycopg.Connection, connect: Connect, worker: UUID) -> None:
     """The broken variant: what the test above would see if the key were not locked first."""
-    definition = value(db, "SELECT pg_get_functiondef('public.claim_jobs'::regproc)")
+    definition = value(db, "SELECT pg_get_functiondef('public.job_claim'::regproc)")
     broken, removed = LOCK.subn("", definition)
     assert removed == 2
     db.execute(broken.encode())

@@ -24,7 +24,10 @@ SELECT e.id, e.source, e.cron_job_id, c.name AS cron_job, e.handler_name, e.queu
        coalesce(q.paused AND (q.resume_at IS NULL OR q.resume_at > {s}.job_now()), false) AS queue_paused,
        q.paused_reason AS queue_paused_reason, q.resume_at AS queue_resume_at,
        (SELECT count(*) FROM {s}.job_workers AS s WHERE e.queue = ANY (s.queues) AND s.status = 'ACTIVE' AND s.lease_until > {s}.job_now()) AS queue_workers,
-       (SELECT CASE WHEN count(*) >= coalesce(e.concurrency_limit, 1) THEN min(r.id) END FROM {s}.job_executions AS r
+       CASE WHEN e.status <> 'PENDING' THEN NULL
+            WHEN q.max_running <= (SELECT count(*) FROM {s}.job_executions AS r WHERE r.queue = e.queue AND r.status = 'RUNNING') THEN 'max_running'
+            WHEN q.rate_limit IS NOT NULL AND q.rate_next_at > {s}.job_now() THEN 'rate_limit' END AS queue_reached,
+       (SELECT CASE WHEN count(*) >= coalesce(e.concurrency_limit, q.key_limit, 1) THEN min(r.id) END FROM {s}.job_executions AS r
         WHERE e.status = 'PENDING' AND r.concurrency_key = e.concurrency_key AND r.status = 'RUNNING') AS held_by
 FROM {s}.job_executions AS e
 LEFT JOIN {s}.cron_jobs AS c ON c.id = e.cron_job_id

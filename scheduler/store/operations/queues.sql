@@ -15,7 +15,7 @@ ORDER BY v.started_at, v.name;
 
 -- name: queue_statuses
 SELECT v.queue AS name, v.paused, v.paused_reason, v.resume_at, v.waiting, v.delayed, v.running, extract(epoch FROM v.oldest_waiting)::double precision AS oldest_waiting_seconds,
-       v.workers, v.per_minute::double precision
+       v.workers, v.per_minute::double precision, v.max_running, v.key_limit, v.rate_limit, v.rate_period_seconds, v.max_pending, v.reached
 FROM {s}.job_queue_status AS v
 ORDER BY v.queue;
 
@@ -41,6 +41,15 @@ SELECT {s}.pause_queue(%(name)s, %(reason)s, %(resume_at)s);
 
 -- name: resume_queue
 SELECT {s}.resume_queue(%(name)s);
+
+
+-- name: limit_queue
+SELECT {s}.limit_queue(%(name)s, %(limits)s::jsonb);
+
+
+-- name: queue_limits
+SELECT q.max_running, q.key_limit, q.rate_limit, q.rate_period_seconds, q.max_pending, q.pause_after_failures, q.pause_seconds
+FROM {s}.job_queues AS q WHERE q.name = %(name)s;
 
 
 -- name: role_rights

@@ -1,0 +1,86 @@
+"""Limits of queues, as `scheduler queues limit` reads and tells them."""
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import typer
+
+from scheduler.cli.moments import parsed_span
+
+if TYPE_CHECKING:
+    from scheduler.operations.queues import Limits, QueueStatus
+
+NONE = "none"
+_RATE = re.compile(r"(\d+)\s*/\s*(\d+(?:\.\d+)?)?\s*(ms|s|m|h|d|w)")
+_SAID = (("d", 86_400), ("h", 3_600), ("min", 60))
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+def parsed_limits(
+    *, max_running: str | None, rate: str | None, max_pending: str | None, key_limit: str | None,
+    pause_after: str | None, pause_for: str | None,
+) -> Mapping[str, float | None]:  # fmt: skip
+    """What to set, and to lift (None), of what was given. Raises BadParameter, which names the option."""
+    changes: dict[str, float | None] = {}
+    for column, option, given in (
+        ("max_running", "--max-running", max_running),
+        ("max_pending", "--max-pending", max_pending),
+        ("key_limit", "--key-limit", key_limit),
+        ("pause_after_failures", "--pause-after", pause_after),
+    ):
+        if given is not None:
+            changes[column] = _number(given, option)
+    if rate is not None:
+        changes["rate_limit"], changes["rate_period_seconds"] = _rate(rate)
+    if pause_for is not None:
+        lasting = None if pause_for == NONE else parsed_span(pause_for, "--pause-for")
+        changes["pause_seconds"] = lasting.total_seconds() if lasting is not None else None
+    return changes
+
+
+def in_words(limits: "Limits | QueueStatus") -> str:
+    """Such as "7 at once, 100 per second, 1000 waiting"; empty where there is none."""
+    said = []
+    if limits.max_running is not None:
+        said.append(f"{limits.max_running} at once")
+    if limits.rate_limit is not None and limits.rate_period_seconds is not None:
+        said.append(f"{limits.rate_limit} per {_period(limits.rate_period_seconds)}")
+    if limits.key_limit is not None:
+        said.append(f"{limits.key_limit} of a key")
+    if limits.max_pending is not None:
+        said.append(f"{limits.max_pending} waiting")
+    return ", ".join(said)
+
+
+def breaker_in_words(limits: "Limits") -> str:
+    """When a queue pauses itself; empty where it does not."""
+    if limits.pause_after_failures is None:
+        return ""
+    lasting = "until it is resumed" if limits.pause_seconds is None else f"for {_period(limits.pause_seconds)}"
+    return f"pauses {lasting} after {limits.pause_after_failures} failures in a row"
+
+
+def _period(seconds: float) -> str:
+    """Exactly, in the largest unit that does it."""
+    if seconds < 1:
+        return f"{seconds * 1000:g} ms"
+    name, unit = next(((name, unit) for name, unit in _SAID if seconds % unit == 0), ("s", 1))
+    return f"{seconds / unit:g} {name}"
+
+
+def _number(text: str, option: str) -> int | None:
+    if text == NONE:
+        return None
+    if not re.fullmatch(r"[1-9]\d{0,8}", text):
+        raise typer.BadParameter(f"{text!r} is no limit: write a number from 1 on, or {NONE}.", param_hint=option)
+    return int(text)
+
+
+def _rate(text: str) -> tuple[int | None, float | None]:
+    if text == NONE:
+        return None, None
+    found = _RATE.fullmatch(text)
+    if not found or not (_number(found[1], "--rate") and (seconds := float(found[2] or 1) * _UNITS[found[3]])):
+        raise typer.BadParameter(f"{text!r} is no rate: write 100/1s, 10/m or 5/30s, or {NONE}.", param_hint="--rate")
+    return int(found[1]), seconds
