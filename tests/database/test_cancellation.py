@@ -14,7 +14,10 @@ from tests.database.conftest import Server
 
 INSERT = "INSERT INTO item VALUES (:id, :name)"
 SLEEP = "DO $$ BEGIN RAISE NOTICE 'running'; PERFORM pg_sleep(60); END $$"
-SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'DO $$%' AND state = 'active'"
+SLEEPING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND query LIKE 'DO $$%' AND state = 'active'
+"""
 COMMIT_WAITS = """
     CREATE TABLE item (id int);
     CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$

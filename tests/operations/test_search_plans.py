@@ -171,7 +171,11 @@ def test_a_window_is_read_by_the_primary_key(filled: str, filters: dict[str, Any
         ("one_execution", {"id": 7}, {"job_executions_pkey", "job_executions_of_worker"}),  # or _of_key: nothing runs
         ("execution_states", {"ids": [7, 8]}, {"job_executions_pkey"}),
         ("unique_key_holder", {"id": 7}, {"job_executions_pkey", "job_executions_unique_key"}),
-        ("act_on_one", {"id": 7, "statuses": ["FAILED"], "action": "retry", "reason": None, "params": None}, {"job_executions_pkey"}),
+        (
+            "act_on_one",
+            {"id": 7, "statuses": ["FAILED"], "action": "retry", "reason": None, "params": None},
+            {"job_executions_pkey"},
+        ),
         (
             "act_on_free",
             {"ids": [*range(500)], "statuses": ["FAILED"], "action": "retry", "reason": None, "params": None},

@@ -113,7 +113,8 @@ async def test_it_keeps_no_vacuum_waiting_between_its_steps(
         seen.extend(
             tables.rows(
                 """SELECT a.backend_xid IS NULL, a.backend_xmin IS NULL, a.state FROM pg_stat_activity AS a
-                   WHERE a.datname = current_database() AND a.application_name = 'scheduler test' AND a.pid <> pg_backend_pid()"""
+                   WHERE a.datname = current_database() AND a.application_name = 'scheduler test'
+                     AND a.pid <> pg_backend_pid()"""
             )
         )
 
@@ -143,7 +144,8 @@ async def test_who_loses_its_turn_stops_and_tells_what_it_did(
         if name == "prune_delete":
             tables.execute(
                 """SELECT pg_terminate_backend(a.pid, 60000) FROM pg_stat_activity AS a
-                   WHERE a.datname = current_database() AND a.application_name = 'scheduler test' AND a.state = 'idle in transaction'"""
+                   WHERE a.datname = current_database() AND a.application_name = 'scheduler test'
+                     AND a.state = 'idle in transaction'"""
             )
         return await deleted(name, values)  # type: ignore[arg-type]
 
