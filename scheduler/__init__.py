@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         Snooze,
         TransactionError,
     )
-    from scheduler.handlers import BaseHandler, Cron, ExecutionContext, current_execution, handler
+    from scheduler.handlers import BaseHandler, Cron, ExecutionContext, current_batch, current_execution, handler
 
     __version__: str
 
@@ -45,7 +45,10 @@ _HOMES = {
     **dict.fromkeys(
         ("DatabaseRegistry", "get_connection", "savepoint", "session", "transactional"), "scheduler.database"
     ),
-    **dict.fromkeys(("BaseHandler", "Cron", "ExecutionContext", "current_execution", "handler"), "scheduler.handlers"),
+    **dict.fromkeys(
+        ("BaseHandler", "Cron", "ExecutionContext", "current_batch", "current_execution", "handler"),
+        "scheduler.handlers",
+    ),
 }
 
 __all__ = [
@@ -79,6 +82,7 @@ __all__ = [
     "Snooze",
     "TransactionError",
     "__version__",
+    "current_batch",
     "current_execution",
     "get_connection",
     "handler",

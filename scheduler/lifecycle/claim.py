@@ -4,7 +4,7 @@ The token is made here, before the statement is sent: when the answer never come
 and nothing else is claimed before that is known.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -30,6 +30,8 @@ class _Queue:
     bounds: list[float] = field(default_factory=NO_BOUND.copy)
     full_look_at: float = 0.0
     keyed_look_at: float = 0.0
+    batch_size: int = 1
+    """How many executions a slot takes, going by what was claimed last."""
 
 
 class _Statement(Protocol):
@@ -41,22 +43,45 @@ class _Statement(Protocol):
 class Claimer:
     """Claims for one worker incarnation."""
 
-    def __init__(self, executions: Executions, worker: UUID, queues: Sequence[str], policies: str) -> None:
-        """`policies` is JSON: handler name → the retry and timeout values it declares."""
+    def __init__(
+        self,
+        executions: Executions,
+        worker: UUID,
+        queues: Sequence[str],
+        policies: str,
+        *,
+        batch_sizes: Mapping[str, int] | None = None,
+        batch_max: int = 500,
+    ) -> None:
+        """`policies` is JSON: handler name → the retry and timeout values it declares.
+
+        `batch_sizes` are those of the batch handlers; `batch_max` is how many rows are claimed for them at once.
+        """
         self.executions, self.worker, self.policies = executions, worker, policies
+        self.batch_sizes, self.batch_max = batch_sizes or {}, batch_max
+        self.more_waits = False
+        """The last claim got all that it asked for."""
         self.tokens: set[UUID] = set()
         """Tokens of claims under way or with an unknown answer."""
         self._queues = [_Queue(name) for name in queues]
         self._turn = 0
 
     async def claim(self, n: int) -> list[Claim]:
-        """Up to `n` claims from the first queue in rotation that has any. Raises what a broken connection raises."""
+        """Claims for up to `n` slots from the first queue in rotation that has any; a slot takes one, or a batch.
+
+        Raises what a broken connection raises.
+        """
         if self.tokens:
             return await self.recover()
         for _ in self._queues:
             queue = self._queues[self._turn]
             self._turn = (self._turn + 1) % len(self._queues)
-            if claims := await self._claim_from(queue, n):
+            wanted = n if queue.batch_size == 1 else max(n, min(n * queue.batch_size, self.batch_max))
+            claims = await self._claim_from(queue, wanted)
+            self.more_waits = len(claims) >= wanted
+            if claims:
+                if self.batch_sizes:
+                    queue.batch_size = min(self.batch_sizes.get(claim.handler_name, 1) for claim in claims)
                 return claims
         return []
 

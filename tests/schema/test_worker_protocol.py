@@ -298,9 +298,8 @@ def test_how_it_failed(db: psycopg.Connection, worker: UUID, options: str, statu
     ((found, token),) = claim(db, worker)
     failed = f"SELECT public.fail_job(%s, %s, 'boom', {options})".encode()
     assert db.execute(failed, [found, token]).fetchall() == [(status,)]
-    ((outcome, late),) = db.execute(
-        "SELECT errors -> 0 ->> 'outcome', available_at > public.job_now() + interval '9 min' FROM public.job_executions"
-    ).fetchall()
+    late = value(db, "SELECT available_at > public.job_now() + interval '9 min' FROM public.job_executions")
+    outcome = row(db, found)["errors"][0]["outcome"]
     assert outcome == ("timeout" if "timed_out => true" in options else "failure")
     assert late is ("delay" in options)
 
