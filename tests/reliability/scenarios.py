@@ -30,6 +30,7 @@ SCENARIOS = (
         (
             f"{FAULTS}/test_crash.py::test_what_a_killed_worker_held_is_done_by_the_other_and_recorded_once",
             f"{FAULTS}/test_crash.py::test_a_worker_that_dies_between_two_steps_leaves_nothing_half_done",
+            f"{FAULTS}/test_batch.py",
         ),
     ),
     Scenario("S03", "a worker frozen past its lease, which then goes on", (f"{FAULTS}/test_zombie.py",)),
