@@ -827,6 +827,7 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT FROM job_executions u
         WHERE u.queue = claim_jobs.queue AND u.priority = level.priority AND u.status = 'PENDING' AND u.concurrency_key IS NULL AND u.available_at <= (SELECT job_now())
+        ORDER BY u.available_at  -- by the index: many delayed rows would make the whole table look like the shorter way to one
         LIMIT 1
     ) AS waiting
     LIMIT 1;
