@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ParamsError,
         PartialCommitError,
         QueryExecutionError,
+        QueueFullError,
         RefusedError,
         RetryLater,
         RightsError,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
         Snooze,
         TransactionError,
     )
-    from scheduler.handlers import BaseHandler, Cron, ExecutionContext, current_execution, handler
+    from scheduler.handlers import BaseHandler, Cron, ExecutionContext, current_batch, current_execution, handler
 
     __version__: str
 
@@ -45,7 +46,10 @@ _HOMES = {
     **dict.fromkeys(
         ("DatabaseRegistry", "get_connection", "savepoint", "session", "transactional"), "scheduler.database"
     ),
-    **dict.fromkeys(("BaseHandler", "Cron", "ExecutionContext", "current_execution", "handler"), "scheduler.handlers"),
+    **dict.fromkeys(
+        ("BaseHandler", "Cron", "ExecutionContext", "current_batch", "current_execution", "handler"),
+        "scheduler.handlers",
+    ),
 }
 
 __all__ = [
@@ -70,6 +74,7 @@ __all__ = [
     "ParamsError",
     "PartialCommitError",
     "QueryExecutionError",
+    "QueueFullError",
     "RefusedError",
     "RetryLater",
     "RightsError",
@@ -79,6 +84,7 @@ __all__ = [
     "Snooze",
     "TransactionError",
     "__version__",
+    "current_batch",
     "current_execution",
     "get_connection",
     "handler",

@@ -8,20 +8,49 @@ CREATE FUNCTION job_errors_with(errors jsonb, entry jsonb) RETURNS jsonb LANGUAG
 RETURN CASE WHEN jsonb_array_length(errors) >= 20 THEN errors - 1 ELSE errors END || jsonb_build_array(entry);
 COMMENT ON FUNCTION job_errors_with(jsonb, jsonb) IS 'Used inside others: job_executions.errors with one more entry, of which the first and the last 19 are kept.';
 
-CREATE FUNCTION register_worker(name text, queues text[] DEFAULT '{default}', pool_size integer DEFAULT 1, hostname text DEFAULT '', pid integer DEFAULT NULL, lease_seconds double precision DEFAULT 30, version text DEFAULT '') RETURNS uuid LANGUAGE sql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION register_worker(name text, queues text[] DEFAULT '{default}', pool_size integer DEFAULT 1, hostname text DEFAULT '', pid integer DEFAULT NULL, lease_seconds double precision DEFAULT 30, version text DEFAULT '') RETURNS uuid LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+#variable_conflict use_variable
+DECLARE
+    refusal text[] := CASE
+        WHEN (octet_length(name) BETWEEN 1 AND 200) IS NOT TRUE THEN ARRAY[format('no worker can be named "%s"', left(name, 200)), 'Write 1 to 200 bytes: what people know it by; several may share it.']
+        WHEN (1 <= ALL (ARRAY(SELECT octet_length(q) FROM unnest(queues) AS q)) AND 200 >= ALL (ARRAY(SELECT octet_length(q) FROM unnest(queues) AS q))) IS NOT TRUE OR queues IS NULL
+            THEN ARRAY[format('queues can''t be %s', coalesce(quote_literal(left(queues::text, 200)), 'NULL')), 'Write an array of names, each of 1 to 200 bytes.']
+        WHEN (pool_size >= 0) IS NOT TRUE THEN ARRAY[format('pool_size %s is out of range', coalesce(pool_size::text, 'NULL')), 'Write how many executions it runs at once.']
+        WHEN (lease_seconds > 0 AND lease_seconds <= 86400) IS NOT TRUE
+            THEN ARRAY[format('lease_seconds %s is out of range', coalesce(lease_seconds::text, 'NULL')), 'Write seconds, more than 0, up to 86400 (a day).']
+    END;
+    new_id uuid;
+BEGIN
+    IF refusal IS NOT NULL THEN
+        RAISE EXCEPTION '%', refusal[1] USING ERRCODE = 'invalid_parameter_value', HINT = refusal[2];
+    END IF;
     INSERT INTO job_workers (name, queues, pool_size, hostname, pid, lease_until, version)
-    VALUES (register_worker.name, register_worker.queues, register_worker.pool_size, register_worker.hostname, register_worker.pid,
-            job_now() + make_interval(secs => register_worker.lease_seconds), register_worker.version)
-    RETURNING id;
-$$;
+    VALUES (name, queues, pool_size, coalesce(hostname, ''), pid, job_now() + make_interval(secs => lease_seconds), coalesce(version, ''))
+    RETURNING id INTO new_id;
+    RETURN new_id;
+END $$;
 COMMENT ON FUNCTION register_worker IS 'Worker protocol, 1: makes a worker and returns its id. Its claims are valid for lease_seconds; renew them in time with heartbeat_worker().';
 
-CREATE FUNCTION heartbeat_worker(id uuid, lease_seconds double precision DEFAULT 30) RETURNS boolean LANGUAGE sql SET search_path FROM CURRENT AS $$
-    UPDATE job_workers w SET heartbeat_at = job_now(), lease_until = job_now() + make_interval(secs => heartbeat_worker.lease_seconds)
-    WHERE w.id = heartbeat_worker.id AND w.status IN ('ACTIVE', 'DRAINING')
+CREATE FUNCTION heartbeat_worker(id uuid, lease_seconds double precision DEFAULT 30, running integer DEFAULT NULL, succeeded bigint DEFAULT NULL, failed bigint DEFAULT NULL) RETURNS boolean LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF (lease_seconds > 0 AND lease_seconds <= 86400) IS NOT TRUE THEN
+        RAISE EXCEPTION 'lease_seconds % is out of range', coalesce(lease_seconds::text, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Write seconds, more than 0, up to 86400 (a day).';
+    END IF;
+    UPDATE job_workers w
+    SET heartbeat_at = job_now(), lease_until = job_now() + make_interval(secs => lease_seconds), running_count = coalesce(running, w.running_count),
+        succeeded_count = coalesce(succeeded, w.succeeded_count), failed_count = coalesce(failed, w.failed_count)
+    WHERE w.id = heartbeat_worker.id AND w.status IN ('ACTIVE', 'DRAINING');
+    RETURN nullif(FOUND, false);
+END $$;
+COMMENT ON FUNCTION heartbeat_worker IS 'Worker protocol, 2: renews the lease, from now on for lease_seconds, and says how much runs, succeeded and failed. NULL: it is lost; stop all attempts and register anew.';
+
+CREATE FUNCTION leave_worker(id uuid) RETURNS boolean LANGUAGE sql SET search_path FROM CURRENT AS $$
+    UPDATE job_workers w SET status = 'STOPPED', running_count = 0, heartbeat_at = job_now()
+    WHERE w.id = leave_worker.id AND w.status IN ('ACTIVE', 'DRAINING')
     RETURNING true;
 $$;
-COMMENT ON FUNCTION heartbeat_worker IS 'Worker protocol, 2: renews the lease, from now on for lease_seconds. NULL: it is lost; stop all attempts and register anew.';
+COMMENT ON FUNCTION leave_worker IS 'Worker protocol, 6: the worker''s last word. What it still holds goes back as a failed attempt; end it or release_job() it before. NULL: it was lost.';
 
 CREATE FUNCTION job_claim(worker uuid, token uuid, queue text, n integer, bounds double precision[], policies jsonb) RETURNS SETOF job_executions LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -87,6 +116,7 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT FROM job_executions u
         WHERE u.queue = job_claim.queue AND u.priority = level.priority AND u.status = 'PENDING' AND u.concurrency_key IS NULL AND u.available_at <= (SELECT job_now())
+        ORDER BY u.available_at  -- by the index: many delayed rows would make the whole table look like the shorter way to one
         LIMIT 1
     ) AS waiting
     LIMIT 1;
@@ -221,19 +251,90 @@ CREATE FUNCTION complete_job(id bigint, token uuid, result jsonb DEFAULT NULL) R
 $$;
 COMMENT ON FUNCTION complete_job IS 'Worker protocol, 4: records SUCCESS. NULL: the claim is lost and nothing was recorded, unless the row is final with this very token, by an earlier call.';
 
-CREATE FUNCTION fail_job(id bigint, token uuid, error text) RETURNS text LANGUAGE sql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION fail_job(id bigint, token uuid, error text, delay_seconds double precision DEFAULT NULL, permanent boolean DEFAULT false, timed_out boolean DEFAULT false) RETURNS text LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    told text := left(coalesce(fail_job.error, 'no reason was given'), 8192);
+    was job_executions%ROWTYPE;
+    next_status text;
+    failures integer;
+BEGIN
+    IF (fail_job.delay_seconds BETWEEN 0 AND 31622400) IS FALSE THEN
+        RAISE EXCEPTION 'delay_seconds % is out of range', fail_job.delay_seconds
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Write seconds, 0 to 31622400 (366 days), or leave it out for the row''s own backoff.';
+    END IF;
+    SELECT * INTO was FROM job_executions e WHERE e.id = fail_job.id AND e.claim_token = fail_job.token AND e.status = 'RUNNING' FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    failures := least(was.retry_count, 2147483646) + 1;
+    next_status := CASE WHEN was.cancel_requested_at IS NOT NULL THEN 'CANCELLED' WHEN was.retry_count < was.max_retry - 1 AND fail_job.permanent IS NOT TRUE THEN 'PENDING'
+                        WHEN fail_job.timed_out THEN 'TIMEOUT' ELSE 'FAILED' END;
     UPDATE job_executions e
-    SET status = CASE WHEN e.cancel_requested_at IS NOT NULL THEN 'CANCELLED' WHEN e.retry_count + 1 < e.max_retry THEN 'PENDING' ELSE 'FAILED' END,
-        retry_count = e.retry_count + 1, suspect = false,
-        error = CASE WHEN e.cancel_requested_at IS NULL THEN left(fail_job.error, 8192) ELSE coalesce(e.cancel_reason, 'cancelled by request') END,
-        errors = job_errors_with(e.errors, jsonb_build_object('attempt', e.attempt, 'outcome', 'failure', 'at', job_now(), 'worker', e.claimed_by, 'error', left(fail_job.error, 8192))),
-        finished_at = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry THEN NULL ELSE job_now() END,
-        available_at = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry
-                            THEN greatest(e.available_at, job_now() + make_interval(secs => job_retry_delay(e.retry_backoff, e.retry_delay_seconds, e.retry_count + 1) * (0.9 + 0.2 * random())))
-                            ELSE e.available_at END,
-        claim_token = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry THEN NULL ELSE e.claim_token END,
-        claimed_by = CASE WHEN e.cancel_requested_at IS NULL AND e.retry_count + 1 < e.max_retry THEN NULL ELSE e.claimed_by END
-    WHERE e.id = fail_job.id AND e.claim_token = fail_job.token AND e.status = 'RUNNING'
+    SET status = next_status, retry_count = failures, suspect = false,
+        error = CASE WHEN was.cancel_requested_at IS NULL THEN told ELSE coalesce(was.cancel_reason, 'cancelled by request') END,
+        errors = job_errors_with(e.errors, jsonb_build_object('attempt', e.attempt, 'outcome', CASE WHEN fail_job.timed_out THEN 'timeout' ELSE 'failure' END,
+                                                              'at', job_now(), 'worker', e.claimed_by, 'error', told)),
+        finished_at = CASE WHEN next_status <> 'PENDING' THEN job_now() END,
+        available_at = CASE WHEN next_status = 'PENDING' THEN greatest(e.available_at, job_now() + make_interval(secs => coalesce(
+            fail_job.delay_seconds, job_retry_delay(e.retry_backoff, e.retry_delay_seconds, failures) * (0.9 + 0.2 * random())))) ELSE e.available_at END,
+        claim_token = CASE WHEN next_status <> 'PENDING' THEN e.claim_token END,
+        claimed_by = CASE WHEN next_status <> 'PENDING' THEN e.claimed_by END
+    WHERE e.id = was.id;
+    RETURN next_status;
+END $$;
+COMMENT ON FUNCTION fail_job IS 'Worker protocol, 4: records a failed attempt (TIMEOUT if timed_out; no more tries if permanent; the next after delay_seconds instead of the row''s backoff) and returns the status the row has now: PENDING if it is tried again. NULL: the claim is lost and nothing was recorded.';
+
+CREATE FUNCTION progress_job(id bigint, token uuid, progress double precision DEFAULT NULL, message text DEFAULT NULL) RETURNS boolean LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    wanted boolean;
+BEGIN
+    IF (progress_job.progress BETWEEN 0 AND 1) IS FALSE THEN
+        RAISE EXCEPTION 'progress % is out of range', progress_job.progress USING ERRCODE = 'invalid_parameter_value', HINT = 'Write a part of the whole, 0 to 1.';
+    END IF;
+    IF progress_job.progress IS NULL AND progress_job.message IS NULL THEN
+        SELECT e.cancel_requested_at IS NULL INTO wanted
+        FROM job_executions e WHERE e.id = progress_job.id AND e.claim_token = progress_job.token AND e.status = 'RUNNING';
+    ELSE
+        UPDATE job_executions e
+        SET progress = coalesce(progress_job.progress, e.progress), progress_message = coalesce(left(progress_job.message, 1000), e.progress_message)
+        WHERE e.id = progress_job.id AND e.claim_token = progress_job.token AND e.status = 'RUNNING'
+        RETURNING e.cancel_requested_at IS NULL INTO wanted;
+    END IF;
+    RETURN wanted;
+END $$;
+COMMENT ON FUNCTION progress_job IS 'Worker protocol, 5: says how far it is, if anything, and is told whether to go on. false: somebody cancelled it; stop, and call fail_job(), which makes it CANCELLED. NULL: the claim is lost; stop.';
+
+CREATE FUNCTION release_job(id bigint, token uuid) RETURNS text LANGUAGE sql SET search_path FROM CURRENT AS $$
+    UPDATE job_executions e
+    SET status = CASE WHEN e.cancel_requested_at IS NULL THEN 'PENDING' ELSE 'CANCELLED' END,
+        finished_at = CASE WHEN e.cancel_requested_at IS NULL THEN NULL ELSE job_now() END,
+        error = CASE WHEN e.cancel_requested_at IS NULL THEN e.error ELSE coalesce(e.cancel_reason, 'cancelled by request') END,
+        available_at = greatest(e.available_at, job_now()),
+        claim_token = CASE WHEN e.cancel_requested_at IS NULL THEN NULL ELSE e.claim_token END,
+        claimed_by = CASE WHEN e.cancel_requested_at IS NULL THEN NULL ELSE e.claimed_by END
+    WHERE e.id = release_job.id AND e.claim_token = release_job.token AND e.status = 'RUNNING'
     RETURNING e.status;
 $$;
-COMMENT ON FUNCTION fail_job IS 'Worker protocol, 4: records a failed attempt and returns the status the row has now: PENDING if it is tried again. NULL: the claim is lost and nothing was recorded.';
+COMMENT ON FUNCTION release_job IS 'Worker protocol, 4: hands it back without using up a try, for another worker to claim at once; not what had begun with max_retry 0 or 1. Returns the status now; NULL: the claim is lost.';
+
+CREATE FUNCTION snooze_job(id bigint, token uuid, delay_seconds double precision) RETURNS text LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    status_now text;
+BEGIN
+    IF (snooze_job.delay_seconds BETWEEN 0 AND 31622400) IS NOT TRUE THEN
+        RAISE EXCEPTION 'delay_seconds % is out of range', coalesce(snooze_job.delay_seconds::text, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Write seconds, 0 to 31622400 (366 days).';
+    END IF;
+    UPDATE job_executions e
+    SET status = CASE WHEN e.cancel_requested_at IS NULL THEN 'PENDING' ELSE 'CANCELLED' END, suspect = false,
+        finished_at = CASE WHEN e.cancel_requested_at IS NULL THEN NULL ELSE job_now() END,
+        error = CASE WHEN e.cancel_requested_at IS NULL THEN e.error ELSE coalesce(e.cancel_reason, 'cancelled by request') END,
+        available_at = CASE WHEN e.cancel_requested_at IS NULL
+                            THEN greatest(e.available_at, job_now() + make_interval(secs => snooze_job.delay_seconds)) ELSE e.available_at END,
+        claim_token = CASE WHEN e.cancel_requested_at IS NULL THEN NULL ELSE e.claim_token END,
+        claimed_by = CASE WHEN e.cancel_requested_at IS NULL THEN NULL ELSE e.claimed_by END
+    WHERE e.id = snooze_job.id AND e.claim_token = snooze_job.token AND e.status = 'RUNNING'
+    RETURNING e.status INTO status_now;
+    RETURN status_now;
+END $$;
+COMMENT ON FUNCTION snooze_job IS 'Worker protocol, 4: puts it off for delay_seconds without using up a try. Returns the status now; NULL: the claim is lost.';

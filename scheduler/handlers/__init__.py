@@ -5,12 +5,14 @@
     registry    @handler, names → specs         discovery   folders and modules → registry
     context     current_execution()             results     what it returned, storable
     cron        when it runs by itself          faults      what it raised, storable
+    batch       many executions in one call
 
 Nothing here knows where a handler runs, nor of any table.
 """
 
 from scheduler.handlers.base import BaseHandler
-from scheduler.handlers.context import ExecutionContext, Progress, current_execution
+from scheduler.handlers.batch import BatchAnswer, Batching
+from scheduler.handlers.context import BatchContext, ExecutionContext, Progress, current_batch, current_execution
 from scheduler.handlers.cron import Cron
 from scheduler.handlers.discovery import discover
 from scheduler.handlers.faults import clean_text, describe_error
@@ -20,6 +22,9 @@ from scheduler.handlers.spec import HandlerOptions, HandlerSpec, RunIn, declare
 
 __all__ = [
     "BaseHandler",
+    "BatchAnswer",
+    "BatchContext",
+    "Batching",
     "Cron",
     "ExecutionContext",
     "HandlerOptions",
@@ -28,6 +33,7 @@ __all__ = [
     "Progress",
     "RunIn",
     "clean_text",
+    "current_batch",
     "current_execution",
     "declare",
     "describe_error",

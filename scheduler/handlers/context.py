@@ -1,7 +1,7 @@
 """The execution that is running here: what a handler may know and say about its own attempt."""
 
 import logging
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from contextvars import Context, ContextVar
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -40,6 +40,11 @@ class ExecutionContext:
         self.cancel_reason: str | None = None
         self._progress: Progress | None = None
         self._flushed: Progress | None = None
+
+    @property
+    def members(self) -> "Sequence[ExecutionContext]":
+        """The attempts that this call of the handler is for: itself, or those of a batch."""
+        return (self,)
 
     @property
     def id(self) -> int:
@@ -106,6 +111,22 @@ class ExecutionContext:
             self.cancelled = True
 
 
+class BatchContext(ExecutionContext):
+    """Several attempts that are one call of their handler; their deadlines are the same."""
+
+    __slots__ = ("_members", "given")
+
+    def __init__(self, members: Sequence[ExecutionContext]) -> None:
+        super().__init__(members[0].claim, members[0].deadline)
+        self._members = members
+        self.given = members
+        """Those whose params fit, in the order in which the handler has them."""
+
+    @property
+    def members(self) -> Sequence[ExecutionContext]:
+        return self._members
+
+
 class _ExecutionLogger(logging.LoggerAdapter[logging.Logger]):
     """Puts the execution before the line, and into the fields of a structured one."""
 
@@ -136,10 +157,26 @@ def current_execution() -> ExecutionContext:
 
     Tasks and `asyncio.to_thread` calls that a handler starts see it too; a bare `threading.Thread` doesn't.
     """
+    context = _running("current_execution")
+    if isinstance(context, BatchContext):
+        raise SchedulerError("A batch is running here, not one execution: current_batch() lists its executions.")
+    return context
+
+
+def current_batch() -> Sequence[ExecutionContext]:
+    """The executions that run here, in the order in which a batch handler was given their params.
+
+    Of a handler without `batch_size` it is the one. Raises SchedulerError outside of a handler.
+    """
+    context = _running("current_batch")
+    return context.given if isinstance(context, BatchContext) else context.members
+
+
+def _running(asked: str) -> ExecutionContext:
     try:
         return _current.get()
     except LookupError:
         raise SchedulerError(
-            "No execution is running here: call current_execution() inside a handler, "
+            f"No execution is running here: call {asked}() inside a handler, "
             "or in a task or asyncio.to_thread() call that the handler started."
         ) from None

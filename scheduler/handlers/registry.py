@@ -59,7 +59,7 @@ def handler(name: str, **options: Unpack[HandlerOptions]) -> Callable[[Target], 
     A name is a letter, then up to 99 letters, digits, `_`, `.` or `-`. Options: `run_in` ("task" | "thread" |
     "process"), `timeout` (seconds), `max_retry`, `retry_backoff` ("fixed" | "linear" | "exponential"), `retry_delay`
     (seconds), `max_memory_mb`, `transactional` (names of databases), `cron` (an expression, a `Cron`, or a list of
-    them); see `HandlerOptions`. What is decorated stays as it is.
+    them), `batch_size`, `batch_wait_seconds` (seconds); see `HandlerOptions`. What is decorated stays as it is.
     Raises ConfigurationError for a name, option or signature that can't work.
     """
 

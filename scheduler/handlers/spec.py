@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, get_args
 
 from scheduler.errors import ConfigurationError, did_you_mean
+from scheduler.handlers.base import BaseHandler
+from scheduler.handlers.batch import Batching, annotation_of_one, batching_of, call_batch
 from scheduler.handlers.calling import caller_of
 from scheduler.handlers.context import ExecutionContext, make_current
 from scheduler.handlers.cron import BackoffName, Cron, declared_by
@@ -42,6 +44,11 @@ class HandlerOptions(TypedDict, total=False):
     """Databases whose transaction spans the handler and its SUCCESS. Default none."""
     cron: str | Cron | Sequence[str | Cron] | None
     """When it runs by itself: `scheduler cron apply` makes rows of it. Default never."""
+    batch_size: int | None
+    """How many executions one call takes at most, 1 to 1,000: it is given a list of params, and answers for each.
+    Default: one, and no list."""
+    batch_wait_seconds: float | None
+    """How long the first execution of a batch waits for others, 0 to 60. Needs batch_size. Default 0."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,13 +68,17 @@ class HandlerSpec:
     """From the JSON text of a row to what the handler takes. Raises ParamsError."""
     invoke: Callable[[Any], Any]
     """From decoded params to the handler's value, or an awaitable of it; a fresh object each time."""
+    batching: Batching | None = None
+    """It takes several executions at once: `decode` is for the params of each, `invoke` for the list of them."""
 
     def call(self, context: ExecutionContext) -> Any:
         """Run one attempt here: its value, or an awaitable of it.
 
         The calling task or thread takes `context` as its current execution. Raises what the handler raises, and
-        ParamsError.
+        ParamsError. Of a BatchContext the value is a BatchAnswer.
         """
+        if self.batching is not None:
+            return call_batch(context, self.decode, self.invoke, is_async=self.is_async)
         make_current(context)
         params = context.params = self.decode(context.claim.params_text)
         return self.invoke(params)
@@ -87,6 +98,9 @@ def declare(name: str, target: Callable[..., Any], where: str, options: HandlerO
         )
     shape = shape_of(what, target)
     run_in = _run_in(what, options.get("run_in"), shape)
+    batching = batching_of(what, options.get("batch_size"), options.get("batch_wait_seconds"))
+    if batching is not None:
+        _check_batch(what, target, shape, run_in, options)
     return HandlerSpec(
         name=name,
         target=target,
@@ -98,9 +112,29 @@ def declare(name: str, target: Callable[..., Any], where: str, options: HandlerO
         transactional=_transactional(what, options.get("transactional", ())),
         is_async=shape.is_async,
         cron_jobs=declared_by(what, name, where, options.get("cron")),
-        decode=decoder_for(what, name, shape.annotation),
+        decode=decoder_for(what, name, annotation_of_one(what, shape.annotation) if batching else shape.annotation),
         invoke=caller_of(target, shape.takes_params),
+        batching=batching,
     )
+
+
+def _check_batch(what: str, target: Any, shape: Shape, run_in: RunIn, options: HandlerOptions) -> None:
+    if not shape.takes_params:
+        raise ConfigurationError(f"{what} has a batch_size and takes nothing: write `batch: list[…]` as its argument.")
+    if run_in == "process":
+        raise ConfigurationError(
+            f'{what} has a batch_size, which works in a task or thread: leave run_in="process" out.'
+        )
+    if options.get("transactional"):
+        raise ConfigurationError(
+            f"{what} has a batch_size and is transactional: each execution of a batch has an outcome of its own, and "
+            "one commit can't carry them all. Leave one of the two out."
+        )
+    if isinstance(target, type) and target.handle_error is not BaseHandler.handle_error:  # type: ignore[attr-defined]
+        raise ConfigurationError(
+            f"{what} has a batch_size and a handle_error, which is asked about one execution: return an exception for "
+            "each that failed."
+        )
 
 
 def _run_in(what: str, given: RunIn | None, shape: Shape) -> RunIn:

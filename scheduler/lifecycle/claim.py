@@ -4,7 +4,7 @@ The token is made here, before the statement is sent: when the answer never come
 and nothing else is claimed before that is known.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -30,6 +30,8 @@ class _Queue:
     bounds: list[float] = field(default_factory=NO_BOUND.copy)
     full_look_at: float = 0.0
     keyed_look_at: float = 0.0
+    batch_size: int = 1
+    """How many executions a slot takes, going by what was claimed last."""
 
 
 class _Statement(Protocol):
@@ -41,11 +43,26 @@ class _Statement(Protocol):
 class Claimer:
     """Claims for one worker incarnation."""
 
-    def __init__(self, executions: Executions, worker: UUID, queues: Sequence[str], policies: str) -> None:
-        """`policies` is JSON: handler name → the retry and timeout values it declares."""
+    def __init__(
+        self,
+        executions: Executions,
+        worker: UUID,
+        queues: Sequence[str],
+        policies: str,
+        *,
+        batch_sizes: Mapping[str, int] | None = None,
+        batch_max: int = 500,
+    ) -> None:
+        """`policies` is JSON: handler name → the retry and timeout values it declares.
+
+        `batch_sizes` are those of the batch handlers; `batch_max` is how many rows are claimed for them at once.
+        """
         self.executions, self.worker, self.policies = executions, worker, policies
+        self.batch_sizes, self.batch_max = batch_sizes or {}, batch_max
         self.limited: LimitedQueues | None = None
         """The queues with limits; None: ask before the next claim."""
+        self.more_waits = False
+        """The last claim got all that it asked for."""
         self.tokens: set[UUID] = set()
         """Tokens of claims under way or with an unknown answer."""
         self.claimed_from: str | None = None
@@ -54,10 +71,10 @@ class Claimer:
         self._turn = 0
 
     async def claim(self, n: int, *, at_once: int | None = None) -> list[Claim]:
-        """Up to `n` claims from the first queue in rotation that has any. Raises what a broken connection raises.
+        """Claims for up to `n` slots from the first queue in rotation that has any; a slot takes one, or a batch.
 
-        Of a queue with limits no more than `at_once`, which can begin at once: what waited here would take others'
-        places, and begin when its turn in the rate is over.
+        Of a queue with limits for no more than `at_once`, which can begin at once: what waited here would take others'
+        places, and begin when its turn in the rate is over. Raises what a broken connection raises.
         """
         self.claimed_from = None
         if self.tokens:
@@ -67,8 +84,13 @@ class Claimer:
         for _ in self._queues:
             queue = self._queues[self._turn]
             self._turn = (self._turn + 1) % len(self._queues)
-            if claims := await self._claim_from(queue, n, n if at_once is None else at_once):
+            wanted = self._rows(queue, n)
+            claims = await self._claim_from(queue, wanted, wanted if at_once is None else self._rows(queue, at_once))
+            self.more_waits = len(claims) >= wanted
+            if claims:
                 self.claimed_from = queue.name
+                if self.batch_sizes:
+                    queue.batch_size = min(self.batch_sizes.get(claim.handler_name, 1) for claim in claims)
                 return claims
         return []
 
@@ -102,6 +124,10 @@ class Claimer:
         self.limited = None
         for queue in self._queues:
             queue.full_look_at = queue.keyed_look_at = 0.0
+
+    def _rows(self, queue: _Queue, slots: int) -> int:
+        """How many rows of this queue so many slots take, as far as its last claims tell."""
+        return slots if queue.batch_size == 1 else max(slots, min(slots * queue.batch_size, self.batch_max))
 
     async def _claim_from(self, queue: _Queue, n: int, at_once: int) -> list[Claim]:
         if self.limited is not None and queue.name in self.limited.claim:

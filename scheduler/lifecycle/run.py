@@ -6,6 +6,7 @@ stop; the slot is free only when it really ended.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from scheduler.clock import monotonic
@@ -22,6 +23,7 @@ from scheduler.handlers import ExecutionContext, HandlerRegistry, clean_text, de
 from scheduler.handlers.faults import UNTELLABLE, shown
 from scheduler.handlers.results import SettledResult
 from scheduler.isolation import Isolation, Running
+from scheduler.lifecycle.batch import Batch
 from scheduler.messages import log
 from scheduler.model import Claim, Outcome, OutcomeKind
 
@@ -51,6 +53,7 @@ class Attempt:
         "_stopping",
         "_timer",
         "_watcher",
+        "batch",
         "claim",
         "context",
         "over",
@@ -68,6 +71,8 @@ class Attempt:
         self._grace = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._stopping: OutcomeKind | None = None
+        self.batch: Batch | None = None
+        """The call that it shares with others."""
         self.over = False
         """The outcome is decided."""
         self.overdue = False
@@ -87,6 +92,11 @@ class Attempt:
         """Whether any of the handler's code may have run."""
         return self._running is not None and self._running.begun
 
+    @property
+    def leads(self) -> bool:
+        """It has its slot alone, or is the first of a batch."""
+        return self.batch is None or self.batch.members[0].context is self.context
+
     def begin(self, handlers: HandlerRegistry, isolations: dict[str, Isolation]) -> None:
         """Start the handler; a suspect's in a process of its own. A row that names none ends at once."""
         try:
@@ -99,9 +109,28 @@ class Attempt:
             self.arm()
         self.settles_itself = bool(spec.transactional)
         isolation = isolations["process" if self.claim.suspect else spec.run_in]
-        self._grace = isolation.grace_seconds
-        self._running = isolation.start(spec, self.context)
-        self._running.future.add_done_callback(self._done)
+        self._follow(isolation.start(spec, self.context), isolation.grace_seconds)
+
+    def _follow(self, running: Running, grace_seconds: float) -> None:
+        self._running, self._grace = running, grace_seconds
+        running.future.add_done_callback(self._done)
+
+    @staticmethod
+    def begin_together(
+        attempts: "Sequence[Attempt]", handlers: HandlerRegistry, isolations: dict[str, Isolation]
+    ) -> None:
+        """Start several as one call of their batch handler. Their timeouts are the same, and none is a suspect."""
+        spec = handlers.get(attempts[0].claim.handler_name)
+        isolation = isolations[spec.run_in]
+        deadline = attempts[0].context.deadline
+        for attempt in attempts:
+            attempt.context.deadline = deadline
+            if attempt.claim.timeout_seconds <= ARM_SECONDS:
+                attempt.arm()
+        batch = Batch(spec, [attempt.context for attempt in attempts], isolation)
+        for attempt, member in zip(attempts, batch.members, strict=True):
+            attempt.batch = batch
+            attempt._follow(member, isolation.grace_seconds)
 
     def arm(self) -> None:
         """Have the timeout strike. To be called within `ARM_SECONDS`: most attempts end before they need a timer."""

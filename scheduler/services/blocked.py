@@ -39,7 +39,8 @@ class BlockedEnd:
         guilty, place = context_in(frame), place_of(frame)
         log("worker.blocked_for_good", seconds=round(seconds), place=place, id=guilty.id if guilty else "?")
         if guilty is not None:
-            self._charge(guilty, seconds, place)
+            for each in guilty.members:
+                self._charge(each, seconds, place)
             self._release_neighbours(guilty)
         # With nobody to blame the rescuer returns them all, and each runs apart until it has shown itself harmless.
         self.own.settle(*self.keeper.unwritten())
@@ -57,4 +58,5 @@ class BlockedEnd:
 
     def _release_neighbours(self, guilty: ExecutionContext) -> None:
         memory = self.keeper.memory()
-        self.own.release([pair for pair in memory.held - memory.spent if pair != (guilty.id, guilty.token)])
+        charged = {(each.id, each.token) for each in guilty.members}
+        self.own.release(list(memory.held - memory.spent - charged))

@@ -1,7 +1,6 @@
 """slots: what a worker holds and runs. A claim waits for a slot, becomes an attempt, and is held until settled."""
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
@@ -15,6 +14,7 @@ from scheduler.model import Claim, LoopAge, Outcome, OutcomeKind, Status
 from scheduler.services.health import SLOTS
 from scheduler.services.heartbeat import Memory
 from scheduler.services.options import WorkerOptions
+from scheduler.services.waiting import Waiting
 from scheduler.store.executions import Pair
 from scheduler.store.workers import Counters
 
@@ -43,11 +43,12 @@ class Slots:
         """`settler` gets the outcomes; `changed` is set when a slot has become free, and by others."""
         self.options, self.handlers, self.isolations = options, handlers, dict(isolations)
         self.settler, self.changed = settler, changed
+        self.batch_sizes = {spec.name: spec.batching.size for spec in handlers if spec.batching is not None}
         self.attempts: dict[Pair, Attempt] = {}
         self.ended_overdue: list[Claim] = []
         """Their handlers have stopped at last, and their rows are still held back."""
         self.mean_seconds: float | None = None
-        """What an attempt takes, the latest counting most; None before the first."""
+        """What a slot is taken for, the latest time counting most; None before the first."""
         self.has_room = asyncio.Event()
         """More may be claimed; who waits for it clears it."""
         self.closed = False
@@ -57,8 +58,7 @@ class Slots:
         self._used = 0
         self._hung_since: float | None = None
         self._held: dict[Pair, Claim] = {}
-        self._waiting: deque[Claim] = deque()
-        self._waiting_since = 0.0
+        self._waiting = Waiting(handlers, self._start_soon)
         self._returning: dict[Pair, Claim] = {}
         """Being handed back: whether or not the database has answered, never to be begun here."""
         self._starting = False
@@ -94,7 +94,7 @@ class Slots:
     # Waiting for a slot ----------------------------------------------------------------------------------------------
 
     def room(self) -> int:
-        """How many rows to claim now: free slots, and what they will have done within a second."""
+        """How many slots to claim for now: those that are free, and what they will have done within a second."""
         options = self.options
         free = self.free
         if self.mean_seconds is None:
@@ -115,11 +115,9 @@ class Slots:
 
     def hold(self, claims: Sequence[Claim]) -> None:
         """These are ours now, and wait for `start`."""
-        if not self._waiting:
-            self._waiting_since = monotonic()
         for claim in claims:
             self._held[claim.id, claim.token] = claim
-        self._waiting.extend(claims)
+        self._waiting.add(claims)
 
     def holds(self, claim: Claim) -> bool:
         """Whether the database has yet to answer for it."""
@@ -128,13 +126,12 @@ class Slots:
     @property
     def must_return(self) -> bool:
         """A hand-back has had no answer, or every slot is taken by longer work than was measured."""
-        waits_too_long = bool(self._waiting) and monotonic() - self._waiting_since > 2 * AHEAD_SECONDS
+        waits_too_long = bool(self._waiting) and monotonic() - self._waiting.since > 2 * AHEAD_SECONDS
         return bool(self._returning) or (waits_too_long and self._used >= self.options.pool_size)
 
     def withdraw(self) -> list[Claim]:
         """What waits, and what was withdrawn before and has no answer yet. Hand it back, then call `returned`."""
-        self._returning |= {(claim.id, claim.token): claim for claim in self._waiting}
-        self._waiting.clear()
+        self._returning |= {(claim.id, claim.token): claim for claim in self._waiting.clear()}
         return list(self._returning.values())
 
     def returned(self, claims: Sequence[Claim], released: Iterable[int]) -> None:
@@ -152,13 +149,7 @@ class Slots:
         for _ in range(STARTS_PER_TURN):
             if not self._waiting or self._used >= self.options.pool_size or self.closed:
                 break
-            claim = self._waiting.popleft()
-            attempt = Attempt(claim, self)
-            self._used += 1
-            self.begun += 1
-            self.attempts[claim.id, claim.token] = attempt
-            attempt.begin(self.handlers, self.isolations)
-            self._to_arm.append(attempt)
+            self._begin([Attempt(claim, self) for claim in self._waiting.pop()])
         else:
             self._start_soon()
         if self._to_arm and not self._arming:
@@ -166,6 +157,18 @@ class Slots:
             asyncio.get_running_loop().call_later(ARM_SECONDS / 2, self._arm)
         if not self.has_room.is_set() and self.room() > 0:
             self.has_room.set()
+
+    def _begin(self, attempts: Sequence[Attempt]) -> None:
+        """In one slot."""
+        self._used += 1
+        self.begun += len(attempts)
+        for attempt in attempts:
+            self.attempts[attempt.claim.id, attempt.claim.token] = attempt
+        if len(attempts) == 1:
+            attempts[0].begin(self.handlers, self.isolations)
+        else:
+            Attempt.begin_together(attempts, self.handlers, self.isolations)
+        self._to_arm += attempts
 
     def _arm(self) -> None:
         """Give timers to the attempts that have not ended meanwhile."""
@@ -193,12 +196,14 @@ class Slots:
                 handler=attempt.claim.handler_name,
                 seconds=attempt.claim.timeout_seconds,
             )
-        mean = self.mean_seconds
-        self.mean_seconds = outcome.seconds if mean is None else mean + _SMOOTHING * (outcome.seconds - mean)
+        if attempt.leads:
+            mean = self.mean_seconds
+            self.mean_seconds = outcome.seconds if mean is None else mean + _SMOOTHING * (outcome.seconds - mean)
         self.settler.put(attempt.claim, outcome)
 
     def ended(self, attempt: Attempt) -> None:
-        self._used -= 1
+        if attempt.batch is None or attempt.batch.one_ended():
+            self._used -= 1
         self.attempts.pop((attempt.claim.id, attempt.claim.token), None)
         if attempt.overdue and not attempt.silent and not self.closed:
             self.ended_overdue.append(attempt.claim)
@@ -230,9 +235,8 @@ class Slots:
 
     def lose_all(self) -> None:
         """Nothing is ours any more, except outcomes on their way: the fence decides about them."""
-        for pair in [*((claim.id, claim.token) for claim in self._waiting), *self._returning]:
+        for pair in [*((claim.id, claim.token) for claim in self._waiting.clear()), *self._returning]:
             self._held.pop(pair, None)
-        self._waiting.clear()
         self._returning.clear()
         self.lose([pair for pair, attempt in self.attempts.items() if not attempt.over])
 

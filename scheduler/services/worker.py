@@ -100,7 +100,14 @@ class Worker:
     # What the heartbeat tells, in the loop ---------------------------------------------------------------------------
 
     def lease_begins(self, worker: UUID) -> None:
-        self.claimer = Claimer(self.claims, worker, self.options.queues, self.policies)
+        self.claimer = Claimer(
+            self.claims,
+            worker,
+            self.options.queues,
+            self.policies,
+            batch_sizes=self.slots.batch_sizes,
+            batch_max=self.options.claim_batch_max,
+        )
         self._changed.set()
         self.slots.has_room.set()
 
@@ -135,7 +142,7 @@ class Worker:
         held_up = None if claims else await claimer.held_up()
         self.looks += 1
         self._found_nothing = not claims and held_up is None
-        self.more_waits = len(claims) >= room
+        self.more_waits = claimer.more_waits
         self._changed.set()
         if claims:
             self._accept(claimer, claims)

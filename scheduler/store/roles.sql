@@ -44,7 +44,8 @@ REVOKE ALL ON cron_jobs, job_executions, job_workers, job_queues, job_installati
     FROM {admin}, {enqueuer}, {worker}, {viewer};
 
 REVOKE ALL ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue, resume_queue,
-    limit_queue, register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, job_queue_names, job_now, job_channel, job_retry_delay, job_errors_with,
+    limit_queue, register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, progress_job, release_job, snooze_job, leave_worker,
+    job_queue_names, job_now, job_channel, job_retry_delay, job_errors_with,
     job_did_you_mean, cron_job_named
     FROM {admin}, {enqueuer}, {worker}, {viewer};
 
@@ -133,7 +134,7 @@ GRANT UPDATE (rate_next_at, rate_taken_at, rate_taken, paused, paused_reason, re
 GRANT INSERT (gid, decision, participants, execution_id, claim_token), UPDATE (settled_at), DELETE ON job_transactions TO {worker};
 
 GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, cron_job_named, cron_job_tick_at, job_queue_names,
-    register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job TO {worker};
+    register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, progress_job, release_job, snooze_job, leave_worker TO {worker};
 
 
 -- The admin. The decisions of transactions over several databases are nobody's to edit.
@@ -142,6 +143,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON cron_jobs, job_executions, job_workers, 
 GRANT SELECT ON job_installation, job_transactions,
     cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history, job_in_doubt TO {admin};
 GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue,
-    resume_queue, limit_queue, register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, cron_job_named, job_queue_names TO {admin};
+    resume_queue, limit_queue, register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, progress_job, release_job, snooze_job,
+    leave_worker, cron_job_named, job_queue_names TO {admin};
 
 COMMIT;

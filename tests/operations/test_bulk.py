@@ -108,7 +108,9 @@ def test_one_that_somebody_holds_is_waited_for_with_nothing_locked(
     answers: list[Answer] = []
     thread = Thread(target=lambda: answers.extend(*act(session, Action.CANCEL, [1, 2, 3])))
     thread.start()
-    while not psql.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall():
+    waits = """SELECT 1 FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
+               WHERE a.datname = current_database() AND NOT l.granted"""
+    while not psql.execute(waits).fetchall():
         assert thread.is_alive()
     other.execute("SET lock_timeout = '5s'")
     other.execute("UPDATE job_executions SET status = 'SUCCESS', finished_at = job_now() WHERE id = 1")

@@ -239,8 +239,10 @@ def in_a_thread(work: Any) -> Iterator[Future[Comparison]]:
 
 
 def wait_for_a_lock(psql: psycopg.Connection, kind: str) -> None:
-    """Until somebody waits for one of this kind; each look takes the time of a statement."""
+    """Until somebody waits for one of this kind here; each look takes the time of a statement."""
+    waits = """SELECT 1 FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
+               WHERE a.datname = current_database() AND NOT l.granted AND l.locktype = %s"""
     for _ in range(100_000):
-        if psql.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = %s", (kind,)).fetchone():
+        if psql.execute(waits, (kind,)).fetchone():
             return
     raise AssertionError(f"nobody waits for a lock of kind {kind}")

@@ -32,6 +32,7 @@ SCENARIOS = (
             f"{FAULTS}/test_crash.py::test_a_worker_that_dies_between_two_steps_leaves_nothing_half_done",
             "tests/chaos/test_short.py",
             f"{FAULTS}/test_limits.py",
+            f"{FAULTS}/test_batch.py",
         ),
         "`./dev chaos --minutes 10 --seed N`: every kind of fault at once (docs/chaos.md).",
     ),

@@ -230,3 +230,174 @@ def test_the_views_tell_what_runs(db: psycopg.Connection, worker: UUID) -> None:
     assert value(db, "SELECT worker FROM public.job_running WHERE age < time_left") == "w"
     counts = "SELECT waiting, delayed, running, workers FROM public.job_queue_status WHERE queue = 'default'"
     assert db.execute(counts).fetchall() == [(0, 1, 1, 1)]
+
+
+def test_progress_is_written_and_answered(db: psycopg.Connection, worker: UUID) -> None:
+    value(db, "SELECT public.enqueue_job('email')")
+    ((found, token),) = claim(db, worker)
+    assert value(db, "SELECT public.progress_job(%s, %s)", found, token) is True
+    assert value(db, "SELECT public.progress_job(%s, %s, 0.25, 'a quarter')", found, token) is True
+    assert value(db, "SELECT public.progress_job(%s, %s, 0.5)", found, token) is True
+    said = row(db, found)
+    assert (said["progress"], said["progress_message"]) == (0.5, "a quarter")
+
+
+@pytest.mark.parametrize("progress", ["NULL", "0.5"])
+def test_a_cancel_is_told_to_the_worker_and_its_end_is_cancelled(
+    db: psycopg.Connection, worker: UUID, progress: str
+) -> None:
+    value(db, "SELECT public.enqueue_job('email')")
+    ((found, token),) = claim(db, worker)
+    assert value(db, "SELECT public.cancel_job(%s, 'enough')", found) == "RUNNING"
+    asked = f"SELECT public.progress_job(%s, %s, {progress})".encode()
+    assert db.execute(asked, [found, token]).fetchall() == [(False,)]
+    assert value(db, "SELECT public.fail_job(%s, %s, 'stopped')", found, token) == "CANCELLED"
+    assert (row(db, found)["error"], row(db, found)["retry_count"]) == ("enough", 1)
+
+
+def test_a_release_uses_up_no_try(db: psycopg.Connection, worker: UUID) -> None:
+    value(db, "SELECT public.enqueue_job('email', max_retry => 1)")
+    for attempt in (1, 2):
+        ((found, token),) = claim(db, worker)
+        assert value(db, "SELECT public.release_job(%s, %s)", found, token) == "PENDING"
+        back = row(db, found)
+        assert (back["attempt"], back["retry_count"], back["errors"]) == (attempt, 0, [])
+        assert (back["claim_token"], back["claimed_by"], back["finished_at"]) == (None, None, None)
+
+
+def test_a_snooze_uses_up_no_try_and_waits(db: psycopg.Connection, worker: UUID) -> None:
+    value(db, "SELECT public.enqueue_job('email', max_retry => 1)")
+    ((found, token),) = claim(db, worker)
+    assert value(db, "SELECT public.snooze_job(%s, %s, 600)", found, token) == "PENDING"
+    assert row(db, found)["retry_count"] == 0
+    assert claim(db, worker) == []
+    assert value(db, "SELECT available_at > public.job_now() + interval '9 min' FROM public.job_executions") is True
+
+
+@pytest.mark.parametrize("ending", ["release_job(%s, %s)", "snooze_job(%s, %s, 60)"])
+def test_what_was_cancelled_does_not_come_back(db: psycopg.Connection, worker: UUID, ending: str) -> None:
+    value(db, "SELECT public.enqueue_job('email')")
+    ((found, token),) = claim(db, worker)
+    value(db, "SELECT public.cancel_job(%s, 'enough')", found)
+    assert db.execute(f"SELECT public.{ending}".encode(), [found, token]).fetchall() == [("CANCELLED",)]
+    assert (row(db, found)["error"], row(db, found)["claim_token"]) == ("enough", str(token))
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ("delay_seconds => 600", "PENDING"),
+        ("permanent => true", "FAILED"),
+        ("timed_out => true", "PENDING"),
+        ("timed_out => true, permanent => true", "TIMEOUT"),
+        ("permanent => NULL, timed_out => NULL", "PENDING"),
+    ],
+)
+def test_how_it_failed(db: psycopg.Connection, worker: UUID, options: str, status: str) -> None:
+    value(db, "SELECT public.enqueue_job('email')")
+    ((found, token),) = claim(db, worker)
+    failed = f"SELECT public.fail_job(%s, %s, 'boom', {options})".encode()
+    assert db.execute(failed, [found, token]).fetchall() == [(status,)]
+    late = value(db, "SELECT available_at > public.job_now() + interval '9 min' FROM public.job_executions")
+    outcome = row(db, found)["errors"][0]["outcome"]
+    assert outcome == ("timeout" if "timed_out => true" in options else "failure")
+    assert late is ("delay" in options)
+
+
+def test_an_error_of_any_size_or_none_is_recorded(db: psycopg.Connection, worker: UUID) -> None:
+    for _ in range(2):
+        value(db, "SELECT public.enqueue_job('email', max_retry => 1)")
+    (long, first), (silent, second) = claim(db, worker, 2)
+    value(db, "SELECT public.fail_job(%s, %s, repeat('x', 1000000))", long, first)
+    value(db, "SELECT public.fail_job(%s, %s, NULL)", silent, second)
+    assert len(row(db, long)["error"]) == 8192
+    assert row(db, silent)["error"] == "no reason was given"
+
+
+def test_a_cancel_at_the_same_moment_is_seen(db: psycopg.Connection, connect: Connect, worker: UUID) -> None:
+    value(db, "SELECT public.enqueue_job('email')")
+    ((found, token),) = claim(db, worker)
+    other = connect()
+    with ThreadPoolExecutor(1) as thread:
+        with db.transaction():
+            value(db, "SELECT public.cancel_job(%s, 'enough')", found)
+            late = thread.submit(value, other, "SELECT public.fail_job(%s, %s, 'boom')", found, token)
+            wait_until_blocked(db, other)
+        assert late.result(timeout=30) == "CANCELLED"
+    assert row(db, found)["error"] == "enough"
+
+
+@pytest.mark.parametrize("call", ["progress_job(%s, %s, 0.5)", "release_job(%s, %s)", "snooze_job(%s, %s, 1)"])
+def test_the_fence_stands_before_every_write(db: psycopg.Connection, worker: UUID, call: str) -> None:
+    value(db, "SELECT public.enqueue_job('email')")
+    ((found, token),) = claim(db, worker)
+    statement = f"SELECT public.{call}".encode()
+    before = row(db, found)
+    assert db.execute(statement, [found, uuid4()]).fetchall() == [(None,)]
+    assert row(db, found) == before
+    value(db, "SELECT public.complete_job(%s, %s)", found, token)
+    done = row(db, found)
+    assert db.execute(statement, [found, token]).fetchall() == [(None,)]
+    assert row(db, found) == done
+
+
+def test_a_worker_that_leaves_holds_nothing_any_more(db: psycopg.Connection, worker: UUID) -> None:
+    assert value(db, "SELECT public.leave_worker(%s)", worker) is True
+    assert db.execute("SELECT * FROM public.job_worker_status").fetchall() == []
+    assert value(db, "SELECT public.leave_worker(%s)", worker) is None
+    assert value(db, "SELECT public.heartbeat_worker(%s)", worker) is None
+
+
+def test_a_heartbeat_tells_how_much_was_done(db: psycopg.Connection, worker: UUID) -> None:
+    counts = "SELECT running_count, succeeded_count, failed_count FROM public.job_worker_status"
+    value(db, "SELECT public.heartbeat_worker(%s, 30, 2, 40, 1)", worker)
+    assert db.execute(counts).fetchall() == [(2, 40, 1)]
+    value(db, "SELECT public.heartbeat_worker(%s)", worker)
+    assert db.execute(counts).fetchall() == [(2, 40, 1)]
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("register_worker('')", 'no worker can be named ""'),
+        ("register_worker(NULL)", 'no worker can be named ""'),
+        ("register_worker(repeat('x', 1000000))", "no worker can be named"),
+        ("register_worker('w', NULL)", "queues can't be NULL"),
+        ("register_worker('w', '{a,NULL}')", "queues can't be '{a,NULL}'"),
+        ("register_worker('w', '{\"\"}')", "queues can't be"),
+        ("register_worker('w', pool_size => -1)", "pool_size -1 is out of range"),
+        ("register_worker('w', lease_seconds => 0)", "lease_seconds 0 is out of range"),
+        ("register_worker('w', lease_seconds => 'NaN')", "lease_seconds NaN is out of range"),
+        ("heartbeat_worker(gen_random_uuid(), -1)", "lease_seconds -1 is out of range"),
+        ("heartbeat_worker(gen_random_uuid(), NULL)", "lease_seconds NULL is out of range"),
+        ("fail_job(1, gen_random_uuid(), 'x', -1)", "delay_seconds -1 is out of range"),
+        ("fail_job(1, gen_random_uuid(), 'x', 'infinity')", "delay_seconds Infinity is out of range"),
+        ("snooze_job(1, gen_random_uuid(), NULL)", "delay_seconds NULL is out of range"),
+        ("snooze_job(1, gen_random_uuid(), -1)", "delay_seconds -1 is out of range"),
+        ("progress_job(1, gen_random_uuid(), 1.5)", "progress 1.5 is out of range"),
+        ("progress_job(1, gen_random_uuid(), 'NaN')", "progress NaN is out of range"),
+    ],
+)
+def test_nonsense_is_refused_in_words(db: psycopg.Connection, call: str, said: str) -> None:
+    with pytest.raises(psycopg.errors.InvalidParameterValue) as refused:
+        db.execute(f"SELECT public.{call}".encode())
+    assert said in (refused.value.diag.message_primary or "")
+    assert refused.value.diag.message_hint
+
+
+def test_who_goes_quiet_is_inactive_after_a_minute_and_leaves_the_view_after_five(
+    db: psycopg.Connection, worker: UUID
+) -> None:
+    """By the one clock, which a test can set."""
+    state = "SELECT state FROM public.job_worker_status"
+    db.execute("UPDATE public.job_workers SET heartbeat_at = '2026-03-07 12:00:00+00'")
+    original = value(db, "SELECT pg_get_functiondef('public.job_now'::regproc)")
+    seen = {}
+    try:
+        for seconds in (0, 59, 61, 299, 301):
+            clock = f"RETURN '2026-03-07 12:00:00+00'::timestamptz + interval '{seconds} s'"
+            db.execute(f"CREATE OR REPLACE FUNCTION public.job_now() RETURNS timestamptz LANGUAGE sql {clock}".encode())
+            seen[seconds] = [found for (found,) in db.execute(state)]
+    finally:
+        db.execute(original.encode())
+    assert seen == {0: ["active"], 59: ["active"], 61: ["inactive"], 299: ["inactive"], 301: []}

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Unpack
 from uuid import UUID
 
-from scheduler.handlers import HandlerRegistry, declare
+from scheduler.handlers import HandlerOptions, HandlerRegistry, declare
 from scheduler.isolation import Isolation
 from scheduler.isolation.task import TaskIsolation
 from scheduler.isolation.thread import ThreadIsolation
@@ -79,8 +79,23 @@ async def eventually(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
+def with_options(**options: Unpack[HandlerOptions]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """What `@handler` would be given for this handler."""
+
+    def note(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.options = options  # type: ignore[attr-defined]
+        return function
+
+    return note
+
+
 def registry(**handlers: Callable[..., Any]) -> HandlerRegistry:
-    return HandlerRegistry([declare(name, function, "here", {}) for name, function in handlers.items()])
+    return HandlerRegistry(
+        [
+            declare(name, function, "here", getattr(function, "options", HandlerOptions()))
+            for name, function in handlers.items()
+        ]
+    )
 
 
 @asynccontextmanager

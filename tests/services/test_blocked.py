@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from scheduler.clock import monotonic
-from scheduler.handlers import ExecutionContext
+from scheduler.handlers import BatchContext, ExecutionContext
 from scheduler.model import Status
 from scheduler.services import blocked as blocked_module
 from scheduler.services.blocked import EXIT_STATUS, BlockedEnd
@@ -68,11 +68,10 @@ class Scene:
         self.keeper.held.add(pair)
         return pair
 
-    def end(self, guilty: Pair | None) -> None:
-        """The loop is found blocked, by this one."""
-        found = None
-        if guilty is not None:
-            found = ExecutionContext(claim(id=guilty[0], token=guilty[1]), monotonic())
+    def end(self, *guilty: Pair | None) -> None:
+        """The loop is found blocked, by this one; by the batch of these, if they are several."""
+        contexts = [ExecutionContext(claim(id=pair[0], token=pair[1]), monotonic()) for pair in guilty if pair]
+        found = BatchContext(contexts) if len(contexts) > 1 else next(iter(contexts), None)
         self._monkeypatch.setattr(blocked_module, "context_in", lambda _: found)
         BlockedEnd(self._own, self.keeper)(self.worker, 31.2)
 
@@ -108,6 +107,13 @@ def test_one_is_charged_and_its_neighbours_are_not(scene: Scene, events: Events)
     assert 'run_in="process"' in error
     assert (scene.worker_status(), scene.exits) == ("LOST", [EXIT_STATUS])
     assert [values["id"] for values in events.of("worker.blocked_for_good")] == [guilty[0]]
+
+
+def test_each_of_a_batch_is_charged(scene: Scene) -> None:
+    batch, neighbour = [scene.holds(), scene.holds()], scene.holds()
+    scene.end(*batch)
+    assert [scene.row(pair) for pair in batch] == [("PENDING", 1, False)] * 2
+    assert scene.row(neighbour) == ("PENDING", 0, False)
 
 
 @pytest.mark.parametrize("blame", [True, False])
