@@ -75,7 +75,7 @@ def _answer_of(batch: BatchContext, invoke: Callable[[Any], Any]) -> Any:
     try:
         value = invoke([member.params for member in batch.given])
     except Exception as error:
-        return [error] * len(batch.given)
+        return [_storable(error)] * len(batch.given)
     return _once_awaited(batch, value) if isawaitable(value) else _each(batch, value)
 
 
@@ -83,7 +83,7 @@ async def _once_awaited(batch: BatchContext, value: Awaitable[Any]) -> list[Any]
     try:
         return _each(batch, await value)
     except Exception as error:
-        return [error] * len(batch.given)
+        return [_storable(error)] * len(batch.given)
 
 
 async def _awaited(
@@ -125,7 +125,7 @@ def _storable(said: object) -> object:
     """An exception that a future can carry; asyncio.gather, for one, hands out CancelledError as well."""
     if not isinstance(said, BaseException) or (isinstance(said, Exception) and not isinstance(said, StopIteration)):
         return said
-    failure = SchedulerError(f"The handler returned {type(said).__name__} for this execution.")
+    failure = SchedulerError(f"The handler ended this execution with {type(said).__name__}.")
     failure.__cause__ = said
     return failure
 

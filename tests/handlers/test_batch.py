@@ -138,7 +138,7 @@ def test_what_asyncio_gather_hands_out_is_the_failure_of_one() -> None:
     first, second = answer(gathers, {"n": 1}, {"n": 2})
     assert first == 1
     assert isinstance(second, SchedulerError)
-    assert str(second) == "The handler returned CancelledError for this execution."
+    assert str(second) == "The handler ended this execution with CancelledError."
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,23 @@ async def test_what_the_call_raises_is_the_failure_of_each(runner: Runner, is_as
     assert {(outcome.kind, outcome.error) for outcome in told} == {(OutcomeKind.FAILURE, "ValueError: all of you")}
 
 
+async def test_what_no_future_can_carry_is_a_failure_all_the_same(runner: Runner) -> None:
+    def work(batch: list[dict[str, Any]]) -> None:
+        raise StopIteration
+
+    told = await outcomes(runner, begin(runner, work, 2))
+    said = "SchedulerError: The handler ended this execution with StopIteration."
+    assert {(outcome.kind, outcome.error) for outcome in told} == {(OutcomeKind.FAILURE, said)}
+
+
+async def test_a_handler_that_would_end_its_worker_fails_its_batch(runner: Runner) -> None:
+    async def work(batch: list[dict[str, Any]]) -> None:
+        raise SystemExit(3)
+
+    told = await outcomes(runner, begin(runner, work, 2))
+    assert {outcome.kind for outcome in told} == {OutcomeKind.FAILURE}
+
+
 @pytest.mark.parametrize("seconds", [0.05, 0.2])
 async def test_one_timeout_strikes_all(runner: Runner, seconds: float) -> None:
     held = Held()
