@@ -13,7 +13,7 @@ from psycopg.pq import Format
 from psycopg.rows import dict_row
 from sqlalchemy import CheckConstraint
 
-from scheduler.errors import QueryExecutionError, RefusedError, RightsError, SchedulerError, SchemaError
+from scheduler.errors import ConflictError, QueryExecutionError, RefusedError, RightsError, SchedulerError, SchemaError
 from scheduler.rules.instants import EVER, INSTANT
 from scheduler.store.checks import in_words
 from scheduler.store.schema import metadata
@@ -74,6 +74,8 @@ def sentence(error: psycopg.Error, schema: str) -> SchedulerError:
             return RefusedError(f"{_broken_rule(error)}.")
         case errors.InvalidParameterValue() if error.diag.message_hint:
             return RefusedError(f"{said}. {error.diag.message_hint}")
+        case errors.UniqueViolation() if error.diag.message_hint:
+            return ConflictError(f"{said}. {error.diag.message_hint}")
         case errors.QueryCanceled():
             return QueryExecutionError(
                 f"The job database broke off what took too long ({said}), and nothing was changed: ask for less at "
