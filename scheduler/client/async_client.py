@@ -1,7 +1,7 @@
 """`AsyncClient`: the same from asyncio."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from types import TracebackType
@@ -167,7 +167,7 @@ class AsyncClient:
 
     async def as_completed(
         self, ids: Iterable[int], *, timeout: float | timedelta | None = None
-    ) -> AsyncIterator[Execution]:
+    ) -> AsyncGenerator[Execution, None]:
         """As `Client.as_completed`."""
         rung = Bell()
         pending = Pending(ids, optional_seconds(timeout), rung.ring)
@@ -179,7 +179,7 @@ class AsyncClient:
                 if pending.ids:
                     await rung.wait(pending.pause())
 
-    async def watch(self, id: int, *, timeout: float | timedelta | None = None) -> AsyncIterator[Execution]:  # noqa: A002 - as above
+    async def watch(self, id: int, *, timeout: float | timedelta | None = None) -> AsyncGenerator[Execution, None]:  # noqa: A002 - as above
         """As `Client.watch`."""
         rung = Bell()
         pending = Pending([id], optional_seconds(timeout), rung.ring, longest_pause=WATCHED_PAUSE)

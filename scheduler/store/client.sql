@@ -42,7 +42,7 @@ SELECT {s}.job_queue_names();
 SELECT json_build_object(
     'now', extract(epoch FROM {s}.job_now()),
     'ids', CASE WHEN has_sequence_privilege(s.name, 'USAGE') AND has_column_privilege(s.relation, 'id', 'INSERT')
-                THEN (SELECT json_agg(nextval(CAST(s.name AS regclass))) FROM generate_series(1, CAST(%(n)s AS integer))) END)::text
+                THEN (SELECT json_agg(t.id) FROM (SELECT nextval(CAST(s.name AS regclass)) AS id FROM generate_series(1, CAST(%(n)s AS integer))) AS t) END)::text
 FROM (SELECT pg_get_serial_sequence(%(relation)s, 'id') AS name, CAST(%(relation)s AS text) AS relation) AS s;
 
 

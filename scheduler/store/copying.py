@@ -22,6 +22,7 @@ COLUMNS: Final = (
 )
 _BLOCK: Final = 1_000
 """Rows of one message to the server."""
+_OF_CRON_JOBS: Final = ("cron:", "backfill:")
 _MOST_DELAY: Final = 3_155_760_000
 _BACKSLASH: Final = "\\"
 _ESCAPED_BACKSLASH: Final = 2 * _BACKSLASH
@@ -35,7 +36,7 @@ Row = tuple[NewExecution, str]
 def copied(rows: Sequence[Row], ids: Sequence[int], now: float) -> Iterator[str]:
     """The rows under these ids, `COLUMNS` each. `now` is the database's time in Unix seconds.
 
-    Raises RefusedError for a delay that no row may have.
+    Raises RefusedError, in the words of enqueue_job(), for what only that would refuse in such words.
     """
     shared, rest = None, ""
     for start in range(0, len(rows), _BLOCK):
@@ -48,6 +49,11 @@ def copied(rows: Sequence[Row], ids: Sequence[int], now: float) -> Iterator[str]
 
 
 def _rest(new: NewExecution, now: float) -> str:
+    if new.concurrency_key is not None and new.concurrency_key.startswith(_OF_CRON_JOBS):
+        raise RefusedError(
+            f'concurrency_key "{new.concurrency_key}" is one of a cron job. Write one that begins with neither '
+            "cron: nor backfill:."
+        )
     values = (
         new.handler_name,
         new.queue,
@@ -63,7 +69,6 @@ def _rest(new: NewExecution, now: float) -> str:
 
 
 def _available_at(new: NewExecution, now: float) -> str:
-    """In the words of enqueue_job(), which COPY passes by."""
     if not 0 <= new.delay_seconds <= _MOST_DELAY:
         raise RefusedError(
             f"delay_seconds {new.delay_seconds:g} is out of range. Write seconds, 0 to {_MOST_DELAY} (100 years)."
