@@ -2,9 +2,9 @@
 
     python -m benchmarks.enqueue [--rows 1000000] [--rounds 3] [--url postgresql://…]
 
-The raw COPY sends lines that are ready, in large pieces, in one transaction: no client could be quicker. Without `--url` a
-durable server of its own is started (fsync on). Reports the medians, and the ratio, which is what counts on a machine
-shared with others; and `enqueue()` in a loop, for a hundredth of the rows.
+The raw COPY sends lines that are ready, in large pieces, in one transaction: no client could be quicker. Without `--url`
+a durable server of its own is started (fsync on). Reports the medians, and the ratio, which is what counts on a machine
+shared with others; and `enqueue()` in a loop, for a thousand.
 """
 
 import argparse
@@ -25,6 +25,7 @@ COLUMNS = (
     " concurrency_limit, notify_done"
 )
 _PIECE = 10_000
+_ONE_BY_ONE = 1_000
 
 
 def main() -> None:
@@ -56,19 +57,19 @@ def measure(url: str, rows: int, rounds: int) -> dict[str, float]:
     with psycopg.connect(url, autocommit=True) as connection, Client(url) as client:
 
         def raw() -> None:
-            with connection.transaction(), connection.cursor() as cursor:
-                with cursor.copy(f"COPY job_executions ({COLUMNS}) FROM STDIN".encode()) as copy:
-                    for piece in lines:
-                        copy.write(piece)
+            copying = f"COPY job_executions ({COLUMNS}) FROM STDIN".encode()
+            with connection.transaction(), connection.cursor().copy(copying) as copy:
+                for piece in lines:
+                    copy.write(piece)
 
         def one_by_one() -> None:
-            for each in params[: rows // 100]:
+            for each in params[:_ONE_BY_ONE]:
                 client.enqueue("email", each)
 
         kinds: dict[str, tuple[Callable[[], object], int]] = {
             "raw COPY": (raw, rows),
             "enqueue_many": (lambda: client.enqueue_many("email", params), rows),
-            "enqueue": (one_by_one, max(rows // 100, 1)),
+            "enqueue": (one_by_one, min(rows, _ONE_BY_ONE)),
         }
         rates: dict[str, list[float]] = {kind: [] for kind in kinds}
         for turn in range(rounds):

@@ -1,7 +1,7 @@
 """`AsyncClient`: the same from asyncio."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence, Sized
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from types import TracebackType
@@ -121,8 +121,9 @@ class AsyncClient:
     ) -> list[int]:
         """As `Client.enqueue_many`."""
         rows = many_executions(handler, params, options)
+        count = len(params) if isinstance(params, Sized) else None
         async with self._target(connection) as target:
-            return await enqueue_many_async(target, rows, self._job.schema)
+            return await enqueue_many_async(target, rows, self._job.schema, count)
 
     @overload
     async def call(

@@ -1,7 +1,7 @@
 """`Client`: enqueuing, waiting and working from a thread."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
@@ -143,8 +143,9 @@ class Client:
         what came before that is undone by your rollback.
         """
         rows = many_executions(handler, params, options)
+        count = len(params) if isinstance(params, Sized) else None
         with self._target(connection) as target:
-            return enqueue_many(target, rows, self._job.schema)
+            return enqueue_many(target, rows, self._job.schema, count)
 
     @overload
     def call(

@@ -1,7 +1,8 @@
 """Rows as the text that COPY takes. What thousands share, all but their id and their params, is rendered once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Final
 
 from scheduler.errors import RefusedError
@@ -33,19 +34,21 @@ Row = tuple[NewExecution, str]
 """What many rows may share, and the JSON of this one's params."""
 
 
-def copied(rows: Sequence[Row], ids: Sequence[int], now: float) -> Iterator[str]:
-    """The rows under these ids, `COLUMNS` each. `now` is the database's time in Unix seconds.
+def copied(rows: Iterable[Row], ids: Sequence[int], now: float) -> Iterator[tuple[str, int]]:
+    """Blocks of the rows under these ids, `COLUMNS` each, and how many there are in each block.
 
-    Raises RefusedError, in the words of enqueue_job(), for what only that would refuse in such words.
+    `now` is the database's time in Unix seconds. Raises RefusedError, in the words of enqueue_job(), for what only that
+    would refuse in such words.
     """
     shared, rest = None, ""
-    for start in range(0, len(rows), _BLOCK):
+    numbered = zip(ids, rows, strict=False)
+    while block := list(islice(numbered, _BLOCK)):
         lines = []
-        for id_, (new, params) in zip(ids[start : start + _BLOCK], rows[start : start + _BLOCK], strict=True):
+        for id_, (new, params) in block:
             if new is not shared:
                 shared, rest = new, _rest(new, now)
             lines.append(f"{id_}\t{params.replace(_BACKSLASH, _ESCAPED_BACKSLASH)}\t{rest}")
-        yield "".join(lines)
+        yield "".join(lines), len(lines)
 
 
 def _rest(new: NewExecution, now: float) -> str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from typing import Any, Final
 
 import psycopg
@@ -21,6 +21,8 @@ from scheduler.store.copying import COLUMNS, Row, copied
 from scheduler.store.statements import quote
 
 _BATCH: Final = 10_000
+"""Rows that are held at once, where nobody knows how many there are."""
+_STREAM: Final = 100_000
 """Rows of one COPY: their ids are asked for at once."""
 _EACH: Final = 1_000
 """Rows of one statement that calls enqueue_job() for each."""
@@ -39,58 +41,78 @@ async def enqueue_async(connection: AsyncTarget, new: NewExecution, schema: str)
     return int(id_)
 
 
-def enqueue_many(connection: SyncTarget, rows: Iterable[Row], schema: str) -> list[int]:
-    """The ids, in the order of the rows. Raises as `run()` does; a value that COPY refuses is told with its place."""
+def enqueue_many(connection: SyncTarget, rows: Iterable[Row], schema: str, count: int | None = None) -> list[int]:
+    """The ids, in the order of the rows. Raises as `run()` does; a value that COPY refuses is told with its place.
+
+    `count` is how many rows there are, where that is known: then they are made while the server takes those before.
+    """
     ids: list[int] = []
-    for keyed, batch in _batches(rows):
-        taken = None if keyed else _taken(run(connection, "client_take_ids", _wanted(batch, schema), schema))
+    for keyed, size, some in _runs(rows, count):
+        taken = None if keyed else _taken(run(connection, "client_take_ids", _wanted(size, schema), schema))
         if taken is None:
-            made = dict[int, int]()
+            batch, made = list(some), dict[int, int]()
             for places, part in _parts(batch):
                 made |= zip(places, run(connection, "client_enqueue_each", part, schema), strict=True)
             ids += (made[place] for place in range(len(batch)))
             continue
+        done = 0
         with _numbered(len(ids)), told(schema), psycopg.Cursor(driver(connection)).copy(_copy(schema)) as copy:
-            for block in copied(batch, *taken):
+            for block, lines in copied(some, *taken):
                 copy.write(block)
-        ids += taken[0]
+                done += lines
+        ids += taken[0][:done]
     return ids
 
 
-async def enqueue_many_async(connection: AsyncTarget, rows: Iterable[Row], schema: str) -> list[int]:
+async def enqueue_many_async(
+    connection: AsyncTarget, rows: Iterable[Row], schema: str, count: int | None = None
+) -> list[int]:
     """`enqueue_many()` for the async connections."""
     ids: list[int] = []
-    for keyed, batch in _batches(rows):
-        taken = (
-            None if keyed else _taken(await run_async(connection, "client_take_ids", _wanted(batch, schema), schema))
-        )
+    for keyed, size, some in _runs(rows, count):
+        taken = None if keyed else _taken(await run_async(connection, "client_take_ids", _wanted(size, schema), schema))
         if taken is None:
-            made = dict[int, int]()
+            batch, made = list(some), dict[int, int]()
             for places, part in _parts(batch):
                 made |= zip(places, await run_async(connection, "client_enqueue_each", part, schema), strict=True)
             ids += (made[place] for place in range(len(batch)))
             continue
+        done = 0
         with _numbered(len(ids)), told(schema):
             async with psycopg.AsyncCursor(await driver_async(connection)).copy(_copy(schema)) as copy:
-                for block in copied(batch, *taken):
+                for block, lines in copied(some, *taken):
                     await copy.write(block)
-        ids += taken[0]
+                    done += lines
+        ids += taken[0][:done]
     return ids
 
 
-def _batches(rows: Iterable[Row]) -> Iterator[tuple[bool, Sequence[Row]]]:
-    """Neighbours that all have a unique key, or all have none."""
-    for keyed, group in groupby(rows, key=lambda row: row[0].unique_key is not None):
-        while batch := list(islice(group, _BATCH)):
-            yield keyed, batch
+def _runs(rows: Iterable[Row], count: int | None) -> Iterator[tuple[bool, int, Iterable[Row]]]:
+    """Neighbours that all have a unique key, or all have none, and how many they are at most."""
+    left = count
+    for keyed, group in groupby(rows, key=_has_key):
+        neighbours = iter(group)
+        for first in neighbours:
+            if left is None or keyed:
+                batch = [first, *islice(neighbours, _BATCH - 1)]
+                left = None if left is None else left - len(batch)
+                yield keyed, len(batch), batch
+            else:
+                size = max(min(left, _STREAM), 1)
+                left -= size
+                yield keyed, size, chain([first], islice(neighbours, size - 1))
+
+
+def _has_key(row: Row) -> bool:
+    return row[0].unique_key is not None
 
 
 def _relation(schema: str) -> str:
     return f"{quote(schema)}.job_executions"
 
 
-def _wanted(batch: Sequence[Row], schema: str) -> dict[str, Any]:
-    return {"n": len(batch), "relation": _relation(schema)}
+def _wanted(n: int, schema: str) -> dict[str, Any]:
+    return {"n": n, "relation": _relation(schema)}
 
 
 def _taken(answer: Sequence[str]) -> tuple[list[int], float] | None:

@@ -211,3 +211,19 @@ def test_a_role_that_may_not_choose_ids(place: Place) -> None:
         assert rows.nextset()
         assert rows.fetchall() == [(id_, str(n)) for n, id_ in enumerate(ids)]
         given.rollback()  # the role is gone with it
+
+
+async def test_a_long_list_with_keys_here_and_there(place: Place, either: Either) -> None:
+    params = [Item({"n": n}, unique_key=f"k{n}") if n % 1000 in (0, 1) else {"n": n} for n in range(5000)]
+    ids = await either.enqueue_many("h", params)
+    stored = dict(place.run("SELECT id, (handler_params ->> 'n')::int FROM job_executions"))
+    assert [stored[id_] for id_ in ids] == list(range(5000))
+    assert len(stored) == 5000
+
+
+async def test_a_list_is_refused_as_a_whole_too(place: Place, either: Either) -> None:
+    with pytest.raises(ParamsError, match=r"^Item 3000: The params can't be turned into JSON"):
+        await either.enqueue_many("h", [*({} for _ in range(3000)), object()])
+    with pytest.raises(RefusedError, match=r"^Item 3000: priority must be from -9 to 9"):
+        await either.enqueue_many("h", [*({} for _ in range(3000)), Item({}, priority=10)])
+    assert place.enqueued() == []
