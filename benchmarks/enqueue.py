@@ -2,9 +2,9 @@
 
     python -m benchmarks.enqueue [--rows 1000000] [--rounds 3] [--url postgresql://…]
 
-The raw COPY sends lines that are ready, in large pieces, in one transaction: no client could be quicker. Without `--url`
-a durable server of its own is started (fsync on). Reports the medians, and the ratio, which is what counts on a machine
-shared with others; and `enqueue()` in a loop, for a thousand.
+The raw COPY sends lines that are ready, in large pieces, in one transaction: no client could be quicker. Without
+`--url` a durable server of its own is started (fsync on). Reports the medians, and the ratio, which is what counts on a
+machine shared with others; and `enqueue()` in a loop, for a thousand.
 """
 
 import argparse
