@@ -38,12 +38,14 @@ SELECT {s}.job_queue_names();
 
 
 -- name: client_take_ids
--- Ids for rows to be copied in, and the time; null where the role may not choose ids: then enqueue_job() makes the rows.
+-- Ids for rows to be copied in, and the time; nulls where the role may not choose ids: then enqueue_job() makes the rows.
+-- Each by its own only where somebody else took some in between.
 SELECT json_build_object(
-    'now', extract(epoch FROM {s}.job_now()),
-    'ids', CASE WHEN has_sequence_privilege(s.name, 'USAGE') AND has_column_privilege(s.relation, 'id', 'INSERT')
-                THEN (SELECT json_agg(t.id) FROM (SELECT nextval(CAST(s.name AS regclass)) AS id FROM generate_series(1, CAST(%(n)s AS integer))) AS t) END)::text
-FROM (SELECT pg_get_serial_sequence(%(relation)s, 'id') AS name, CAST(%(relation)s AS text) AS relation) AS s;
+    'now', extract(epoch FROM {s}.job_now()), 'first', t.ids[1],
+    'ids', CASE WHEN t.ids[cardinality(t.ids)] - t.ids[1] + 1 <> cardinality(t.ids) THEN array_to_json(t.ids) END)::text
+FROM (SELECT CASE WHEN has_sequence_privilege(s.name, 'USAGE') AND has_column_privilege(s.relation, 'id', 'INSERT')
+                  THEN ARRAY(SELECT nextval(CAST(s.name AS regclass)) FROM generate_series(1, CAST(%(n)s AS integer))) END AS ids
+      FROM (SELECT pg_get_serial_sequence(%(relation)s, 'id') AS name, CAST(%(relation)s AS text) AS relation) AS s) AS t;
 
 
 -- name: client_enqueue_each

@@ -48,7 +48,7 @@ def enqueue_many(connection: SyncTarget, rows: Iterable[Row], schema: str, count
     """
     ids: list[int] = []
     for keyed, size, some in _runs(rows, count):
-        taken = None if keyed else _taken(run(connection, "client_take_ids", _wanted(size, schema), schema))
+        taken = None if keyed else _taken(run(connection, "client_take_ids", _wanted(size, schema), schema), size)
         if taken is None:
             batch, made = list(some), dict[int, int]()
             for places, part in _parts(batch):
@@ -70,7 +70,11 @@ async def enqueue_many_async(
     """`enqueue_many()` for the async connections."""
     ids: list[int] = []
     for keyed, size, some in _runs(rows, count):
-        taken = None if keyed else _taken(await run_async(connection, "client_take_ids", _wanted(size, schema), schema))
+        taken = (
+            None
+            if keyed
+            else _taken(await run_async(connection, "client_take_ids", _wanted(size, schema), schema), size)
+        )
         if taken is None:
             batch, made = list(some), dict[int, int]()
             for places, part in _parts(batch):
@@ -115,9 +119,11 @@ def _wanted(n: int, schema: str) -> dict[str, Any]:
     return {"n": n, "relation": _relation(schema)}
 
 
-def _taken(answer: Sequence[str]) -> tuple[list[int], float] | None:
+def _taken(answer: Sequence[str], n: int) -> tuple[Sequence[int], float] | None:
+    """The ids and the database's time; None where the role may not choose ids."""
     taken = json.loads(answer[0])
-    return None if taken["ids"] is None else (taken["ids"], taken["now"])
+    first = taken["first"]
+    return None if first is None else (taken["ids"] or range(first, first + n), taken["now"])
 
 
 def _copy(schema: str) -> bytes:

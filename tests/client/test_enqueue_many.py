@@ -1,5 +1,6 @@
 """Many at once are the rows that one at a time would be; all of them or none, on whatever connection."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -227,3 +228,22 @@ async def test_a_list_is_refused_as_a_whole_too(place: Place, either: Either) ->
     with pytest.raises(RefusedError, match=r"^Item 3000: priority must be from -9 to 9"):
         await either.enqueue_many("h", [*({} for _ in range(3000)), Item({}, priority=10)])
     assert place.enqueued() == []
+
+
+async def test_clients_at_once_share_the_sequence(place: Place) -> None:
+    async with AsyncClient() as client:
+        found = await asyncio.gather(*(client.enqueue_many("h", [{"n": n}] * 3000) for n in range(4)))
+    assert place.enqueued() == sorted(id_ for ids in found for id_ in ids)
+    stored = dict(place.run("SELECT id, (handler_params ->> 'n')::int FROM job_executions"))
+    assert [{stored[id_] for id_ in ids} for ids in found] == [{0}, {1}, {2}, {3}]
+
+
+def test_ids_that_somebody_took_in_between(place: Place) -> None:
+    """Another client's nextval() falls into ours: a sequence with gaps stands for it."""
+    place.run("ALTER SEQUENCE job_executions_id_seq INCREMENT BY 3")
+    try:
+        ids = Client().enqueue_many("h", [{}, {}, {}])
+    finally:
+        place.run("ALTER SEQUENCE job_executions_id_seq INCREMENT BY 1")
+    assert place.enqueued() == ids
+    assert ids == [ids[0], ids[0] + 3, ids[0] + 6]
