@@ -107,7 +107,7 @@ def _run_child(kind: str, url: str, pool_size: int) -> float:
         handlers.mkdir()
         (handlers / "noop.py").write_text(HANDLER)
         env = {key: value for key, value in os.environ.items() if not key.startswith("SCHEDULER_")} | {
-            "SCHEDULER_DATABASE_URL": url if url.startswith("postgres") else _as_url(url),
+            "SCHEDULER_DATABASE_URL": url if url.startswith("postgres") else as_url(url),
             "SCHEDULER_LOG__LEVEL": "warning",
             "SCHEDULER_WORKER__POOL_SIZE": str(pool_size),
             "PYTHONPATH": str(Path(__file__).parents[1]),
@@ -153,7 +153,7 @@ def _server(url: str | None) -> Iterator[str]:
         yield server.url()
 
 
-def _as_url(conninfo: str) -> str:
+def as_url(conninfo: str) -> str:
     """libpq's key=value form as the url that the settings take."""
     from urllib.parse import quote, urlencode
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from scheduler.client import AsyncClient, Client
     from scheduler.database import DatabaseRegistry, get_connection, savepoint, session, transactional
     from scheduler.errors import (
+        CallTimeoutError,
         CancelExecution,
         CommitUnknownError,
         ConfigurationError,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         ControlFlow,
         DatabaseError,
         EmbeddedPostgresError,
+        ExecutionFailedError,
         FailPermanently,
         HandlerNotFoundError,
         LeaseLostError,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
         SchemaError,
         Snooze,
         TransactionError,
+        WaitTimeoutError,
     )
     from scheduler.handlers import BaseHandler, Cron, ExecutionContext, current_batch, current_execution, handler
 
@@ -55,6 +58,7 @@ _HOMES = {
 __all__ = [
     "AsyncClient",
     "BaseHandler",
+    "CallTimeoutError",
     "CancelExecution",
     "Client",
     "CommitUnknownError",
@@ -67,6 +71,7 @@ __all__ = [
     "DatabaseRegistry",
     "EmbeddedPostgresError",
     "ExecutionContext",
+    "ExecutionFailedError",
     "FailPermanently",
     "HandlerNotFoundError",
     "LeaseLostError",
@@ -83,6 +88,7 @@ __all__ = [
     "SchemaError",
     "Snooze",
     "TransactionError",
+    "WaitTimeoutError",
     "__version__",
     "current_batch",
     "current_execution",

@@ -12,6 +12,9 @@ SchedulerError
 ├── QueueFullError               as much waits in a queue as its max_pending allows
 ├── ScheduleError                a cron expression or its zone is refused
 ├── ParamsError                  an execution's params don't fit its handler
+├── ExecutionFailedError         what call() waited for ended otherwise than with SUCCESS
+├── WaitTimeoutError             what a client waits for isn't final in time
+│   └── CallTimeoutError         nor is what call() enqueued
 ├── LeaseLostError               the fence refused a write: the row is no longer ours
 └── DatabaseError
     ├── ConnectionPoolExhaustedError
@@ -24,7 +27,7 @@ ControlFlow                      raised by a handler to say how its attempt ends
 ├── RetryLater   ├── FailPermanently   ├── Snooze   └── CancelExecution
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Final
@@ -105,6 +108,29 @@ class ScheduleError(SchedulerError):
 
 class ParamsError(SchedulerError):
     """An execution's params don't fit what its handler declares."""
+
+
+class ExecutionFailedError(SchedulerError):
+    """What was waited for ended, and not with SUCCESS."""
+
+    def __init__(self, id: int, handler_name: str, status: str, error: str | None, traceback: str | None) -> None:  # noqa: A002 - the column's name
+        self.id, self.handler_name, self.status, self.error, self.traceback = id, handler_name, status, error, traceback
+        first = (error or "it says nothing more").partition("\n")[0]
+        super().__init__(f"Execution {id} ({handler_name}) is {status}: {first}")
+
+
+class WaitTimeoutError(SchedulerError, TimeoutError):
+    """What is waited for is not final in time; it goes on. `ids` names it."""
+
+    def __init__(self, ids: Collection[int], seconds: float) -> None:
+        self.ids = tuple(ids)
+        some = ", ".join(map(str, self.ids[:5])) + (", …" if len(self.ids) > 5 else "")
+        which = f"execution {some} is" if len(self.ids) == 1 else f"{len(self.ids)} executions ({some}) are"
+        super().__init__(f"After {seconds:g} s {which} not final. Wait longer, or cancel what nobody needs.")
+
+
+class CallTimeoutError(WaitTimeoutError):
+    """`call()` has waited long enough; the execution is there and goes on. `ids` holds its id."""
 
 
 class LeaseLostError(SchedulerError):

@@ -59,6 +59,8 @@ class WorkerStatus(StrEnum):
 
 UniqueUntil = Literal["started", "finished", "forever"]
 """`unique_until`: how long an execution holds its unique key."""
+OnConflict = Literal["return existing", "error", "restart delay"]
+"""What comes of enqueuing under a unique key that is held."""
 
 
 class LoopAge(NamedTuple):
@@ -102,6 +104,9 @@ class NewExecution:
     concurrency_key: str | None = None
     concurrency_limit: int | None = None
     """How many with that key may run at once; None: 1."""
+    on_conflict: OnConflict = "return existing"
+    notify_done: bool = False
+    """Its end is notified."""
 
 
 class Claim(NamedTuple):

@@ -7,4 +7,4 @@ DROP FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, 
 DROP TABLE cron_jobs, job_executions, job_workers, job_queues, job_installation, job_transactions, job_messages;
 
 -- What the tables' triggers and defaults called.
-DROP FUNCTION job_executions_wake, cron_jobs_edited, cron_jobs_wake, job_now;
+DROP FUNCTION job_executions_wake, job_executions_done, cron_jobs_edited, cron_jobs_wake, job_now;

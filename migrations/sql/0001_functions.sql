@@ -61,12 +61,15 @@ CREATE FUNCTION enqueue_job(
     delay_seconds double precision DEFAULT 0, available_at timestamptz DEFAULT NULL, timeout_seconds double precision DEFAULT NULL,
     max_retry integer DEFAULT NULL, retry_backoff text DEFAULT NULL, retry_delay_seconds double precision DEFAULT NULL,
     unique_key text DEFAULT NULL, unique_until text DEFAULT 'finished',
-    concurrency_key text DEFAULT NULL, concurrency_limit integer DEFAULT NULL
+    concurrency_key text DEFAULT NULL, concurrency_limit integer DEFAULT NULL,
+    on_conflict text DEFAULT 'return existing', notify_done boolean DEFAULT false
 ) RETURNS bigint LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     new_id bigint;
     most integer := (SELECT q.max_pending FROM job_queues q WHERE q.name = enqueue_job.queue);
+    not_before timestamptz;
+    holder record;
     refusal text[] := CASE
         WHEN (octet_length(handler_name) BETWEEN 1 AND 200) IS NOT TRUE
             THEN ARRAY[format('no handler can be named "%s"', handler_name), 'Write the name that a handler is registered under, of 1 to 200 bytes.']
@@ -98,6 +101,11 @@ DECLARE
             THEN ARRAY[format('concurrency_limit %s is less than 1', concurrency_limit), 'Write how many may run at once.']
         WHEN concurrency_limit IS NOT NULL AND concurrency_key IS NULL
             THEN ARRAY['concurrency_limit is for a concurrency_key, and there is none', 'Write both, or neither.']
+        WHEN (on_conflict IN ('return existing', 'error', 'restart delay')) IS NOT TRUE
+            THEN ARRAY[format('on_conflict "%s" is not known', on_conflict), 'Write return existing, error or restart delay.']
+        WHEN on_conflict <> 'return existing' AND unique_key IS NULL
+            THEN ARRAY[format('on_conflict "%s" is for a unique_key, and there is none', on_conflict), 'Write both, or neither.']
+        WHEN notify_done IS NULL THEN ARRAY['notify_done is NULL', 'Write true or false.']
     END;
 BEGIN
     IF refusal IS NOT NULL THEN
@@ -109,41 +117,53 @@ BEGIN
         UNION ALL
         (SELECT FROM job_executions e WHERE e.queue = enqueue_job.queue AND e.status = 'PENDING' AND e.concurrency_key IS NOT NULL LIMIT most)
     ) AS waiting) THEN
-        SELECT e.id INTO new_id FROM job_executions e
-        WHERE e.unique_key = enqueue_job.unique_key
-          AND (e.unique_until = 'forever' OR (e.unique_until = 'finished' AND e.status IN ('PENDING', 'RUNNING'))
-               OR (e.unique_until = 'started' AND e.status = 'PENDING' AND e.attempt = 0));
-        IF new_id IS NULL THEN
+        IF NOT EXISTS (
+            SELECT FROM job_executions e
+            WHERE e.unique_key = enqueue_job.unique_key
+              AND (e.unique_until = 'forever' OR (e.unique_until = 'finished' AND e.status IN ('PENDING', 'RUNNING'))
+                   OR (e.unique_until = 'started' AND e.status = 'PENDING' AND e.attempt = 0))
+        ) THEN
             RAISE EXCEPTION 'queue "%" is full: % wait, as many as its max_pending allows', enqueue_job.queue, most
                 USING ERRCODE = 'QFULL', HINT = 'Enqueue again when some of them have begun.';
         END IF;
-        RETURN new_id;
     END IF;
     FOR i IN 1..10 LOOP
+        not_before := coalesce(enqueue_job.available_at, job_now()) + make_interval(secs => enqueue_job.delay_seconds);
         INSERT INTO job_executions (handler_name, handler_params, queue, priority, available_at, timeout_seconds, max_retry, retry_backoff,
-                                    retry_delay_seconds, unique_key, unique_until, concurrency_key, concurrency_limit)
-        VALUES (enqueue_job.handler_name, enqueue_job.handler_params, enqueue_job.queue, enqueue_job.priority,
-                coalesce(enqueue_job.available_at, job_now()) + make_interval(secs => enqueue_job.delay_seconds),
+                                    retry_delay_seconds, unique_key, unique_until, concurrency_key, concurrency_limit, notify_done)
+        VALUES (enqueue_job.handler_name, enqueue_job.handler_params, enqueue_job.queue, enqueue_job.priority, not_before,
                 enqueue_job.timeout_seconds, enqueue_job.max_retry, enqueue_job.retry_backoff, enqueue_job.retry_delay_seconds,
-                enqueue_job.unique_key, enqueue_job.unique_until, enqueue_job.concurrency_key, enqueue_job.concurrency_limit)
+                enqueue_job.unique_key, enqueue_job.unique_until, enqueue_job.concurrency_key, enqueue_job.concurrency_limit,
+                enqueue_job.notify_done)
         ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL
             AND (unique_until = 'forever' OR (unique_until = 'finished' AND status IN ('PENDING', 'RUNNING'))
                  OR (unique_until = 'started' AND status = 'PENDING' AND attempt = 0))
         DO NOTHING
         RETURNING id INTO new_id;
         EXIT WHEN new_id IS NOT NULL;
-        SELECT e.id INTO new_id FROM job_executions e
+        SELECT e.id, e.status INTO holder FROM job_executions e
         WHERE e.unique_key = enqueue_job.unique_key
           AND (e.unique_until = 'forever' OR (e.unique_until = 'finished' AND e.status IN ('PENDING', 'RUNNING'))
                OR (e.unique_until = 'started' AND e.status = 'PENDING' AND e.attempt = 0));
-        EXIT WHEN new_id IS NOT NULL;    -- else the row in the way has just left; try again
+        CONTINUE WHEN NOT FOUND;    -- the row in the way has just left; try again
+        IF on_conflict = 'error' THEN
+            RAISE EXCEPTION 'execution % (%) holds the unique_key "%"', holder.id, holder.status, enqueue_job.unique_key
+                USING ERRCODE = 'unique_violation', HINT = 'Enqueue it when that one has let go of it, or use another key.';
+        ELSIF on_conflict = 'restart delay' AND holder.status = 'PENDING' THEN
+            -- One that waits for its next try keeps at least its backoff.
+            UPDATE job_executions e SET available_at = CASE e.attempt WHEN 0 THEN not_before ELSE greatest(e.available_at, not_before) END
+            WHERE e.id = holder.id AND e.status = 'PENDING';
+            CONTINUE WHEN NOT FOUND;    -- it has just been claimed: it may still hold the key, or not
+        END IF;
+        new_id := holder.id;
+        EXIT;
     END LOOP;
     IF new_id IS NULL THEN
         RAISE EXCEPTION 'unique_key "%" was taken and left ten times in a row', enqueue_job.unique_key USING ERRCODE = 'serialization_failure', HINT = 'Enqueue again.';
     END IF;
     RETURN new_id;
 END $$;
-COMMENT ON FUNCTION enqueue_job IS 'Enqueues one execution and returns its id; where unique_key is taken, the id of the row that holds it. SQLSTATE QFULL: the queue''s max_pending is reached. SELECT enqueue_job(''email'', ''{"to": "ada@example.com"}'', delay_seconds => 60);';
+COMMENT ON FUNCTION enqueue_job IS 'Enqueues one execution and returns its id; where unique_key is taken, on_conflict says: return existing (the id of the holder), error, or restart delay (a waiting holder waits anew). SQLSTATE QFULL: the queue''s max_pending is reached. SELECT enqueue_job(''email'', ''{"to": "ada@example.com"}'', delay_seconds => 60);';
 
 CREATE FUNCTION cancel_job(id bigint, reason text DEFAULT NULL) RETURNS text LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column

@@ -14,6 +14,15 @@ END $$;
 COMMENT ON FUNCTION job_executions_wake() IS 'Trigger: notifies of new executions, only while some worker sleeps, for NOTIFY makes concurrent commits wait for each other.';
 CREATE TRIGGER job_executions_wake AFTER INSERT ON job_executions FOR EACH STATEMENT EXECUTE FUNCTION job_executions_wake();
 
+CREATE FUNCTION job_executions_done() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    PERFORM pg_notify('job_done_' || TG_TABLE_SCHEMA, NEW.id::text);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION job_executions_done() IS 'Trigger: notifies job_done_SCHEMA of the end of an execution that somebody waits for (notify_done), its id as the payload.';
+CREATE TRIGGER job_executions_done AFTER UPDATE OF status ON job_executions FOR EACH ROW
+    WHEN (NEW.notify_done AND NEW.finished_at IS NOT NULL AND OLD.finished_at IS NULL) EXECUTE FUNCTION job_executions_done();
+
 -- It runs with its owner's rights: whoever may edit a cron job may end its skip, and needs no others for that.
 CREATE FUNCTION cron_jobs_edited() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE

@@ -169,11 +169,16 @@ def list_executions(
 @group.command("show")
 def show_execution(
     id: Annotated[int, typer.Argument(help="As `jobs enqueue` and `jobs list` print it.")],  # noqa: A002 - its name in --help
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Follow its progress until it is final, and show it then.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show everything about one execution, its failed attempts with their tracebacks included.
 
     Example: scheduler jobs show 42
+
+    Example: scheduler jobs show 42 -f
     """
     from scheduler.cli.execution_page import print_execution
     from scheduler.cli.tables import print_json
@@ -181,6 +186,8 @@ def show_execution(
     from scheduler.operations.overview import database_time
 
     with connected() as (_, session):
+        if follow:
+            waiting.follow(session, id)
         execution, now = show(session, id), database_time(session)
     if as_json:
         print_json(execution)

@@ -36,6 +36,33 @@ def live_line() -> Iterator[Show]:
 
 
 @contextmanager
+def live_bar() -> Iterator[Callable[[float | None, str], None]]:
+    """A bar with words behind it; each call sets both: 0 to 1, or None where nobody knows how far it is."""
+    if not sys.stderr.isatty():
+        yield lambda done, text: None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from scheduler.cli.printable import one_line
+    from scheduler.cli.tables import console
+
+    columns = BarColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    progress, began = Progress(*columns, console=console(sys.stderr), transient=True), monotonic()
+    task = progress.add_task("", total=None)
+
+    def show(done: float | None, text: str) -> None:
+        total = None if done is None else 1
+        progress.update(task, total=total, completed=done or 0, description=one_line(text))
+        if monotonic() - began >= _NOT_BEFORE:
+            progress.start()
+
+    try:
+        yield show
+    finally:
+        progress.stop()
+
+
+@contextmanager
 def bar(title: str, total: float) -> Iterator[Advance]:
     """A bar that each call sets, up to `total`."""
     if not sys.stderr.isatty():

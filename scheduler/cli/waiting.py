@@ -67,6 +67,25 @@ def wait_for(session: "SyncSession", ids: "Sequence[int]", at_most: float | None
         raise
 
 
+def follow(session: "SyncSession", id_: int) -> None:
+    """Until it is final, with a bar on a terminal, and elsewhere a note when something is in the way."""
+    from scheduler.cli.progress import live_bar
+    from scheduler.operations import waiting
+
+    notes = _Notes()
+    try:
+        with live_bar() as show:
+
+            def watch(states: "Sequence[ExecutionState]") -> None:
+                show(states[0].progress, _so_far(states))
+                notes.hear(states)
+
+            waiting.wait(session, [id_], watch=watch)
+    except KeyboardInterrupt:
+        typer.echo(f"Interrupted; the work goes on: `scheduler jobs show {id_} -f` follows it again.", err=True)
+        raise
+
+
 class _Notes:
     """Says what is in the way once it has been for a while, to whoever has no terminal to see it."""
 

@@ -26,6 +26,11 @@ class AsyncConnection:
         """
         return await self._transaction.execute(self._name, statement, params)
 
+    async def driver(self) -> Any:
+        """psycopg's connection, its transaction begun, for what SQLAlchemy can't do. Raises TransactionError."""
+        connection = await self._transaction.begin(self._name)
+        return connection.connection.driver_connection
+
 
 class Connection:
     """A database of a sync transaction. Threads may share it; its statements run one at a time."""
@@ -36,6 +41,10 @@ class Connection:
     def execute(self, statement: str | Executable, params: Mapping[str, Any] | None = None) -> Result:
         """As `AsyncConnection.execute`, without `await`."""
         return self._transaction.execute(self._name, statement, params)
+
+    def driver(self) -> Any:
+        """As `AsyncConnection.driver`, without `await`."""
+        return self._transaction.begin(self._name).connection.driver_connection
 
 
 def get_connection(name: str = DEFAULT) -> Any:

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Final, Protocol, Self
@@ -12,8 +13,9 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util import greenlet_spawn
 
 from scheduler.database.libpq import connection_params
 from scheduler.errors import ConfigurationError, ConnectionPoolExhaustedError, TransactionError, did_you_mean
@@ -156,6 +158,23 @@ class Database:
         except DBAPIError as error:
             reason = str(error.orig).partition("\n")[0]
             raise TransactionError(f"Database {self.name!r} can't be reached: {reason}") from error.orig
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection in autocommit, apart from any `transactional`. Raises as `checkout()` does."""
+        with self.checkout(self.sync_engine) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def async_connection(self) -> AsyncIterator[AsyncConnection]:
+        """The same for the running event loop."""
+        await self.dispose_abandoned()
+        engine = self.async_engine
+        connection = AsyncConnection(engine, await greenlet_spawn(self.checkout, engine.sync_engine))
+        try:
+            yield connection
+        finally:
+            await asyncio.shield(connection.close())
 
     async def dispose(self) -> None:
         """Close every connection that isn't in use, of all loops and threads. The next use opens new ones."""

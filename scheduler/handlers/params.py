@@ -16,12 +16,13 @@ from scheduler.handlers.results import holds_nul
 _LISTED = 10
 _FLOAT_DIGITS = 308
 _MAYBE_INFINITE = re.compile(rf"(?<!\d)\d{{{_FLOAT_DIGITS + 1}}}")
+_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def encode_params(params: Any) -> str:
     """JSON text of what pydantic can turn into JSON, models by their aliases. Raises ParamsError for anything else."""
     try:
-        text = json.dumps(to_jsonable_python(params), ensure_ascii=False, allow_nan=False)
+        text = _json(to_jsonable_python(params))
         encoded = text.encode()
     except Exception as error:  # serialisers and properties are the user's code, and may raise anything
         raise ParamsError(

@@ -17,6 +17,7 @@ from scheduler.database.pooling import refuses_transactions
 from scheduler.database.reaching import TRANSACTION_MODE, WITHOUT_TRANSACTIONS
 from scheduler.errors import (
     ConfigurationError,
+    ConflictError,
     QueryExecutionError,
     QueueFullError,
     RefusedError,
@@ -86,6 +87,8 @@ def sentence(error: psycopg.Error, schema: str) -> SchedulerError:
             return RefusedError(f"{_broken_rule(error)}.")
         case errors.InvalidParameterValue() if error.diag.message_hint:
             return RefusedError(f"{said}. {error.diag.message_hint}")
+        case errors.UniqueViolation() if error.diag.message_hint:
+            return ConflictError(f"{said}. {error.diag.message_hint}")
         case errors.QueryCanceled():
             return QueryExecutionError(
                 f"The job database broke off what took too long ({said}), and nothing was changed: ask for less at "

@@ -1,141 +1,153 @@
-"""Enqueuing on a connection that somebody else began a transaction on, and will end it. Nothing here commits.
+"""Enqueuing on a caller's connection, in the caller's transaction: one, or a million by COPY.
 
-The driver says how that transaction is spoken to: psycopg by its own statement, everything else by SQLAlchemy's.
+Many take their ids from the sequence first, so that nobody has to ask for them afterwards. COPY can't look for the
+holder of a unique key: rows that have one, and all rows of a role that may not choose ids, are made by enqueue_job().
 """
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cache
-from typing import Any, Final, get_args, get_origin
+from itertools import chain, groupby, islice
+from typing import Any, Final
 
 import psycopg
-import sqlalchemy
-from psycopg import errors
-from psycopg.rows import tuple_row
-from sqlalchemy import TextClause, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
-from sqlalchemy.orm import Session, scoped_session
 
-from scheduler import database
-from scheduler.errors import QueryExecutionError, RefusedError, SchedulerError, SchemaError, TransactionError
+from scheduler.errors import ConflictError, RefusedError
 from scheduler.model import NewExecution
-from scheduler.store.asking import sentence
-from scheduler.store.statements import statements
+from scheduler.store.callers import AsyncTarget, SyncTarget, driver, driver_async, run, run_async, told
+from scheduler.store.copying import COLUMNS, Row, copied
+from scheduler.store.statements import quote
 
-SyncTarget = psycopg.Connection[Any] | sqlalchemy.Connection | Session | scoped_session[Any] | database.Connection
-"""What a sync client writes on: a connection of psycopg or SQLAlchemy, a session, or what `get_connection` gave."""
-AsyncTarget = (
-    psycopg.AsyncConnection[Any] | AsyncConnection | AsyncSession | async_scoped_session[Any] | database.AsyncConnection
-)
-"""The same for an async one."""
-
-_SYNC: Final = tuple(get_origin(each) or each for each in get_args(SyncTarget))
-_ASYNC: Final = tuple(get_origin(each) or each for each in get_args(AsyncTarget))
-_STATEMENT: Final = "enqueue_execution"
-_PARAMETER: Final = re.compile(r"%\((\w+)\)s")
-_OTHER_TABLES: Final = (
-    errors.UndefinedTable,
-    errors.UndefinedColumn,
-    errors.UndefinedFunction,
-    errors.InvalidSchemaName,
-)
-_LOST: Final = (
-    psycopg.InterfaceError,
-    errors.AdminShutdown,
-    errors.CrashShutdown,
-    errors.IdleInTransactionSessionTimeout,
-)
+_BATCH: Final = 10_000
+"""Rows that are held at once, where nobody knows how many there are."""
+_STREAM: Final = 100_000
+"""Rows of one COPY: their ids are asked for at once."""
+_EACH: Final = 1_000
+"""Rows of one statement that calls enqueue_job() for each."""
+_LINE: Final = re.compile(r"^COPY \w+, line (\d+)", re.MULTILINE)
 
 
 def enqueue(connection: SyncTarget, new: NewExecution, schema: str) -> int:
-    """The id of the new row, or of the one that holds its unique key.
-
-    Raises RefusedError for a value that no row may hold, SchemaError where the tables are not in `schema` of that
-    database, RightsError where the role lacks a right, TransactionError for a connection that can't be used, and
-    QueryExecutionError for everything else that the database refuses.
-    """
-    _require(connection, _SYNC, "Client", _ASYNC, "AsyncClient")
-    with _told(schema):
-        if isinstance(connection, psycopg.Connection):
-            cursor = psycopg.Cursor(connection, row_factory=tuple_row)
-            ((id_, _existing),) = cursor.execute(statements(schema)[_STATEMENT], asdict(new)).fetchall()
-        else:
-            id_ = connection.execute(_for_sqlalchemy(schema), asdict(new)).scalar()
-        return int(id_)
+    """The id of the new row, or of the one that holds its unique key. Raises as `run()` does."""
+    (id_,) = run(connection, "enqueue_execution", asdict(new), schema)
+    return int(id_)
 
 
 async def enqueue_async(connection: AsyncTarget, new: NewExecution, schema: str) -> int:
     """`enqueue()` for the async connections."""
-    _require(connection, _ASYNC, "AsyncClient", _SYNC, "Client")
-    with _told(schema):
-        if isinstance(connection, psycopg.AsyncConnection):
-            cursor = psycopg.AsyncCursor(connection, row_factory=tuple_row)
-            await cursor.execute(statements(schema)[_STATEMENT], asdict(new))
-            ((id_, _existing),) = await cursor.fetchall()
-        else:
-            id_ = (await connection.execute(_for_sqlalchemy(schema), asdict(new))).scalar()
-        return int(id_)
+    (id_,) = await run_async(connection, "enqueue_execution", asdict(new), schema)
+    return int(id_)
 
 
-@cache
-def _for_sqlalchemy(schema: str) -> TextClause:
-    return text(_PARAMETER.sub(r":\1", statements(schema)[_STATEMENT].decode()))
+def enqueue_many(connection: SyncTarget, rows: Iterable[Row], schema: str, count: int | None = None) -> list[int]:
+    """The ids, in the order of the rows. Raises as `run()` does; a value that COPY refuses is told with its place.
+
+    `count` is how many rows there are, where that is known: then they are made while the server takes those before.
+    """
+    ids: list[int] = []
+    limited = frozenset(run(connection, "client_limited_queues", {}, schema))
+    for one_by_one, size, some in _runs(rows, count, limited):
+        taken = None if one_by_one else _taken(run(connection, "client_take_ids", _wanted(size, schema), schema), size)
+        if taken is None:
+            batch, made = list(some), dict[int, int]()
+            for places, part in _parts(batch):
+                made |= zip(places, run(connection, "client_enqueue_each", part, schema), strict=True)
+            ids += (made[place] for place in range(len(batch)))
+            continue
+        done = 0
+        with _numbered(len(ids)), told(schema), psycopg.Cursor(driver(connection)).copy(_copy(schema)) as copy:
+            for block, lines in copied(some, *taken):
+                copy.write(block)
+                done += lines
+        ids += taken[0][:done]
+    return ids
 
 
-def _require(
-    connection: object, taken: tuple[type, ...], client: str, others: tuple[type, ...], other_client: str
-) -> None:
-    if isinstance(connection, taken):
-        return
-    kind = f"{type(connection).__module__.partition('.')[0]}'s {type(connection).__name__}"
-    if isinstance(connection, others):
-        raise TransactionError(f"{client} can't enqueue on {kind}, which is {other_client}'s: use {other_client}.")
-    raise TransactionError(
-        f"{client} can't enqueue on {kind}: connection= takes a connection of psycopg or of SQLAlchemy, a session of "
-        "SQLAlchemy, or what get_connection() gives."
-    )
+async def enqueue_many_async(
+    connection: AsyncTarget, rows: Iterable[Row], schema: str, count: int | None = None
+) -> list[int]:
+    """`enqueue_many()` for the async connections."""
+    ids: list[int] = []
+    limited = frozenset(await run_async(connection, "client_limited_queues", {}, schema))
+    for one_by_one, size, some in _runs(rows, count, limited):
+        taken = (
+            None
+            if one_by_one
+            else _taken(await run_async(connection, "client_take_ids", _wanted(size, schema), schema), size)
+        )
+        if taken is None:
+            batch, made = list(some), dict[int, int]()
+            for places, part in _parts(batch):
+                made |= zip(places, await run_async(connection, "client_enqueue_each", part, schema), strict=True)
+            ids += (made[place] for place in range(len(batch)))
+            continue
+        done = 0
+        with _numbered(len(ids)), told(schema):
+            async with psycopg.AsyncCursor(await driver_async(connection)).copy(_copy(schema)) as copy:
+                for block, lines in copied(some, *taken):
+                    await copy.write(block)
+                    done += lines
+        ids += taken[0][:done]
+    return ids
+
+
+def _runs(rows: Iterable[Row], count: int | None, limited: frozenset[str]) -> Iterator[tuple[bool, int, Iterable[Row]]]:
+    """Neighbours that all have to be made one by one, or all not, and how many they are at most.
+
+    One by one: what may be there already, by its unique key, and what its queue may have no room for.
+    """
+    left = count
+    for one_by_one, group in groupby(rows, key=lambda row: row[0].unique_key is not None or row[0].queue in limited):
+        neighbours = iter(group)
+        for first in neighbours:
+            if left is None or one_by_one:
+                batch = [first, *islice(neighbours, _BATCH - 1)]
+                left = None if left is None else left - len(batch)
+                yield one_by_one, len(batch), batch
+            else:
+                size = max(min(left, _STREAM), 1)
+                left -= size
+                yield one_by_one, size, chain([first], islice(neighbours, size - 1))
+
+
+def _relation(schema: str) -> str:
+    return f"{quote(schema)}.job_executions"
+
+
+def _wanted(n: int, schema: str) -> dict[str, Any]:
+    return {"n": n, "relation": _relation(schema)}
+
+
+def _taken(answer: Sequence[str], n: int) -> tuple[Sequence[int], float] | None:
+    """The ids and the database's time; None where the role may not choose ids."""
+    taken = json.loads(answer[0])
+    first = taken["first"]
+    return None if first is None else (taken["ids"] or range(first, first + n), taken["now"])
+
+
+def _copy(schema: str) -> bytes:
+    return f"COPY {_relation(schema)} ({', '.join(COLUMNS)}) FROM STDIN".encode()
+
+
+def _parts(batch: Sequence[Row]) -> Iterator[tuple[list[int], dict[str, Any]]]:
+    """By key, so that two who enqueue the same keys never wait for each other crosswise; and the place of each."""
+    order = sorted(range(len(batch)), key=lambda place: batch[place][0].unique_key or "")
+    for start in range(0, len(order), _EACH):
+        places = order[start : start + _EACH]
+        rows = [asdict(new) | {"handler_params": params} for new, params in (batch[place] for place in places)]
+        yield places, {"rows": json.dumps(rows, default=str)}
 
 
 @contextmanager
-def _told(schema: str) -> Iterator[None]:
+def _numbered(first: int) -> Iterator[None]:
+    """A refusal with the place of its row, where the server has said on which line it was."""
     try:
         yield
-    except UnicodeEncodeError as error:
-        raise RefusedError("A value holds characters that are not UTF-8: write it anew.") from error
-    except psycopg.Error as error:
-        raise _sentence(error, schema) from error
-    except (SQLAlchemyError, QueryExecutionError) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error.__cause__
-        if isinstance(cause, psycopg.Error):
-            raise _sentence(cause, schema) from cause
-        if isinstance(error, QueryExecutionError):
+    except (RefusedError, ConflictError) as refused:
+        cause = refused.__cause__
+        line = _LINE.search(cause.diag.context or "") if isinstance(cause, psycopg.Error) else None
+        if line is None:
             raise
-        if isinstance(error, DBAPIError):
-            raise QueryExecutionError(f"The job database refused it: {_first_line(error.orig)}") from error
-        raise TransactionError(f"The connection can't be used: {_first_line(error)}") from error
-
-
-def _sentence(error: psycopg.Error, schema: str) -> SchedulerError:
-    """As a command tells it, but for what has to do with whose connection it is."""
-    match error:
-        case errors.InFailedSqlTransaction():
-            return TransactionError(
-                "The transaction was broken by an earlier statement whose error was swallowed: let the error out, or "
-                "use a savepoint around that statement."
-            )
-        case _ if isinstance(error, _OTHER_TABLES):
-            return SchemaError(
-                f'The connection leads to a database without the tables of this version in schema "{schema}": give '
-                f"one to the job database, or name the schema: Client(schema=…). It says: {_first_line(error)}"
-            )
-        case _ if isinstance(error, _LOST) or (isinstance(error, psycopg.OperationalError) and error.sqlstate is None):
-            return TransactionError(f"The connection can't be used: {_first_line(error)}")
-        case _:
-            return sentence(error, schema)
-
-
-def _first_line(error: BaseException | None) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(". ") + "."
+        raise type(refused)(f"Item {first + int(line[1]) - 1}: {refused}") from cause

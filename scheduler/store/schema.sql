@@ -27,6 +27,18 @@ BEGIN
     RETURN NULL;
 END $function$;
 
+-- Trigger: notifies job_done_SCHEMA of the end of an execution that somebody waits for (notify_done), its id as the
+-- payload.
+CREATE FUNCTION job_executions_done()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path FROM CURRENT
+AS $function$
+BEGIN
+    PERFORM pg_notify('job_done_' || TG_TABLE_SCHEMA, NEW.id::text);
+    RETURN NULL;
+END $function$;
+
 -- Trigger: an edit of the schedule counts from now; what was due before it is not made up for. Keeps updated_at.
 CREATE FUNCTION cron_jobs_edited()
  RETURNS trigger
@@ -279,6 +291,7 @@ CREATE INDEX job_executions_of_key ON job_executions USING btree (concurrency_ke
 CREATE UNIQUE INDEX job_executions_unique_key ON job_executions USING btree (unique_key) WHERE unique_key IS NOT NULL AND (unique_until = 'forever' OR unique_until = 'finished' AND (status = ANY (ARRAY['PENDING', 'RUNNING'])) OR unique_until = 'started' AND status = 'PENDING' AND attempt = 0);
 CREATE INDEX job_executions_dead_letters ON job_executions USING btree (finished_at) WHERE status = ANY (ARRAY['FAILED', 'TIMEOUT']);
 CREATE TRIGGER job_executions_wake AFTER INSERT ON job_executions FOR EACH STATEMENT EXECUTE FUNCTION job_executions_wake();
+CREATE TRIGGER job_executions_done AFTER UPDATE OF status ON job_executions FOR EACH ROW WHEN (new.notify_done AND new.finished_at IS NOT NULL AND old.finished_at IS NULL) EXECUTE FUNCTION job_executions_done();
 
 
 -- job_workers ---------------------------------------------------------------------------------------------------------
@@ -464,9 +477,9 @@ AS $function$
     UNION SELECT unnest(w.queues) FROM job_workers w;
 $function$;
 
--- Enqueues one execution and returns its id; where unique_key is taken, the id of the row that holds it. SQLSTATE
--- QFULL: the queue's max_pending is reached. SELECT enqueue_job('email', '{"to": "ada@example.com"}', delay_seconds =>
--- 60);
+-- Enqueues one execution and returns its id; where unique_key is taken, on_conflict says: return existing (the id of
+-- the holder), error, or restart delay (a waiting holder waits anew). SQLSTATE QFULL: the queue's max_pending is
+-- reached. SELECT enqueue_job('email', '{"to": "ada@example.com"}', delay_seconds => 60);
 CREATE FUNCTION enqueue_job(
     handler_name text,
     handler_params jsonb DEFAULT '{}',
@@ -481,7 +494,9 @@ CREATE FUNCTION enqueue_job(
     unique_key text DEFAULT NULL,
     unique_until text DEFAULT 'finished',
     concurrency_key text DEFAULT NULL,
-    concurrency_limit integer DEFAULT NULL
+    concurrency_limit integer DEFAULT NULL,
+    on_conflict text DEFAULT 'return existing',
+    notify_done boolean DEFAULT false
 )
  RETURNS bigint
  LANGUAGE plpgsql
@@ -491,6 +506,8 @@ AS $function$
 DECLARE
     new_id bigint;
     most integer := (SELECT q.max_pending FROM job_queues q WHERE q.name = enqueue_job.queue);
+    not_before timestamptz;
+    holder record;
     refusal text[] := CASE
         WHEN (octet_length(handler_name) BETWEEN 1 AND 200) IS NOT TRUE
             THEN ARRAY[format('no handler can be named "%s"', handler_name), 'Write the name that a handler is registered under, of 1 to 200 bytes.']
@@ -522,6 +539,11 @@ DECLARE
             THEN ARRAY[format('concurrency_limit %s is less than 1', concurrency_limit), 'Write how many may run at once.']
         WHEN concurrency_limit IS NOT NULL AND concurrency_key IS NULL
             THEN ARRAY['concurrency_limit is for a concurrency_key, and there is none', 'Write both, or neither.']
+        WHEN (on_conflict IN ('return existing', 'error', 'restart delay')) IS NOT TRUE
+            THEN ARRAY[format('on_conflict "%s" is not known', on_conflict), 'Write return existing, error or restart delay.']
+        WHEN on_conflict <> 'return existing' AND unique_key IS NULL
+            THEN ARRAY[format('on_conflict "%s" is for a unique_key, and there is none', on_conflict), 'Write both, or neither.']
+        WHEN notify_done IS NULL THEN ARRAY['notify_done is NULL', 'Write true or false.']
     END;
 BEGIN
     IF refusal IS NOT NULL THEN
@@ -533,34 +555,46 @@ BEGIN
         UNION ALL
         (SELECT FROM job_executions e WHERE e.queue = enqueue_job.queue AND e.status = 'PENDING' AND e.concurrency_key IS NOT NULL LIMIT most)
     ) AS waiting) THEN
-        SELECT e.id INTO new_id FROM job_executions e
-        WHERE e.unique_key = enqueue_job.unique_key
-          AND (e.unique_until = 'forever' OR (e.unique_until = 'finished' AND e.status IN ('PENDING', 'RUNNING'))
-               OR (e.unique_until = 'started' AND e.status = 'PENDING' AND e.attempt = 0));
-        IF new_id IS NULL THEN
+        IF NOT EXISTS (
+            SELECT FROM job_executions e
+            WHERE e.unique_key = enqueue_job.unique_key
+              AND (e.unique_until = 'forever' OR (e.unique_until = 'finished' AND e.status IN ('PENDING', 'RUNNING'))
+                   OR (e.unique_until = 'started' AND e.status = 'PENDING' AND e.attempt = 0))
+        ) THEN
             RAISE EXCEPTION 'queue "%" is full: % wait, as many as its max_pending allows', enqueue_job.queue, most
                 USING ERRCODE = 'QFULL', HINT = 'Enqueue again when some of them have begun.';
         END IF;
-        RETURN new_id;
     END IF;
     FOR i IN 1..10 LOOP
+        not_before := coalesce(enqueue_job.available_at, job_now()) + make_interval(secs => enqueue_job.delay_seconds);
         INSERT INTO job_executions (handler_name, handler_params, queue, priority, available_at, timeout_seconds, max_retry, retry_backoff,
-                                    retry_delay_seconds, unique_key, unique_until, concurrency_key, concurrency_limit)
-        VALUES (enqueue_job.handler_name, enqueue_job.handler_params, enqueue_job.queue, enqueue_job.priority,
-                coalesce(enqueue_job.available_at, job_now()) + make_interval(secs => enqueue_job.delay_seconds),
+                                    retry_delay_seconds, unique_key, unique_until, concurrency_key, concurrency_limit, notify_done)
+        VALUES (enqueue_job.handler_name, enqueue_job.handler_params, enqueue_job.queue, enqueue_job.priority, not_before,
                 enqueue_job.timeout_seconds, enqueue_job.max_retry, enqueue_job.retry_backoff, enqueue_job.retry_delay_seconds,
-                enqueue_job.unique_key, enqueue_job.unique_until, enqueue_job.concurrency_key, enqueue_job.concurrency_limit)
+                enqueue_job.unique_key, enqueue_job.unique_until, enqueue_job.concurrency_key, enqueue_job.concurrency_limit,
+                enqueue_job.notify_done)
         ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL
             AND (unique_until = 'forever' OR (unique_until = 'finished' AND status IN ('PENDING', 'RUNNING'))
                  OR (unique_until = 'started' AND status = 'PENDING' AND attempt = 0))
         DO NOTHING
         RETURNING id INTO new_id;
         EXIT WHEN new_id IS NOT NULL;
-        SELECT e.id INTO new_id FROM job_executions e
+        SELECT e.id, e.status INTO holder FROM job_executions e
         WHERE e.unique_key = enqueue_job.unique_key
           AND (e.unique_until = 'forever' OR (e.unique_until = 'finished' AND e.status IN ('PENDING', 'RUNNING'))
                OR (e.unique_until = 'started' AND e.status = 'PENDING' AND e.attempt = 0));
-        EXIT WHEN new_id IS NOT NULL;    -- else the row in the way has just left; try again
+        CONTINUE WHEN NOT FOUND;    -- the row in the way has just left; try again
+        IF on_conflict = 'error' THEN
+            RAISE EXCEPTION 'execution % (%) holds the unique_key "%"', holder.id, holder.status, enqueue_job.unique_key
+                USING ERRCODE = 'unique_violation', HINT = 'Enqueue it when that one has let go of it, or use another key.';
+        ELSIF on_conflict = 'restart delay' AND holder.status = 'PENDING' THEN
+            -- One that waits for its next try keeps at least its backoff.
+            UPDATE job_executions e SET available_at = CASE e.attempt WHEN 0 THEN not_before ELSE greatest(e.available_at, not_before) END
+            WHERE e.id = holder.id AND e.status = 'PENDING';
+            CONTINUE WHEN NOT FOUND;    -- it has just been claimed: it may still hold the key, or not
+        END IF;
+        new_id := holder.id;
+        EXIT;
     END LOOP;
     IF new_id IS NULL THEN
         RAISE EXCEPTION 'unique_key "%" was taken and left ten times in a row', enqueue_job.unique_key USING ERRCODE = 'serialization_failure', HINT = 'Enqueue again.';
@@ -1646,12 +1680,13 @@ COMMENT ON COLUMN job_messages.received_at IS 'When it became an execution.';
 COMMENT ON FUNCTION job_now() IS 'The one clock, clock_timestamp(): every stored time is this. Tests replace it.';
 COMMENT ON FUNCTION job_channel() IS 'Used inside others: the NOTIFY channel of this schema. Payloads are empty, for a wake-up is only a hint to look.';
 COMMENT ON FUNCTION job_executions_wake() IS 'Trigger: notifies of new executions, only while some worker sleeps, for NOTIFY makes concurrent commits wait for each other.';
+COMMENT ON FUNCTION job_executions_done() IS 'Trigger: notifies job_done_SCHEMA of the end of an execution that somebody waits for (notify_done), its id as the payload.';
 COMMENT ON FUNCTION cron_jobs_edited() IS 'Trigger: an edit of the schedule counts from now; what was due before it is not made up for. Keeps updated_at.';
 COMMENT ON FUNCTION cron_jobs_wake() IS 'Trigger: notifies the planners of an edit. Their own updates name none of these columns.';
 COMMENT ON FUNCTION job_did_you_mean(word text, names text[]) IS 'Used inside others: a question after the name that shares the most pairs of letters with a mistyped one; empty where none is like it.';
 COMMENT ON FUNCTION cron_job_named(name text) IS 'Used inside others: cron_jobs.id by name; a name that none has is an error that says which was meant.';
 COMMENT ON FUNCTION job_queue_names() IS 'Every queue that settings, a worker, a cron job, a waiting or running execution, or one of the newest 10,000 names; queues exist by being named.';
-COMMENT ON FUNCTION enqueue_job(handler_name text, handler_params jsonb, queue text, priority integer, delay_seconds double precision, available_at timestamp with time zone, timeout_seconds double precision, max_retry integer, retry_backoff text, retry_delay_seconds double precision, unique_key text, unique_until text, concurrency_key text, concurrency_limit integer) IS 'Enqueues one execution and returns its id; where unique_key is taken, the id of the row that holds it. SQLSTATE QFULL: the queue''s max_pending is reached. SELECT enqueue_job(''email'', ''{"to": "ada@example.com"}'', delay_seconds => 60);';
+COMMENT ON FUNCTION enqueue_job(handler_name text, handler_params jsonb, queue text, priority integer, delay_seconds double precision, available_at timestamp with time zone, timeout_seconds double precision, max_retry integer, retry_backoff text, retry_delay_seconds double precision, unique_key text, unique_until text, concurrency_key text, concurrency_limit integer, on_conflict text, notify_done boolean) IS 'Enqueues one execution and returns its id; where unique_key is taken, on_conflict says: return existing (the id of the holder), error, or restart delay (a waiting holder waits anew). SQLSTATE QFULL: the queue''s max_pending is reached. SELECT enqueue_job(''email'', ''{"to": "ada@example.com"}'', delay_seconds => 60);';
 COMMENT ON FUNCTION cancel_job(id bigint, reason text) IS 'Cancels a waiting execution at once and asks a running one to stop. Returns the status it has now; a final one keeps its own.';
 COMMENT ON FUNCTION retry_job(id bigint, handler_params jsonb) IS 'Sends a final execution back to PENDING with all its tries; attempt and errors are kept, and so are its params unless others are given. Returns the status it has now: SKIPPED stays, and so does, with a warning, one whose unique_key another row holds.';
 COMMENT ON FUNCTION run_cron_job(name text) IS 'Enqueues an execution of a cron job now, apart from its schedule and also while it is paused; returns its id. It waits where ticks may not overlap.';

@@ -13,6 +13,7 @@ _FILES = (
     "operations/queues.sql",
     "declared.sql",
     "doctor.sql",
+    "client.sql",
 )
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
@@ -46,3 +47,8 @@ def statements(schema: str) -> Mapping[str, bytes]:
 def channel(schema: str) -> str:
     """The NOTIFY channel of a schema, as job_channel() names it."""
     return f"scheduler_{schema}"
+
+
+def done_channel(schema: str) -> str:
+    """Where the trigger job_executions_done notifies."""
+    return f"job_done_{schema}"

@@ -60,6 +60,8 @@ COMMANDS = (
     "queues limit {queue} --max-running 7",
     "queues pause {name}",
     "workers list",
+    "prune --dry-run",
+    "prune --queue {queue} --older-than 1d --dry-run",
     "jobs list",
     "jobs list --handler {name} --queue {name} --cron {name}",
     *(f"jobs show {n}" for n in range(1, 8)),

@@ -169,6 +169,28 @@ class TestShow:
         assert (code, out) == (1, "")
         assert err == "error: No execution has the id 99: `scheduler jobs list` shows the newest.\n"
 
+    def test_it_is_followed_on_a_terminal_until_it_is_final(
+        self, online: Command, sql: Sql, terminal: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        online("jobs", "enqueue", "email")
+        sql("UPDATE job_executions SET progress = 0.4, progress_message = 'page 2'")
+
+        def pause(seconds: float) -> None:
+            sql("UPDATE job_executions SET status = 'SUCCESS', finished_at = job_now(), result = '{\"sent\": true}'")
+
+        monkeypatch.setattr("scheduler.operations.waiting.sleep", pause)
+        monkeypatch.setattr("scheduler.cli.progress._NOT_BEFORE", 0)
+        terminal("")
+        code, out, err = online("jobs", "show", "1", "-f")
+        assert (code, "SUCCESS" in out, '{"sent": true}' in out) == (0, True, True)
+        assert "1 (email) PENDING 40% page 2" in err
+
+    def test_what_is_final_is_shown_at_once(self, online: Command, sql: Sql) -> None:
+        online("jobs", "enqueue", "email")
+        online("jobs", "cancel", "1")
+        assert online("jobs", "show", "1", "--follow") == online("jobs", "show", "1")
+        assert online("jobs", "show", "99", "-f").code == 1
+
 
 class TestWait:
     def test_what_waits_is_shown_on_a_terminal(

@@ -8,6 +8,7 @@ import pytest
 
 from scheduler import AsyncClient, Client, DatabaseRegistry, failpoints
 from scheduler.testing.postgres import ThrowawayPostgres
+from tests.client.either import Either
 
 Enqueue = Callable[..., Coroutine[Any, Any, int]]
 
@@ -50,7 +51,7 @@ async def place(databases: Place) -> AsyncIterator[Place]:
     failpoints.armed.clear()
     await DatabaseRegistry.dispose()
     DatabaseRegistry.configure({})
-    databases.run("TRUNCATE effect, job_executions, job_transactions RESTART IDENTITY")
+    databases.run("TRUNCATE effect, job_executions, job_workers, job_queues, job_transactions RESTART IDENTITY")
     databases.run("TRUNCATE effect", database="business")
 
 
@@ -72,3 +73,11 @@ def enqueue(request: pytest.FixtureRequest) -> Enqueue:
         return Client().enqueue(*args, **options)
 
     return called
+
+
+@pytest.fixture(params=["async", "sync"])
+async def either(request: pytest.FixtureRequest, place: Place) -> AsyncIterator[Either]:
+    client = AsyncClient() if request.param == "async" else Client()
+    either = Either(client)
+    yield either
+    await either.close()

@@ -232,19 +232,19 @@ def test_one_of_another_database(place: Place) -> None:
 
 
 async def test_one_of_the_other_form(place: Place) -> None:
-    said = r"^Client can't enqueue on sqlalchemy's AsyncSession, which is AsyncClient's: use AsyncClient\.$"
+    said = r"^Client can't write on sqlalchemy's AsyncSession, which is AsyncClient's: use AsyncClient\.$"
     async with async_session(place.url) as given:
         with pytest.raises(TransactionError, match=said):
-            Client().enqueue("h", connection=given)  # type: ignore[arg-type]  # what is tested
-    said = r"^AsyncClient can't enqueue on psycopg's Connection, which is Client's: use Client\.$"
+            Client().enqueue("h", connection=given)  # type: ignore[call-overload]  # what is tested
+    said = r"^AsyncClient can't write on psycopg's Connection, which is Client's: use Client\.$"
     with psycopg.connect(place.url) as other, pytest.raises(TransactionError, match=said):
-        await AsyncClient().enqueue("h", connection=other)  # type: ignore[arg-type]  # what is tested
+        await AsyncClient().enqueue("h", connection=other)  # type: ignore[call-overload]  # what is tested
 
 
 def test_what_is_no_connection(place: Place) -> None:
-    said = "can't enqueue on sqlalchemy's Engine: connection= takes a connection of psycopg or of SQLAlchemy"
+    said = "can't write on sqlalchemy's Engine: connection= takes a connection of psycopg or of SQLAlchemy"
     with sync_engine(place.url) as engine, pytest.raises(TransactionError, match=said):
-        Client().enqueue("h", connection=engine)  # type: ignore[arg-type]  # what is tested
+        Client().enqueue("h", connection=engine)  # type: ignore[call-overload]  # what is tested
 
 
 def test_a_session_that_leads_nowhere(place: Place) -> None:

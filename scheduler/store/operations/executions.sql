@@ -10,7 +10,8 @@ FROM (SELECT {s}.enqueue_job(
     %(handler_name)s, CAST(%(handler_params)s AS jsonb), queue => %(queue)s, priority => CAST(%(priority)s AS integer),
     delay_seconds => %(delay_seconds)s, available_at => %(available_at)s, timeout_seconds => %(timeout_seconds)s,
     max_retry => CAST(%(max_retry)s AS integer), unique_key => %(unique_key)s, unique_until => %(unique_until)s,
-    concurrency_key => %(concurrency_key)s, concurrency_limit => CAST(%(concurrency_limit)s AS integer)
+    concurrency_key => %(concurrency_key)s, concurrency_limit => CAST(%(concurrency_limit)s AS integer),
+    on_conflict => %(on_conflict)s, notify_done => %(notify_done)s
 ) AS id OFFSET 0) AS enqueued;
 
 
