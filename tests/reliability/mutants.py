@@ -209,6 +209,42 @@ MUTANTS = (
         "tests/rules/test_catch_up.py::test_a_limit_of_none_revives_none",
         (Edit("scheduler/rules/catch_up.py", "return max(0, limit)", "return 10**9"),),
     ),
+    Mutant(
+        "hand-back-of-what-starts-once",
+        "what has begun and may start only once is handed back when its worker stops",
+        "tests/faults/test_shutdown.py::test_what_may_start_once_is_not_handed_back_when_it_has_begun",
+        (Edit("scheduler/rules/outcome.py", "outcome.begun and claim.starts_once", "False"),),
+    ),
+    Mutant(
+        "ping-without-a-deadline",
+        "the server may take for ever to answer the ping of LISTEN",
+        "tests/faults/test_listen.py::test_polling_finds_the_work_meanwhile_and_the_listener_connects_anew",
+        (
+            Edit(
+                "scheduler/store/notifications.py",
+                "call_later(ANSWER_SECONDS, _shut_down",
+                "call_later(3600, _shut_down",
+            ),
+        ),
+    ),
+    Mutant(
+        "limit-without-its-lock",
+        "claims of a queue with max_running count without the queue's lock",
+        "tests/lifecycle/test_claim_limited.py::test_no_more_run_than_the_queue_allows_whoever_claims",
+        (
+            Edit(
+                "migrations/sql/0001_worker_protocol.sql",
+                "EXIT WHEN pg_try_advisory_xact_lock(hashtextextended(job_claim.queue,",
+                "EXIT WHEN true OR pg_try_advisory_xact_lock(hashtextextended(job_claim.queue,",
+            ),
+        ),
+    ),
+    Mutant(
+        "batch-stopped-for-one",
+        "a batch is stopped as soon as one of its executions is to stop",
+        "tests/lifecycle/test_batch.py::test_one_that_is_cancelled_goes_on_with_the_others_and_success_still_wins",
+        (Edit("scheduler/lifecycle/batch.py", "if not self._going_on:", "if True:"),),
+    ),
 )
 
 
