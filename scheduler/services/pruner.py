@@ -48,6 +48,7 @@ class Pruner:
         """A slice of the wait, or of the work."""
         if self._begins is None:
             self._begins = monotonic() + await self.pause()
+            return  # at once, so that it is told when this has worked again
         if (left := self._begins - monotonic()) > 0:
             await asyncio.sleep(min(left, SLICE_SECONDS))
             return

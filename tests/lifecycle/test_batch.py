@@ -101,7 +101,7 @@ async def test_one_timeout_strikes_all(runner: Runner, seconds: float) -> None:
     told = await outcomes(runner, begin(runner, held.handler(), 3, timeout=seconds))
     assert {outcome.kind for outcome in told} == {OutcomeKind.TIMEOUT}
     assert held.interrupted.is_set()
-    assert all(outcome.seconds >= seconds for outcome in told)
+    assert all(outcome.seconds > 0.5 * seconds for outcome in told)  # the first that began has the timer
 
 
 async def test_a_batch_that_would_not_stop_is_told_on_time_and_ends_later(runner: Runner) -> None:

@@ -28,7 +28,7 @@ class Supervised:
         self.resources = ExitStack()
 
     def start(self, *, constants: dict[str, float] | None = None, **crew: Any) -> SchedulerProcess:
-        crew = {"lease_seconds": 0.3, "shutdown_seconds": 0.3} | crew
+        crew = {"lease_seconds": 0.3, "shutdown_seconds": 30} | crew
         arguments = [str(self.folder), json.dumps(crew), json.dumps(SOON | (constants or {}))]
         command = [sys.executable, "-m", "tests.services.supervised", *arguments]
         process = self.resources.enter_context(SchedulerProcess(command, cwd=CHECKOUT, env=os.environ))
@@ -104,7 +104,7 @@ def test_one_in_which_nothing_can_begin_any_more_is_retired_and_replaced(supervi
 
 
 def test_one_that_hangs_and_does_not_retire_is_killed(supervised: Supervised) -> None:
-    process = supervised.start(least=1)
+    process = supervised.start(least=1, shutdown_seconds=0.3)
     (hung,) = pids(process, 1)
     supervised.report(loops={"slots": (10.1, 10.0)}, pid=hung)
     supervised.mode("stubborn", pid=hung)
@@ -248,7 +248,7 @@ def test_the_second_signal_hurries_them(supervised: Supervised) -> None:
 
 def test_one_that_does_not_end_in_time_is_killed(supervised: Supervised) -> None:
     supervised.mode("deaf")
-    process = supervised.start()
+    process = supervised.start(shutdown_seconds=0.3)
     (pid,) = pids(process, 1)
     process.send(signal.SIGTERM)
     assert process.exit_status() == 1
@@ -330,7 +330,7 @@ from scheduler.services.supervisor import Crew
 def look():
     while len(states := [p.read_text().split()[2] for p in Path("/proc").glob("[0-9]*/stat")]) != 2 or "Z" in states:
         time.sleep(0.01)
-    print(json.dumps({{"event": "clean"}}), flush=True)
+    os.write(1, (json.dumps({{"event": "clean"}}) + "\\n").encode())
 
 threading.Thread(target=look, daemon=True).start()
 assert os.getpid() == 1

@@ -62,11 +62,15 @@ def line(postgres_server: ThrowawayPostgres, migrated_template: str) -> Iterator
 
 def growth(connection: psycopg.Connection, text: str, values: dict[str, Any]) -> tuple[int, int]:
     """The pages that it touches, and those that it touches once the line is twice as long."""
-    before = min(explain(connection, text, values, run=True).buffers for _ in range(2))
+
+    def touched() -> int:
+        return min(explain(connection, text, values, run=True).buffers for _ in range(2))
+
+    before = touched()
     with connection.transaction(force_rollback=True):
         connection.execute(LINE, [ROWS + 1, 2 * ROWS])
         connection.execute("ANALYZE job_executions")
-        return before, explain(connection, text, values, run=True).buffers
+        return before, touched()
 
 
 @pytest.mark.parametrize("behind", [False, True], ids=["nothing to claim", "something behind"])
