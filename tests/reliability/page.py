@@ -3,6 +3,7 @@
 `./dev reliability` runs all of it and writes the page.
 """
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -104,7 +105,8 @@ def main() -> int:
     """Run everything and write the page; 1 if something fails or lives."""
     results = Results()
     tests = sorted({test for scenario in SCENARIOS for test in scenario.tests})
-    pytest.main(["-q", "-p", "no:cacheprovider", *tests], plugins=[results])
+    beside = ["-n", str((os.cpu_count() or 2) + 2), "--dist", "worksteal"]
+    pytest.main(["-q", "-p", "no:cacheprovider", *beside, *tests], plugins=[results])
     verdicts = []
     for verdict in run():
         print(f"{'caught' if verdict.caught else 'LIVED '} {verdict.mutant.name}", flush=True)
