@@ -11,19 +11,10 @@ percentile in milliseconds, for both clients.
 import argparse
 import asyncio
 import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from statistics import quantiles
 from time import perf_counter, sleep
 
-from benchmarks.drain import HANDLER, as_url
-from benchmarks.servers import server
+from benchmarks.servers import server, worker
 from scheduler import AsyncClient, Client
 from scheduler.store.migration import migrate
 
@@ -40,7 +31,7 @@ def main() -> None:
     options = parser.parse_args()
     with server(options.url, "scheduler_bench_call") as url:
         migrate(url)
-        with _worker(url):
+        with worker(url):
             figures = {"Client": _percentiles(_called(url, options.calls, options.pause))}
             figures["AsyncClient"] = _percentiles(asyncio.run(_called_async(url, options.calls, options.pause)))
     if options.json:
@@ -77,25 +68,6 @@ async def _called_async(url: str, calls: int, pause: float) -> list[float]:
 def _percentiles(seconds: list[float]) -> tuple[float, float]:
     cuts = quantiles(seconds, n=100)
     return cuts[49] * 1000, cuts[98] * 1000
-
-
-@contextmanager
-def _worker(url: str) -> Iterator[None]:
-    with tempfile.TemporaryDirectory() as folder:
-        handlers = Path(folder, "handlers")
-        handlers.mkdir()
-        (handlers / "noop.py").write_text(HANDLER)
-        env = {key: value for key, value in os.environ.items() if not key.startswith("SCHEDULER_")} | {
-            "SCHEDULER_DATABASE_URL": url if url.startswith("postgres") else as_url(url),
-            "SCHEDULER_LOG__LEVEL": "warning",
-            "PYTHONPATH": str(Path(__file__).parents[1]),
-        }
-        process = subprocess.Popen([sys.executable, "-m", "scheduler", "run"], cwd=folder, env=env)
-        try:
-            yield
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
-"""Where a benchmark runs: on a durable server of its own, or on one that is given."""
+"""Where a benchmark runs: on a durable server of its own, or on one that is given; and a worker there."""
 
+import os
+import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +12,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from benchmarks.drain import HANDLER, as_url
 from scheduler.embedded import EmbeddedPostgres
 
 
@@ -21,6 +25,26 @@ def server(url: str | None, name: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder) / "postgres") as own:
         print(f"PostgreSQL {own.version}, durable, in a folder of its own", file=sys.stderr)
         yield own.ensure_database(name)
+
+
+@contextmanager
+def worker(url: str) -> Iterator[None]:
+    """`scheduler run` in a process of its own, as it comes, with the handler `noop`."""
+    with tempfile.TemporaryDirectory() as folder:
+        handlers = Path(folder, "handlers")
+        handlers.mkdir()
+        (handlers / "noop.py").write_text(HANDLER)
+        env = {key: value for key, value in os.environ.items() if not key.startswith("SCHEDULER_")} | {
+            "SCHEDULER_DATABASE_URL": url if url.startswith("postgres") else as_url(url),
+            "SCHEDULER_LOG__LEVEL": "warning",
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+        }
+        process = subprocess.Popen([sys.executable, "-m", "scheduler", "run"], cwd=folder, env=env)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
 
 
 def _fresh(url: str, name: str) -> str:

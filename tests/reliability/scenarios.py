@@ -280,7 +280,12 @@ SCENARIOS = (
         "handlers hold every connection of their pool for three leases",
         (f"{FAULTS}/test_scarce.py::test_a_heartbeat_needs_none_of_the_handlers_connections",),
     ),
-    Scenario("S41", "a session that holds back vacuum for an hour", (), "A matter of speed: not measured yet."),
+    Scenario(
+        "S41",
+        "a session that holds back vacuum for an hour",
+        (),
+        "A matter of speed: `./dev bench held_back --minutes 60` tells by the minute how long work waits meanwhile.",
+    ),
     Scenario(
         "S42",
         "forty-eight hours of load",
