@@ -9,7 +9,11 @@ SchedulerError
 │   └── HandlerNotFoundError     no handler is registered under the name of a row
 ├── ConflictError                something of that name is already there
 ├── RefusedError                 a value that no row may hold
-├── QueueFullError               as much waits in a queue as its max_pending allows
+├── QueueFullError               as much waits in a queue as its max_pending, or its broker, allows
+├── QueueEmptyError              no message came in time
+├── MessageTooLargeError         a message is larger than any broker takes
+├── MalformedMessageError        a message is not the JSON that its reader expects
+├── BrokerError                  a message broker can't be reached, or refuses
 ├── ScheduleError                a cron expression or its zone is refused
 ├── ParamsError                  an execution's params don't fit its handler
 ├── ExecutionFailedError         what call() waited for ended otherwise than with SUCCESS
@@ -27,6 +31,7 @@ ControlFlow                      raised by a handler to say how its attempt ends
 ├── RetryLater   ├── FailPermanently   ├── Snooze   └── CancelExecution
 """
 
+import queue
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
@@ -95,11 +100,27 @@ class RefusedError(SchedulerError):
     """The job database refuses a row for a value in it. The message says what is allowed."""
 
 
-class QueueFullError(SchedulerError):
-    """As much waits in a queue as its `max_pending` allows: nothing was enqueued. Later there may be room."""
+class QueueFullError(SchedulerError, queue.Full):
+    """As much waits in a queue as its `max_pending`, or its broker, allows: nothing was enqueued. Try later."""
 
     SQLSTATE: Final = "QFULL"
     """By which enqueue_job() says so."""
+
+
+class QueueEmptyError(SchedulerError, queue.Empty):
+    """No message came in time."""
+
+
+class MessageTooLargeError(SchedulerError):
+    """A message is larger than any broker takes. Store the thing elsewhere and send a reference."""
+
+
+class MalformedMessageError(SchedulerError):
+    """The body of a message is not the JSON that its reader expects; it belongs into the dead letter queue."""
+
+
+class BrokerError(SchedulerError):
+    """A message broker can't be reached, or refuses. The message says what to mend; what was not acked comes back."""
 
 
 class ScheduleError(SchedulerError):
