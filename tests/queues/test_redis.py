@@ -12,10 +12,12 @@ from redis.crc import key_slot
 
 from scheduler.errors import BrokerError, ConfigurationError
 from scheduler.queues.protocol import QueueOptions, QueueStats
-from scheduler.queues.redis import RedisMessageQueue, queue as module
+from scheduler.queues.redis import RedisMessageQueue
+from scheduler.queues.redis import queue as module
 from scheduler.queues.redis.layout import keys_of
 from tests.queues.contract.waiting import receive, until, until_done
-from tests.queues.servers.redis import RedisServer, binaries, free_port
+from tests.queues.servers.ports import free_port
+from tests.queues.servers.redis import RedisServer, binaries
 
 _names = itertools.count()
 
@@ -90,7 +92,7 @@ def test_the_keys_of_a_queue_are_in_one_slot(name: str) -> None:
 
 
 async def test_a_node_of_a_cluster_takes_every_script(tmp_path: Path) -> None:
-    with RedisServer(tmp_path, more=["--cluster-enabled", "yes"]) as server:
+    with RedisServer(tmp_path, more=["--cluster-enabled", "yes", "--cluster-port", str(free_port())]) as server:
         with server.client() as client:
             client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
         async with opened(server.url, name="{shop}:orders") as queue:
@@ -103,7 +105,6 @@ async def test_a_node_of_a_cluster_takes_every_script(tmp_path: Path) -> None:
             assert await queue.stats() == QueueStats(waiting=0, delayed=1, in_flight=0, dead=0)
 
 
-@pytest.mark.skipif(len(binaries()) < 2, reason="only one kind of server is here")
 @pytest.mark.parametrize("kind", binaries())
 async def test_it_works_on_redis_and_on_valkey(tmp_path: Path, kind: str) -> None:
     with RedisServer(tmp_path, binary=binaries()[kind]) as server:
@@ -189,7 +190,7 @@ async def test_a_healthy_server_needs_nothing(server: RedisServer) -> None:
 
 
 async def test_a_push_from_elsewhere_wakes_one_who_waits(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They wait on the server, so that no look of theirs can have found it; the others find nothing and go on waiting."""
+    """They wait on the server, so that no look of theirs finds it; who comes too late goes on waiting."""
     monkeypatch.setattr(module, "_LOOK_SECONDS", 10.0)
     with server.client() as client:
         async with opened(server.url, "woken") as first, opened(server.url, "woken") as second:
@@ -214,7 +215,7 @@ async def test_what_was_under_way_to_a_cancelled_receiver_goes_back(server: Redi
         async with opened(server.url, "unseen") as queue:
             await queue.publish(b"1", id="first")
             await queue.publish(b"2", id="second")
-            client.client_pause(600_000)
+            client.client_pause(600_000, all=False)  # questions that write wait
             receiving = asyncio.create_task(queue.receive(1, wait=0.0))
             await until(lambda: _paused(client))
             receiving.cancel()
