@@ -18,6 +18,7 @@ from scheduler.queues.redis.layout import keys_of
 from tests.queues.contract.waiting import receive, until, until_done
 from tests.queues.servers.ports import free_port
 from tests.queues.servers.redis import RedisServer, binaries
+from tests.queues.servers.tls import Certificates, make_certificates, tls_front
 
 _names = itertools.count()
 
@@ -267,3 +268,20 @@ async def test_a_server_that_is_killed_keeps_what_it_confirmed(tmp_path: Path, p
                 await queue.ack(deliveries)
     assert expected
     assert (expected <= found) is persistent
+
+
+async def test_tls_with_certificates_of_both_sides(server: RedisServer, tmp_path: Path) -> None:
+    ours, others = make_certificates(tmp_path / "ours"), make_certificates(tmp_path / "others")
+
+    def url(authority: Certificates, client: Certificates | None) -> str:
+        shown = f"&ssl_certfile={client.client}&ssl_keyfile={client.client_key}" if client else ""
+        return f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={authority.authority}{shown}"
+
+    async with tls_front(ours, server.port) as port:
+        async with opened(url(ours, ours)) as queue:
+            await queue.publish(b"1")
+            assert [delivery.body for delivery in await receive(queue)] == [b"1"]
+        assert "certificate verify failed" in await refused(url(others, ours))
+        await refused(url(ours, None))
+        await refused(url(ours, others))
+        await refused(f"redis://127.0.0.1:{port}/0")
