@@ -285,3 +285,19 @@ async def test_tls_with_certificates_of_both_sides(server: RedisServer, tmp_path
         await refused(url(ours, None))
         await refused(url(ours, others))
         await refused(f"redis://127.0.0.1:{port}/0")
+
+
+async def test_a_dead_letter_moved_back_has_one_more_try(server: RedisServer) -> None:
+    """As docs/message-queues.md says, with a command of Redis."""
+    async with opened(server.url, "again", max_deliveries=2) as queue:
+        await queue.publish(b"1", id="poison")
+        [delivery] = await receive(queue)
+        await queue.nack(delivery, dead="It is not JSON.")
+        with server.client() as client:
+            assert b"It is not JSON." in client.lrange("{again}:dead", 0, 9)[0]
+            client.lmove("{again}:dead", "again", "LEFT", "RIGHT")
+        [delivery] = await receive(queue)
+        assert (delivery.id, delivery.body, delivery.deliveries) == ("poison", b"1", 2)
+        await queue.nack(delivery)
+        [letter] = await queue.dead_letters()
+        assert letter.reason == "Delivered 2 times and never acked."
