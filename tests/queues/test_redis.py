@@ -3,11 +3,13 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 import redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.crc import key_slot
 
 from scheduler.errors import BrokerError, ConfigurationError
@@ -16,9 +18,10 @@ from scheduler.queues.redis import RedisMessageQueue
 from scheduler.queues.redis import queue as module
 from scheduler.queues.redis.layout import keys_of
 from tests.queues.contract.waiting import receive, until, until_done
+from tests.queues.servers.certificates import Certificates, write_certificates
+from tests.queues.servers.front import front
 from tests.queues.servers.ports import free_port
 from tests.queues.servers.redis import RedisServer, binaries
-from tests.queues.servers.tls import Certificates, make_certificates, tls_front
 
 _names = itertools.count()
 
@@ -64,6 +67,24 @@ async def test_a_user_without_rights_is_told_which(server: RedisServer) -> None:
         client.acl_setuser("stranger", enabled=True, passwords=["+secret"], keys=["mine*"], categories=["+@all"])
     said = await refused(f"redis://stranger:secret@127.0.0.1:{server.port}/0")
     assert "lacks a right" in said
+
+
+async def test_as_few_rights_as_the_page_says_are_enough(server: RedisServer) -> None:
+    with server.client() as client:
+        client.acl_setuser(
+            "modest",
+            enabled=True,
+            passwords=["+secret"],
+            keys=["modest", "{modest}:*"],
+            categories=["+@list", "+@sortedset", "+@hash", "+@scripting"],
+            commands=["+info", "+time"],
+        )
+    async with opened(f"redis://modest:secret@127.0.0.1:{server.port}/0", name="modest") as queue:
+        await queue.publish(b"1", delay=0.01)
+        [delivery] = await receive(queue)
+        await queue.nack(delivery, delay=0.01)
+        await queue.ack(await receive(queue))
+        assert await queue.health() == []
 
 
 async def test_nobody_answers() -> None:
@@ -146,6 +167,27 @@ async def test_who_waits_at_a_full_server_goes_on_waiting(tmp_path: Path) -> Non
                 await queue.publish(b"2")
 
 
+async def test_a_disk_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+    """Redis takes no writes while it can't save: here a folder is where its file should be."""
+    with RedisServer(tmp_path, more=["--save", "3600 1000000"]) as server, server.client() as client:
+        async with opened(server.url) as queue:
+            await queue.publish(b"1")
+            (tmp_path / "dump.rdb").mkdir()
+            client.bgsave()
+            await until(lambda: _saved(client, "err"))
+            with pytest.raises(BrokerError, match="can't save its data"):
+                await queue.publish(b"2")
+            (tmp_path / "dump.rdb").rmdir()
+            client.bgsave()
+            await until(lambda: _saved(client, "ok"))
+            await queue.publish(b"3")
+            assert len(await receive(queue, 2)) == 2
+
+
+async def _saved(client: redis.Redis, how: str) -> bool:
+    return bool(client.info("persistence")["rdb_last_bgsave_status"] == how)
+
+
 async def test_a_replica_is_told_and_a_failover_is_survived(tmp_path: Path) -> None:
     with RedisServer(tmp_path / "a") as primary, RedisServer(tmp_path / "b") as server, server.client() as client:
         async with opened(server.url) as queue:
@@ -164,6 +206,19 @@ async def test_a_key_of_another_kind_is_told(server: RedisServer) -> None:
     async with opened(server.url, name="not-a-list") as queue:
         with pytest.raises(BrokerError, match="another name"):
             await queue.publish(b"1")
+
+
+@pytest.mark.parametrize("key", [":taken", ":held", ":dead"])
+async def test_a_key_of_another_kind_beside_it_costs_no_message(server: RedisServer, key: str) -> None:
+    """A script that fails half-way is not undone: it has to fail before it moves anything."""
+    async with opened(server.url) as queue:
+        await queue.publish(b"1")
+        with server.client() as client:
+            client.set(f"{{{queue.name}}}{key}", "x")
+            with pytest.raises(BrokerError, match="another name"):
+                await queue.receive(1, wait=0.0)
+            client.delete(f"{{{queue.name}}}{key}")
+        assert len(await receive(queue)) == 1
 
 
 async def test_scripts_that_the_server_forgot_are_sent_again(server: RedisServer) -> None:
@@ -271,13 +326,14 @@ async def test_a_server_that_is_killed_keeps_what_it_confirmed(tmp_path: Path, p
 
 
 async def test_tls_with_certificates_of_both_sides(server: RedisServer, tmp_path: Path) -> None:
-    ours, others = make_certificates(tmp_path / "ours"), make_certificates(tmp_path / "others")
+    ours, others = write_certificates(tmp_path / "ours"), write_certificates(tmp_path / "others")
 
     def url(authority: Certificates, client: Certificates | None) -> str:
         shown = f"&ssl_certfile={client.client}&ssl_keyfile={client.client_key}" if client else ""
         return f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={authority.authority}{shown}"
 
-    async with tls_front(ours, server.port) as port:
+    async with front(server.port, tls=ours.server_context()) as secured:
+        port = secured.port
         async with opened(url(ours, ours)) as queue:
             await queue.publish(b"1")
             assert [delivery.body for delivery in await receive(queue)] == [b"1"]
@@ -285,6 +341,21 @@ async def test_tls_with_certificates_of_both_sides(server: RedisServer, tmp_path
         await refused(url(ours, None))
         await refused(url(ours, others))
         await refused(f"redis://127.0.0.1:{port}/0")
+
+
+@pytest.mark.parametrize("careless", [False, True], ids=["as it is", "broken: a client that repeats by itself"])
+async def test_a_lost_answer_is_told_and_nothing_is_done_twice(server: RedisServer, careless: bool) -> None:
+    """Whether to do it again, who publishes decides, and does it with the same id."""
+    name = f"answer-lost-{careless}"
+    async with front(server.port) as between, opened(f"redis://127.0.0.1:{between.port}/0", name) as queue:
+        if careless:
+            queue._client.set_retry(Retry(NoBackoff(), 2))
+        await queue.stats()
+        between.loses_an_answer = True
+        with nullcontext() if careless else pytest.raises(BrokerError, match="can't be reached"):
+            await queue.publish(b"1", id="order-1")
+        assert not between.loses_an_answer
+        assert (await queue.stats()).waiting == (2 if careless else 1)
 
 
 async def test_a_dead_letter_moved_back_has_one_more_try(server: RedisServer) -> None:
