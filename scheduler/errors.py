@@ -116,7 +116,7 @@ class MessageTooLargeError(SchedulerError):
 
 
 class MalformedMessageError(SchedulerError):
-    """A message is not the JSON that its reader expects, and belongs into the dead letter queue; or it may not be sent."""
+    """A message is not the JSON that its reader expects, and belongs into the dead letter queue; or can't be sent."""
 
 
 class BrokerError(SchedulerError):
