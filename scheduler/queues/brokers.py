@@ -1,0 +1,75 @@
+"""Message queues to use on their own, one class for each driver."""
+
+import os
+from collections.abc import Coroutine
+from contextlib import contextmanager
+from itertools import count
+from collections.abc import Iterator
+from typing import Any
+
+from scheduler.errors import BrokerError, ConfigurationError, QueueFullError
+from scheduler.queues.memory import MemoryBroker, MemoryQueue
+from scheduler.queues.nouns import QueueConfig
+from scheduler.queues.protocol import QueueOptions
+from scheduler.queues.standalone import Driver, StandaloneQueue
+
+_numbers = count(1)
+
+
+class InMemoryQueue(StandaloneQueue):
+    """A queue in the memory of this process; each instance is a queue of its own. What it holds ends with the process."""
+
+    def __init__(self, config: QueueConfig | None = None, name: str | None = None) -> None:
+        super().__init__(name or f"memory-{next(_numbers)}", config)
+        self._broker = MemoryBroker()
+
+    def _connect(self, options: QueueOptions) -> Driver:
+        return MemoryQueue(self.name, options, broker=self._broker)
+
+    def _store(self, body: bytes, given: str, delay: float, deadline: float) -> None:
+        """In this very thread, for what a queue in memory does, it does without waiting."""
+        try:
+            _at_once(self.driver().publish(body, id=given, delay=delay))
+        except QueueFullError:
+            super()._store(body, given, delay, deadline)
+
+    def _begin_anew(self) -> None:
+        raise BrokerError(
+            f"Queue {self.name!r} is in the memory of the process that made it, of which this one is a fork: "
+            "make it after the fork, or take the queue of a broker."
+        )
+
+
+class RedisQueue(StandaloneQueue):
+    """A queue in Redis or Valkey. Its name is that of a list, into which other programs may push JSON too."""
+
+    def __init__(self, url: str, name: str = "jobs", config: QueueConfig | None = None) -> None:
+        """`url`: `redis://[user:password@]host[:port]/database`, or `rediss://` for TLS."""
+        super().__init__(name, config)
+        self.url = url
+        with _extra("redis"):
+            from scheduler.queues.redis import RedisMessageQueue
+        self._make = RedisMessageQueue
+
+    def _connect(self, options: QueueOptions) -> Driver:
+        return self._make(self.url, self.name, options)
+
+
+def _at_once(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Run what never waits, in whichever thread this is."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("a queue in memory does not wait")
+
+
+@contextmanager
+def _extra(name: str) -> Iterator[None]:
+    """Raises ConfigurationError where the packages of an extra are missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"This queue needs the package {error.name!r}: pip install 'pg-scheduler[{name}]'."
+        ) from error
