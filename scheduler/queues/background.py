@@ -40,7 +40,7 @@ _homes_of_parents: list[_Home | None] = []
 
 
 def home() -> _Home:
-    global _home  # noqa: PLW0603 - one a process
+    global _home
     with _lock:
         if _home is None:
             _home = _Home()
@@ -68,7 +68,7 @@ def is_here() -> bool:
 
 
 def _forget() -> None:
-    global _home, _lock  # noqa: PLW0603
+    global _home, _lock
     _lock = Lock()
     _homes_of_parents.append(_home)
     _home = None

@@ -134,6 +134,6 @@ class TaskHands:
         error: BaseException | None = None
         try:
             await self._handler(held.item)
-        except BaseException as raised:  # noqa: BLE001 - its own end is the handler's too
+        except BaseException as raised:
             error = raised
         self._report(End(held, error, monotonic() - began))

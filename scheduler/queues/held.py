@@ -63,7 +63,7 @@ def describe(error: BaseException) -> str:
     """An error in one line."""
     try:
         said = str(error).strip().partition("\n")[0]
-    except Exception:  # noqa: BLE001 - an error that can't say what it is
+    except Exception:
         said = ""
     name = type(error).__name__
     return f"{name}: {said}" if said else name

@@ -1,4 +1,4 @@
-"""The nouns of a message queue that is used on its own: what is put and got, and how queues, workers and pools behave."""
+"""The nouns of a message queue used on its own: what is put and got, and how queues, workers and pools behave."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -143,8 +143,8 @@ def _require(
 ) -> None:
     if value is None:
         return
-    low = at_least is not None and value < at_least or more_than is not None and value <= more_than
-    if low or not isfinite(value) or (at_most is not None and value > at_most):
+    too_low = (at_least is not None and value < at_least) or (more_than is not None and value <= more_than)
+    if too_low or not isfinite(value) or (at_most is not None and value > at_most):
         bounds = [
             f"at least {at_least:g}" if at_least is not None else "",
             f"more than {more_than:g}" if more_than is not None else "",

@@ -45,9 +45,9 @@ class StandaloneQueue(ABC):
     def __init__(self, name: str, config: QueueConfig | None) -> None:
         self.name = name
         self.config = config or QueueConfig()
-        self._driver: Driver | None = None
+        self._driver = self._connect(_options(self.config))
         self._process = os.getpid()
-        self._drivers_of_parents: list[Driver | None] = []
+        self._drivers_of_parents: list[Driver] = []
         self._closed = False
         self._waiting: set[Task[Any]] = set()
         self.workers: set[Working] = set()
@@ -71,11 +71,11 @@ class StandaloneQueue(ABC):
     def get(self, block: bool = True, timeout: float | None = None) -> QueueItem:
         """The oldest message, which is gone from the queue when this returns: at most once.
 
-        A Worker acks after its handler's success instead: at least once. Waits for `timeout` seconds (None: the config's
-        `default_timeout`), or not at all unless `block`; then raises QueueEmptyError (also a `queue.Empty`). What isn't
-        JSON goes to the dead letter queue.
+        A Worker acks after its handler's success instead: at least once. Waits for `timeout` seconds (None: the
+        config's `default_timeout`), or not at all unless `block`; then raises QueueEmptyError (also a `queue.Empty`).
+        What isn't JSON goes to the dead letter queue.
         """
-        return self._run(self._take(self._deadline(block, timeout)))
+        return self._fetch(self._deadline(block, timeout))
 
     def put_nowait(self, payload: Any) -> QueueItem:
         return self.put(payload, block=False)
@@ -149,37 +149,29 @@ class StandaloneQueue(ABC):
     def open(self) -> Driver:
         """The driver of this process; speak to it on the background loop only. Raises QueueClosedError."""
 
-        async def open_it() -> Driver:
-            return self.driver()
+        async def reach() -> Driver:
+            return self._reach()
 
-        return self._run(open_it())
+        return self._run(reach())
 
-    def driver(self) -> Driver:
-        """The driver of this process. On the background loop."""
+    def _reach(self) -> Driver:
         if self._closed:
             raise self._closed_error()
         if self._process != os.getpid():
             self._begin_anew()
-        if self._driver is None:
-            self._driver = self._connect(
-                QueueOptions(
-                    durable=self.config.durable,
-                    max_length=self.config.max_size,
-                    ttl_seconds=self.config.ttl_seconds,
-                    # Who works on a queue of its own decides itself when a message is given up.
-                    max_deliveries=1 + MAX_RETRIES + SPARE_DELIVERIES,
-                    visibility_seconds=self.config.visibility_seconds,
-                )
-            )
         return self._driver
 
     def _begin_anew(self) -> None:
         """In a forked child: connections of the parent are left alone, and never collected."""
         self._drivers_of_parents.append(self._driver)
-        self._driver, self._waiting, self.workers, self._process = None, set(), set(), os.getpid()
+        self._driver = self._connect(_options(self.config))
+        self._waiting, self.workers, self._process = set(), set(), os.getpid()
 
     def _store(self, body: bytes, given: str, delay: float, deadline: float) -> None:
         self._run(self._publish(body, given, delay, deadline))
+
+    def _fetch(self, deadline: float) -> QueueItem:
+        return self._run(self._take(deadline))
 
     def _deadline(self, block: bool, timeout: float | None) -> float:
         if timeout is not None and timeout < 0:
@@ -194,7 +186,7 @@ class StandaloneQueue(ABC):
 
     def _ask(self, question: Callable[[Driver], Coroutine[Any, Any, T]]) -> T:
         async def ask() -> T:
-            return await question(self.driver())
+            return await question(self._reach())
 
         return self._run(ask())
 
@@ -220,7 +212,7 @@ class StandaloneQueue(ABC):
         pause = _FIRST_PAUSE
         while True:
             try:
-                await self.driver().publish(body, id=given, delay=delay)
+                await self._reach().publish(body, id=given, delay=delay)
             except QueueFullError:
                 left = deadline - monotonic()
                 if left <= 0:
@@ -232,7 +224,7 @@ class StandaloneQueue(ABC):
 
     async def _take(self, deadline: float) -> QueueItem:
         while True:
-            driver = self.driver()
+            driver = self._reach()
             left = max(0.0, deadline - monotonic())
             for delivery in await driver.receive(1, wait=min(left, _LONGEST_LOOK)):
                 try:
@@ -249,7 +241,7 @@ class StandaloneQueue(ABC):
     async def _worked_off(self, deadline: float) -> None:
         pause = _FIRST_PAUSE
         while True:
-            stats = await self.driver().stats()
+            stats = await self._reach().stats()
             left = stats.waiting + stats.delayed + stats.in_flight
             if not left:
                 return
@@ -264,9 +256,19 @@ class StandaloneQueue(ABC):
         for working in tuple(self.workers):
             working.stop(working.config.shutdown_timeout)
         await gather(*(working.ended.wait() for working in tuple(self.workers)))
-        if self._driver is not None:
-            with suppress(BrokerError):
-                await self._driver.close()
+        with suppress(BrokerError):
+            await self._driver.close()
+
+
+def _options(config: QueueConfig) -> QueueOptions:
+    """Who works on a queue of its own decides itself when a message is given up: the driver does only after that."""
+    return QueueOptions(
+        durable=config.durable,
+        max_length=config.max_size,
+        ttl_seconds=config.ttl_seconds,
+        max_deliveries=1 + MAX_RETRIES + 2 * SPARE_DELIVERIES,
+        visibility_seconds=config.visibility_seconds,
+    )
 
 
 def read(delivery: Delivery) -> QueueItem:

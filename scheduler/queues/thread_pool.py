@@ -57,7 +57,8 @@ class ThreadPool:
         """Have it called in a thread.
 
         Waits for room where `max_size` tasks wait already, for the config's `default_timeout`, then raises
-        QueueFullError; at once in a task of this very pool, which might wait for itself. QueueClosedError after shutdown.
+        QueueFullError; at once in a task of this very pool, which might wait for itself. After shutdown it raises
+        QueueClosedError.
         """
         name = getattr(function, "__qualname__", None) or type(function).__qualname__
         with self._changed:

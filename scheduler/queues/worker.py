@@ -87,7 +87,10 @@ class Worker:
         return self.state not in _ENDED and self._tally.is_fresh()
 
     def start(self) -> Self:
-        """Begin to work, in threads of its own. Raises ConfigurationError without a handler, ConflictError if it runs."""
+        """Begin to work, in threads of its own.
+
+        Raises ConfigurationError without a handler, ConflictError if it runs, QueueClosedError.
+        """
         if self._handler is None:
             raise ConfigurationError(
                 f"Worker {self.config.name!r} has no handler: write @worker above a function that takes an item."

@@ -107,6 +107,8 @@ class Working:
             settling.cancel()
 
     def _stop(self, deadline: float) -> None:
+        if self.ended.is_set():
+            return
         self.state = WorkerState.STOPPING
         self._deadline = min(self._deadline, deadline)
         self._stopping.set()
@@ -116,7 +118,7 @@ class Working:
         self._draining = True
 
     async def _until_received(self, receiving: "asyncio.Task[None]") -> None:
-        """Until nothing more is received; a look that is under way is waited for, because it may have found something."""
+        """Until nothing more is received; a look that is under way may have found something, and is waited for."""
         stopping = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait({receiving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
