@@ -214,7 +214,7 @@ class ThreadPool:
     def _drop(self) -> None:
         dropped = [record for record in self.records() if record.state in _OPEN]
         if dropped and self._process == os.getpid():
-            log("thread_pool.dropped", name=self.config.name, count=len(dropped))
+            log("standalone.dropped", name=self.config.name, count=len(dropped))
 
 
 def _drop_all() -> None:
