@@ -147,7 +147,7 @@ class ExecutionFailedError(SchedulerError):
 
 
 class ShutdownTimeoutError(SchedulerError, TimeoutError):
-    """A queue worker or a thread pool did not end in time. `unfinished` holds the QueueItems or TaskRecords left over."""
+    """A queue worker or a thread pool did not end in time. `unfinished` holds its QueueItems or TaskRecords."""
 
     def __init__(self, name: str, unfinished: Sequence[object], seconds: float, fate: str) -> None:
         """`fate`: what becomes of them."""

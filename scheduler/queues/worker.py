@@ -142,8 +142,8 @@ class Worker:
         working, run = self._working, self._run
         if working is None or run is None:
             return
-        working.drain()
         try:
+            working.drain()
             run.result()
         except BaseException:
             self.stop()

@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from threading import Barrier, Event
 
 import pytest
 
+from scheduler import clock
 from scheduler.errors import (
     ConfigurationError,
     ConflictError,
@@ -17,6 +18,7 @@ from scheduler.errors import (
     ShutdownTimeoutError,
 )
 from scheduler.queues import InMemoryQueue, QueueItem, Worker, WorkerConfig, WorkerState, tally
+from scheduler.queues.protocol import Delivery
 from scheduler.queues.standalone import StandaloneQueue
 from tests.queues.alone.conftest import MakeQueue
 from tests.queues.alone.waiting import PATIENCE, until
@@ -83,7 +85,7 @@ def test_its_states(memory: InMemoryQueue, blocked: Event) -> None:
 def test_inactive_without_a_heartbeat(memory: InMemoryQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = Worker(memory, QUICK, handler=print).start()
     assert worker.is_active
-    now = tally.monotonic
+    now = clock.monotonic
     with monkeypatch.context() as later:
         later.setattr(tally.Tally, "beat", lambda self: None)
         later.setattr(tally, "monotonic", lambda: now() + tally.ACTIVE_SECONDS)
@@ -217,12 +219,16 @@ def test_an_error_in_with_works_nothing_off(queue: StandaloneQueue, blocked: Eve
         begun.set()
         blocked.wait(PATIENCE)
 
+    def end() -> None:
+        until(lambda: worker.state is WorkerState.STOPPING)
+        blocked.set()
+
     worker = Worker(queue, QUICK, handler=handle)
     with pytest.raises(Broken), worker:
         for number in range(3):
             queue.put(number)
         assert begun.wait(PATIENCE)
-        threading.Timer(0, lambda: (until(lambda: worker.state is WorkerState.STOPPING), blocked.set())).start()
+        threading.Thread(target=end).start()
         raise Broken
     assert worker.state is WorkerState.STOPPED
     assert queue.qsize() == 2
@@ -337,9 +343,9 @@ def test_what_is_held_is_extended(make_queue: MakeQueue, monkeypatch: pytest.Mon
     extended: list[str] = []
     extend = queue._driver.extend
 
-    async def spy(deliveries: list[object]) -> None:
-        extended.extend(delivery.id for delivery in deliveries)  # type: ignore[attr-defined]
-        await extend(deliveries)  # type: ignore[arg-type]
+    async def spy(deliveries: Sequence[Delivery]) -> None:
+        extended.extend(delivery.id for delivery in deliveries)
+        await extend(deliveries)
 
     monkeypatch.setattr(queue._driver, "extend", spy)
 
@@ -352,7 +358,7 @@ def test_what_is_held_is_extended(make_queue: MakeQueue, monkeypatch: pytest.Mon
 
 def test_a_message_that_nobody_survives_is_given_up(queue: StandaloneQueue) -> None:
     """Without being handled: it has come back from dying workers too often."""
-    handled = []
+    handled: list[QueueItem] = []
     queue.put("poison")
 
     async def die() -> None:
@@ -389,4 +395,4 @@ def test_what_is_no_json_is_given_up(queue: StandaloneQueue) -> None:
 )
 def test_a_config_out_of_range_is_refused(config: dict[str, int], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        WorkerConfig(**config)
+        WorkerConfig(**config)  # type: ignore[arg-type]
