@@ -228,7 +228,8 @@ def test_ctrl_c_leaves_it() -> None:
         "with ThreadPool(ThreadPoolConfig(shutdown_timeout=0.01)) as pool:\n"
         "    pool.submit(time.sleep, 600)\n"
         "    pool.submit(os.kill, os.getpid(), signal.SIGINT)\n"
-        "    time.sleep(600)\n"
+        "    while True:\n"
+        "        time.sleep(0.01)\n"
     )
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
