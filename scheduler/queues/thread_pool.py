@@ -42,7 +42,7 @@ class ThreadPool:
 
     def __init__(self, config: ThreadPoolConfig | None = None) -> None:
         self.config = config or ThreadPoolConfig()
-        # Taken by itself: a Ctrl-C between a Condition's __enter__, which is Python, and its block would keep it for ever.
+        # Taken by itself: a Ctrl-C between a Condition's __enter__, which is Python, and its block would keep it.
         self._lock = Lock()
         self._changed = Condition(self._lock)
         self._waiting: deque[_Task] = deque()
