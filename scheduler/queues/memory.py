@@ -7,7 +7,7 @@ without waiting; only `receive` waits, for an event of its own loop that whoever
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -51,16 +51,19 @@ class _Contents:
     """When to look after what is taken: a heap that may also name what was acked or extended since."""
     dead: list[DeadLetter] = field(default_factory=list)
     waiting: set["_Waiter"] = field(default_factory=set)
-    numbers: count[int] = field(default_factory=count)
+    numbers: Iterator[int] = field(default_factory=count)
 
     def settle(self, now: float) -> None:
         """Let come back what is due, and drop what nobody received in time."""
         while self.delayed and self.delayed[0][0] <= now:
             self.ready.append(heapq.heappop(self.delayed)[2])
+        late = []
         while self.deadlines and self.deadlines[0][0] <= now:
-            _, receipt = heapq.heappop(self.deadlines)
-            if receipt in self.taken and self.taken[receipt].until <= now:
-                self._give_back(self.taken.pop(receipt))
+            until, receipt = heapq.heappop(self.deadlines)
+            if receipt in self.taken and self.taken[receipt].until == until:
+                late.append(self.taken.pop(receipt))
+        for taken in reversed(late):  # so that the first of them is the first again
+            self._give_back(taken)
         while self.ready and self.ready[0].expires <= now:
             self.ready.popleft()
 
@@ -139,8 +142,8 @@ PROCESS = MemoryBroker()
 class MemoryQueue:
     """A message queue that lives as long as this process, or the broker it was given.
 
-    Queues of one name and broker are the same queue, whichever thread or event loop opened them. What is received
-    keeps the `max_deliveries` and `visibility_seconds` of the options of its receiver; ttl and `max_length` are the publisher's.
+    Queues of one name and broker are the same queue, whichever thread or event loop opened them. `max_length` and
+    `ttl_seconds` are those of who publishes, `visibility_seconds` and `max_deliveries` those of who receives.
     """
 
     def __init__(self, name: str, options: QueueOptions | None = None, *, broker: MemoryBroker = PROCESS) -> None:

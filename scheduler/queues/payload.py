@@ -29,7 +29,8 @@ def encode(value: Any) -> bytes:
         body = text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise MalformedMessageError(
-            f"A message is JSON: dicts, lists, texts, finite numbers, booleans and None. This one isn't: {_first(error)}."
+            "A message is JSON: dicts, lists, texts, finite numbers, booleans and None. "
+            f"This one isn't: {_first(error)}."
         ) from error
     check_size(body)
     return body
@@ -40,7 +41,7 @@ def decode(body: bytes) -> Any:
 
     Raises MalformedMessageError, whose message is the reason to keep with the dead letter, for what isn't JSON by the
     book: not UTF-8, NaN, a key twice in one object, a number that no double holds; and for what Postgres stores in no
-    `jsonb`: NUL characters and lone surrogates. Larger than `MAX_BODY_BYTES` and deeper than `MAX_DEPTH` it is refused too.
+    `jsonb`: NUL characters and lone surrogates. So is what is larger than `MAX_BODY_BYTES` or deeper than `MAX_DEPTH`.
     """
     if len(body) > MAX_BODY_BYTES:
         raise MalformedMessageError(f"It has {len(body):,} bytes; a message has at most {MAX_BODY_BYTES:,}.")

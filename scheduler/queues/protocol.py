@@ -22,7 +22,7 @@ class QueueOptions:
     max_length: int | None = None
     """Messages that may wait; publishing more raises QueueFullError. None: as many as the broker holds."""
     ttl_seconds: float | None = None
-    """Seconds, from when it could first be received, after which a message that nobody received is dropped. None: never."""
+    """Seconds after which a message that nobody received is dropped, from when it could be. None: never."""
     max_deliveries: int = 5
     """Deliveries after which a message that is handed back, or whose time runs out, goes to the dead letter queue."""
     visibility_seconds: float = 60.0
@@ -80,9 +80,9 @@ class MessageQueue(Protocol):
     async def publish(self, body: bytes, *, id: str | None = None, delay: float = 0.0) -> str:  # noqa: A002 - the message's
         """Put one message in, safely stored when this returns; the id, made up where none is given.
 
-        After a BrokerError it may be there or not: publish it again with the same id, by which a receiver knows the second
-        one. Raises QueueFullError at `max_length`, MessageTooLargeError above `MAX_BODY_BYTES`, and MalformedMessageError
-        for an id that is no text of 1 to 255 bytes without control characters.
+        After a BrokerError it may be there or not: publish it again with the same id, by which its receiver knows the
+        second one. Raises QueueFullError at `max_length`, MessageTooLargeError above `MAX_BODY_BYTES`, and
+        MalformedMessageError for an id that is no text of 1 to 255 bytes without control characters.
         """
         ...
 
