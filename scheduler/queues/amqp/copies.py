@@ -1,11 +1,12 @@
 """What a message is written as: when it is new, put back, and given up. Headers of ours begin with `x-scheduler-`."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from aio_pika import Message
 from aiormq.abc import DeliveredMessage
-from pamqp.common import FieldTable
+from pamqp.common import FieldTable, FieldValue
 
 DELIVERIES = "x-scheduler-deliveries"
 """How often the message was delivered before this copy of it was made."""
@@ -14,7 +15,7 @@ REASON = "x-scheduler-reason"
 FOREIGN = "x-scheduler-foreign"
 """It came without an id; the one it has was made up by its first receiver."""
 EXPIRES = "x-scheduler-expires"
-"""Unix time in ms after which a message that nobody received yet is dropped: a wait queue doesn't keep its `expiration`."""
+"""Unix time in ms after which a message is dropped if nobody received it; `expiration` would end its delay."""
 
 _OF_RABBITMQ = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
 _T = TypeVar("_T")
@@ -33,10 +34,10 @@ def new(body: bytes, id: str, *, durable: bool, ttl: float | None, delay: float)
     )
 
 
-def again(message: DeliveredMessage, id: str, *, durable: bool, headers: FieldTable) -> Message:  # noqa: A002 - the message's
+def again(message: DeliveredMessage, id: str, *, durable: bool, headers: Mapping[str, FieldValue]) -> Message:  # noqa: A002 - the message's
     """A copy with more headers, which never expires: somebody has received it."""
     properties = message.header.properties
-    kept = {
+    kept: FieldTable = {
         name: value
         for name, value in (properties.headers or {}).items()
         if not name.startswith(_OF_RABBITMQ) and name != EXPIRES
@@ -47,7 +48,7 @@ def again(message: DeliveredMessage, id: str, *, durable: bool, headers: FieldTa
         message.body,
         message_id=id,
         timestamp=properties.timestamp,
-        headers=kept | headers,
+        headers={**kept, **headers},
         delivery_mode=_mode(durable=durable),
     )
 

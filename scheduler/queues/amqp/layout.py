@@ -32,14 +32,11 @@ class Layout:
 
     @property
     def arguments(self) -> FieldTable:
-        kind: FieldTable = _quorum() if self.options.durable else {"x-queue-type": "classic"}
-        if self.options.max_length is None:
-            return kind
-        return kind | {"x-max-length": self.options.max_length, "x-overflow": "reject-publish"}
+        return _quorum() if self.options.durable else {"x-queue-type": "classic"}
 
     def wait_arguments(self, milliseconds: int) -> FieldTable:
-        # At least once, and so a quorum queue: what is due while NAME is full, or has no leader yet after a restart,
-        # would be lost otherwise. For the same reason it has no `x-expires`, which asks nobody whether it is empty.
+        # At least once, and so a quorum queue: what is due while NAME is full by a policy, or has no leader yet after a
+        # restart, would be lost otherwise. Nor does it expire: `x-expires` doesn't ask whether a queue is empty.
         return _quorum() | {
             "x-dead-letter-exchange": "",
             "x-dead-letter-routing-key": self.name,
@@ -60,7 +57,7 @@ class Layout:
 def wait_milliseconds(delay: float) -> int:
     """A delay in seconds, rounded up to two digits: at most 90 wait queues between a second and ten, and so on."""
     milliseconds = max(delay * 1000, 1.0)
-    step = 10 ** max(floor(log10(milliseconds)) - 1, 0)
+    step: int = 10 ** max(floor(log10(milliseconds)) - 1, 0)
     return ceil(milliseconds / step) * step
 
 

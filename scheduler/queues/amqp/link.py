@@ -36,7 +36,7 @@ class Link:
 
     @asynccontextmanager
     async def asking(self, seconds: float = ANSWER_SECONDS) -> AsyncIterator[AbstractChannel]:
-        """The channel, for something that takes at most `seconds`; what fails is a BrokerError, and drops the connection."""
+        """The channel, for what takes at most `seconds`; what fails is a BrokerError, and drops the connection."""
         task = asyncio.current_task()
         cancelled = task.cancelling() if task else 0
         channel: AbstractChannel | None = None

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Sequence
 
 from aio_pika import Message
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
 from aio_pika.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
 from aiormq.abc import DeliveredMessage
+from pamqp.common import FieldTable
 from yarl import URL
 
 from scheduler.clock import monotonic
@@ -42,14 +43,14 @@ class AmqpMessageQueue:
         self._differs: str | None = None
         self._wait_queues: set[str] = set()
         self._known_waits: set[str] = set()
-        self._receiving: set[Wait] = set()
+        self._receiving: dict[asyncio.Task[list[Delivery]], Wait] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def publish(self, body: bytes, *, id: str | None = None, delay: float = 0.0) -> str:  # noqa: A002 - the message's
         """As the protocol says; a `delay` is at most 40 days, and rounded up to two digits."""
         check_size(body)
         named = message_id(id)
-        if delay > 0 and self._options.max_length is not None:
+        if self._options.max_length is not None:
             await self._refuse_when_full(self._options.max_length)
         message = copies.new(
             body, named, durable=self._options.durable, ttl=self._options.ttl_seconds, delay=max(delay, 0.0)
@@ -61,15 +62,14 @@ class AmqpMessageQueue:
         waiting = Wait()
         # Not cut short with its caller: the library closes the channel of a question that isn't waited for any more.
         taking = asyncio.create_task(self._take(limit, wait, waiting))
-        self._receiving.add(waiting)
+        self._receiving[taking] = waiting
+        taking.add_done_callback(self._receiving.pop)
         try:
             return await asyncio.shield(taking)
         except asyncio.CancelledError:
             waiting.end()
             taking.add_done_callback(self._hand_back)
             raise
-        finally:
-            self._receiving.discard(waiting)
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         receiver = self._receiver
@@ -95,8 +95,7 @@ class AmqpMessageQueue:
     async def stats(self) -> QueueStats:
         """`delayed` and `in_flight` are those of this object: RabbitMQ tells nobody of the others over AMQP."""
         waiting, dead = await self._count(self.name), await self._count(self._layout.dead)
-        delayed = [await self._count(name) for name in sorted(self._known_waits)]
-        return QueueStats(waiting, sum(delayed), len(self._receiver.held) if self._receiver else 0, dead)
+        return QueueStats(waiting, await self._delayed(), len(self._receiver.held) if self._receiver else 0, dead)
 
     async def health(self) -> list[str]:
         async with self._reading.asking():
@@ -104,8 +103,8 @@ class AmqpMessageQueue:
         if self._differs is None:
             return []
         return [
-            f"RabbitMQ has a queue {self.name!r} of other arguments, which hold instead of the options: {self._differs}. "
-            "Delete it once it is empty, and it is declared anew."
+            f"RabbitMQ has a queue {self.name!r} of other arguments, which hold instead of the options: "
+            f"{self._differs}. Delete it once it is empty: it is declared anew."
         ]
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
@@ -121,8 +120,10 @@ class AmqpMessageQueue:
         return found  # which are back in their place, as their channel is closed
 
     async def close(self) -> None:
-        for waiting in self._receiving:
+        for waiting in self._receiving.values():
             waiting.end()
+        if self._receiving:
+            await asyncio.wait(self._receiving, timeout=ANSWER_SECONDS)
         if self._receiver is not None:
             self._receiver.close()
         await self._writing.close()
@@ -159,7 +160,7 @@ class AmqpMessageQueue:
                 return found
 
     async def _is_for_somebody(self, held: Held) -> bool:
-        """Whether it is to be received, neither expired nor delivered too often; a dead receiver couldn't see to that."""
+        """Whether it is to be received: neither expired, nor delivered too often to receivers that died."""
         if held.has_expired:
             await self.ack([held.delivery()])
             return False
@@ -195,7 +196,7 @@ class AmqpMessageQueue:
     async def _put_back(self, held: Held, delay: float, dead: str | None) -> None:
         if dead is None and held.deliveries >= self._options.max_deliveries:
             dead = never_acked(held.deliveries)
-        headers = {copies.DELIVERIES: held.deliveries}
+        headers: FieldTable = {copies.DELIVERIES: held.deliveries}
         if dead is not None:
             given_up = copies.again(held.message, held.id, durable=True, headers=headers | {copies.REASON: dead})
             await self._deliver(given_up, self._layout.dead)
@@ -247,24 +248,25 @@ class AmqpMessageQueue:
                 refused = error
             else:
                 return
-        if queue == self.name and self._options.max_length is not None:
-            raise QueueFullError(_full(self.name, self._options.max_length)) from refused
-        raise BrokerError(
-            f"{self._writing} refuses a message for queue {queue!r}: it is full, or too few of its nodes are up."
-        ) from refused
+        # By its own arguments or a policy: nothing else is answered like this.
+        raise QueueFullError(f"Message queue {queue!r} is full: RabbitMQ takes no more for it.") from refused
 
     async def _refuse_when_full(self, room: int) -> None:
-        """For what isn't put into the queue at once, and so not refused by RabbitMQ."""
-        if await self._count(self.name) >= room:
-            raise QueueFullError(_full(self.name, room))
+        """Not by an argument of the queue: a quorum queue lets pass more, and no argument can be changed later."""
+        async with self._writing.asking() as channel:
+            waiting = _length(await channel.declare_queue(self.name, passive=True))
+        if waiting + await self._delayed() >= room:
+            raise QueueFullError(f"Message queue {self.name!r} is full: its max_length of {room} messages wait.")
+
+    async def _delayed(self) -> int:
+        return sum([await self._count(name) for name in sorted(self._known_waits)])
 
     async def _count(self, queue: str) -> int:
         async with self._reading.aside() as channel:
             try:
-                declared = await channel.declare_queue(queue, passive=True)
+                return _length(await channel.declare_queue(queue, passive=True))
             except ChannelNotFoundEntity:
                 return 0
-            return int(declared.declaration_result.message_count)
 
 
 def _parsed(url: str) -> URL:
@@ -279,8 +281,8 @@ def _parsed(url: str) -> URL:
     return parsed
 
 
-def _full(name: str, room: int) -> str:
-    return f"Message queue {name!r} is full: its max_length of {room} messages wait."
+def _length(declared: AbstractQueue) -> int:
+    return declared.declaration_result.message_count or 0
 
 
 def _dead_letter(message: DeliveredMessage) -> DeadLetter:

@@ -1,7 +1,7 @@
 """The deliveries of one channel: taken when they are asked for, and kept no longer than their time.
 
-There is no buffer: each `take` is a consumer of its own, to which RabbitMQ sends as many messages as were asked for. What
-were prefetched beyond that would count as delivered each time that a process ends, though nobody has ever seen it.
+There is no buffer: each `take` is a consumer of its own, to which RabbitMQ sends as many messages as were asked for.
+What were prefetched beyond that would count as delivered each time that a process ends, though nobody has seen it.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from uuid import uuid4
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import AbstractChannel as Wire
 from aiormq.abc import DeliveredMessage
+from pamqp.common import FieldTable
 
 from scheduler.clock import monotonic
 from scheduler.queues.amqp.copies import DELIVERIES, EXPIRES, FOREIGN, header
@@ -21,7 +22,7 @@ from scheduler.queues.protocol import Delivery
 
 _MOST = 65_535
 """What fits into the field of AMQP that says how many may come."""
-_KEEP = {"x-consumer-timeout": int(timedelta(days=40).total_seconds() * 1000)}
+_KEEP: FieldTable = {"x-consumer-timeout": int(timedelta(days=40).total_seconds() * 1000)}
 """RabbitMQ takes back what was held for half an hour; from 4.3 on it listens to a receiver that needs longer."""
 
 
@@ -164,6 +165,6 @@ class Receiver:
         while self.held:
             await asyncio.sleep(max(min(held.until for held in self.held.values()) - monotonic(), 0.0))
             now = monotonic()
-            for held in [held for held in self.held.values() if held.until <= now]:
-                del self.held[held.tag]
-                await self._overdue(held)
+            for held in sorted((held for held in self.held.values() if held.until <= now), key=lambda held: held.until):
+                if self.held.pop(held.tag, None):
+                    await self._overdue(held)

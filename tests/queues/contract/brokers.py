@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 from scheduler.queues.protocol import MessageQueue, QueueOptions
 from tests.queues.contract.adapter import Broker
+from tests.queues.contract.amqp import Amqp
 from tests.queues.contract.memory import Memory
 from tests.queues.contract.redis import Redis
 
-BROKERS: Mapping[str, type[Broker]] = {"memory": Memory, "redis": Redis}
+BROKERS: Mapping[str, type[Broker]] = {"memory": Memory, "redis": Redis, "amqp": Amqp}
 
 
 def connect(kind: str, url: str, name: str, options: QueueOptions) -> MessageQueue:
@@ -17,5 +18,9 @@ def connect(kind: str, url: str, name: str, options: QueueOptions) -> MessageQue
             from scheduler.queues.redis import RedisMessageQueue
 
             return RedisMessageQueue(url, name, options)
+        case "amqp":
+            from scheduler.queues.amqp import AmqpMessageQueue
+
+            return AmqpMessageQueue(url, name, options)
         case _:
             raise ValueError(f"No queue of kind {kind} can be opened in another process.")
