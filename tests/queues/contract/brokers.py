@@ -7,8 +7,9 @@ from tests.queues.contract.adapter import Broker
 from tests.queues.contract.amqp import Amqp
 from tests.queues.contract.memory import Memory
 from tests.queues.contract.redis import Redis
+from tests.queues.contract.sqs import Sqs
 
-BROKERS: Mapping[str, type[Broker]] = {"memory": Memory, "redis": Redis, "amqp": Amqp}
+BROKERS: Mapping[str, type[Broker]] = {"memory": Memory, "redis": Redis, "amqp": Amqp, "sqs": Sqs}
 
 
 def connect(kind: str, url: str, name: str, options: QueueOptions) -> MessageQueue:
@@ -22,5 +23,9 @@ def connect(kind: str, url: str, name: str, options: QueueOptions) -> MessageQue
             from scheduler.queues.amqp import AmqpMessageQueue
 
             return AmqpMessageQueue(url, name, options)
+        case "sqs":
+            from scheduler.queues.sqs import SqsMessageQueue
+
+            return SqsMessageQueue(url, name, options)
         case _:
             raise ValueError(f"No queue of kind {kind} can be opened in another process.")
