@@ -239,7 +239,8 @@ class MemoryQueue:
             self._contents.wake()
 
     def _take(self, limit: int, now: float) -> list[Delivery]:
-        contents, found = self._contents, []
+        contents = self._contents
+        found: list[Delivery] = []
         contents.settle(now)
         while contents.ready and len(found) < limit:
             message = contents.ready.popleft()
