@@ -1,6 +1,7 @@
 """A connection to RabbitMQ that is opened when it is needed, and anew after it broke."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -16,6 +17,10 @@ CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 10.0
 """How long RabbitMQ may take for one answer, such as that a message is stored."""
 _CLOSE_SECONDS = 2.0
+
+# What the library logs of a connection that broke, whoever needed it gets as a BrokerError.
+for _library in ("aiormq", "aio_pika"):
+    logging.getLogger(_library).setLevel(logging.CRITICAL)
 
 Opened = Callable[[AbstractConnection, AbstractChannel], Awaitable[None]]
 
@@ -35,14 +40,17 @@ class Link:
         self._lost_because = ""
 
     @asynccontextmanager
-    async def asking(self, seconds: float = ANSWER_SECONDS) -> AsyncIterator[AbstractChannel]:
-        """The channel, for what takes at most `seconds`; what fails is a BrokerError, and drops the connection."""
+    async def asking(self, waiting: float = 0.0) -> AsyncIterator[AbstractChannel]:
+        """The channel, for an answer that may have to wait so many seconds for something to happen.
+
+        What fails is a BrokerError, and drops the connection.
+        """
         task = asyncio.current_task()
         cancelled = task.cancelling() if task else 0
         channel: AbstractChannel | None = None
         try:
             channel = await self._usable_channel()
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(waiting + ANSWER_SECONDS):
                 yield channel
         except CONNECTION_EXCEPTIONS as error:
             raise BrokerError(await self._lost(channel, error)) from error

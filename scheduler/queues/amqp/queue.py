@@ -151,8 +151,7 @@ class AmqpMessageQueue:
     async def _take(self, limit: int, wait: float, waiting: Wait) -> list[Delivery]:
         deadline = monotonic() + wait
         while True:
-            left = max(deadline - monotonic(), 0.0)
-            async with self._reading.asking(left + 2 * ANSWER_SECONDS):
+            async with self._reading.asking(max(deadline - monotonic(), 0.0)):
                 assert self._receiver is not None
                 taken = await self._receiver.take(limit, deadline, waiting)
             found = [held.delivery() for held in taken if await self._is_for_somebody(held)]

@@ -1,6 +1,5 @@
 """The driver amqp, over one RabbitMQ that all processes of a test run share."""
 
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,7 +10,7 @@ from pamqp.commands import Basic
 from scheduler.queues.amqp import AmqpMessageQueue
 from scheduler.queues.protocol import DeadLetter, MessageQueue, QueueOptions
 from tests.queues.contract.adapter import Feature
-from tests.queues.servers.shared import SharedRabbit
+from tests.queues.servers.shared import SharedRabbit, shared_folder
 
 
 class _Nameless(Basic.Properties):
@@ -66,8 +65,3 @@ class Amqp:
 
     def start(self) -> None:
         raise NotImplementedError
-
-
-def shared_folder(base: Path, name: str) -> Path:
-    """The same for all xdist workers of a run."""
-    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name

@@ -10,17 +10,20 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Self
 
-from tests.queues.servers.certificates import write_certificates
-from tests.queues.servers.redis import _die_with_us, free_port
+from tests.queues.servers.ports import free_port
+from tests.queues.servers.processes import die_with_us
+from tests.queues.servers.tls import make_certificates
 
 PATIENCE_SECONDS = 60.0
 USER, PASSWORD = "scheduler", "p@ss/word"
 _CONFIGURATION = """
 listeners.tcp.1 = 127.0.0.1:{port}
 listeners.ssl.1 = 127.0.0.1:{tls_port}
-ssl_options.cacertfile = {folder}/authority.pem
-ssl_options.certfile = {folder}/server.pem
-ssl_options.keyfile = {folder}/server.key
+ssl_options.cacertfile = {folder}/tls/authority.pem
+ssl_options.certfile = {folder}/tls/server.pem
+ssl_options.keyfile = {folder}/tls/server.key
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = true
 default_user = {user}
 default_pass = {password}
 log.console = true
@@ -93,13 +96,13 @@ class RabbitServer:
             "tls_port": self.tls_port,
             "node": f"127.0.0.1:{self._dist_port}",
             "cookie": self._cookie,
-            "authority": str(self.folder / "authority.pem"),
+            "certificates": str(self.folder / "tls"),
             "pid": self.pid,
         }
 
     def _prepare(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_certificates(self.folder)
+        make_certificates(self.folder / "tls")
         values = {"port": self.port, "tls_port": self.tls_port, "folder": self.folder}
         text = _CONFIGURATION.format(**values, user=USER, password=PASSWORD)
         (self.folder / "rabbitmq.conf").write_text(text)
@@ -117,7 +120,7 @@ class RabbitServer:
                 stdout=log,
                 stderr=log,
                 env=self._environment(),
-                preexec_fn=_die_with_us,
+                preexec_fn=die_with_us,
             )
 
     def _environment(self) -> dict[str, str]:

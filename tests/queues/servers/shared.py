@@ -45,9 +45,12 @@ class SharedRabbit:
     def url(self) -> str:
         return self._url("amqp", "port")
 
-    @property
-    def tls_url(self) -> str:
-        return self._url("amqps", "tls_port")
+    def tls_url(self, *, trusting: bool = True) -> str:
+        """With a client's certificate, which the node demands."""
+        folder = self.facts["certificates"]
+        client = f"certfile={folder}/client.pem&keyfile={folder}/client.key"
+        authority = f"&cafile={folder}/authority.pem" if trusting else ""
+        return f"{self._url('amqps', 'tls_port')}?{client}{authority}"
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -105,6 +108,11 @@ class SharedRabbit:
             assert time.monotonic() < deadline, "RabbitMQ didn't start in time"
             time.sleep(_LOOK_SECONDS)
         keeper.returncode = 0  # it isn't ours to wait for
+
+
+def shared_folder(base: Path, name: str) -> Path:
+    """The same for all xdist workers of a run, given what is one worker's own."""
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
 
 
 def keep(folder: Path) -> None:

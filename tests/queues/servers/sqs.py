@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import Self
 
-from tests.queues.servers.redis import _die_with_us, free_port
+from tests.queues.servers.ports import free_port
+from tests.queues.servers.processes import die_with_us
 
 PATIENCE_SECONDS = 60.0
 ENVIRONMENT = {
@@ -38,7 +39,7 @@ class SqsServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_us,
+                preexec_fn=die_with_us,
             )
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not _listens(self.port):
