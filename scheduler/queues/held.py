@@ -7,6 +7,7 @@ from scheduler.queues.nouns import QueueItem, WorkerConfig
 from scheduler.queues.protocol import Delivery
 
 _LONGEST_DELAY = 300.0
+_LONGEST_REASON = 500
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,10 +61,11 @@ def fate(attempts: int, error: BaseException | None, config: WorkerConfig) -> Fa
 
 
 def describe(error: BaseException) -> str:
-    """An error in one line."""
+    """An error in one line, of what any broker and any terminal takes."""
     try:
         said = str(error).strip().partition("\n")[0]
     except Exception:
         said = ""
     name = type(error).__name__
-    return f"{name}: {said}" if said else name
+    line = f"{name}: {said}" if said else name
+    return "".join(each if each.isprintable() else " " for each in line[:_LONGEST_REASON])

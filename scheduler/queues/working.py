@@ -185,8 +185,11 @@ class Working:
         return not stats.waiting and not stats.delayed
 
     def _room(self) -> int:
-        ahead = min(self.config.prefetch, _AHEAD_SECONDS * self.config.concurrency / self._seconds)
-        return self.config.concurrency + int(ahead) - len(self._held)
+        """For so many more; what only has to be settled counts less, but not for nothing while the broker is away."""
+        most = self.config.concurrency + self.config.prefetch
+        ahead = min(self.config.prefetch, int(_AHEAD_SECONDS * self.config.concurrency / self._seconds))
+        unhandled = len(self._held) - len(self._fates)
+        return min(self.config.concurrency + ahead - unhandled, 2 * most - len(self._held))
 
     def _report(self, end: End) -> None:
         """From the handler's thread; wakes the loop once for many."""
@@ -234,6 +237,7 @@ class Working:
     def _settle(self, *decided: tuple[Held, Fate]) -> None:
         self._fates.extend(decided)
         self._settling.set()
+        self._changed.set()
 
     async def _settle_all(self, driver: Driver) -> None:
         name = f"queue worker {self.config.name}, settling"
@@ -248,14 +252,13 @@ class Working:
         if done:
             await driver.ack([held.delivery for held in done])
             self._let_go(done)
-        for held, decided in self._fates[:]:
-            if isinstance(decided, Back):
-                await driver.nack(held.delivery, delay=decided.delay)
-            elif isinstance(decided, Dead):
-                await driver.nack(held.delivery, dead=decided.reason)
-            else:
-                continue
-            self._let_go([held])
+        for each in [each for each in self._fates if not isinstance(each[1], Ack)]:
+            try:
+                await _hand_back(driver, *each)
+            except Exception:
+                self._fates = [*(other for other in self._fates if other is not each), each]  # it holds up no other
+                raise
+            self._let_go([each[0]])
         return True
 
     def _let_go(self, settled: list[Held]) -> None:
@@ -280,3 +283,10 @@ class Working:
     def _broke(self, error: Exception) -> None:
         self._tally.last_error = error
         self._tally.beat()
+
+
+async def _hand_back(driver: Driver, held: Held, decided: Fate) -> None:
+    if isinstance(decided, Dead):
+        await driver.nack(held.delivery, dead=decided.reason)
+    elif isinstance(decided, Back):
+        await driver.nack(held.delivery, delay=decided.delay)

@@ -1,6 +1,7 @@
 """Queues on their own, over each driver whose server is here: fresh ones, closed with their test."""
 
 from collections.abc import Callable, Iterator
+from threading import Event
 from uuid import uuid4
 
 import pytest
@@ -47,3 +48,11 @@ def queue(make_queue: MakeQueue) -> StandaloneQueue:
 def memory() -> Iterator[InMemoryQueue]:
     with InMemoryQueue() as queue:
         yield queue
+
+
+@pytest.fixture
+def blocked() -> Iterator[Event]:
+    """Set at the end, so that no thread of a handler or a pool outlives its test."""
+    event = Event()
+    yield event
+    event.set()

@@ -1,6 +1,7 @@
 """A queue worker that is killed, interrupted, cut off from its broker, and left to the interpreter's end."""
 
 import json
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from scheduler.errors import BrokerError
 from scheduler.queues import QueueConfig, QueueItem, RedisQueue, Worker, WorkerConfig, WorkerState
-from tests.queues.alone.waiting import PATIENCE, program, said, until
+from tests.queues.alone.waiting import PATIENCE, ROOT, program, said, until
 from tests.queues.servers.redis import RedisServer
 
 QUICK = WorkerConfig(poll_timeout=0.05, retry_delay=0.01, max_retries=20)
@@ -94,6 +95,38 @@ def test_ctrl_c_hangs_nowhere(redis_server: RedisServer, where: str) -> None:
     assert "ShutdownTimeoutError: Worker 'worker' did not end within 0.1 s: 1 unfinished" in errors
     with RedisQueue(redis_server.url, name) as queue:
         assert (queue.stats().waiting, queue.stats().in_flight) == (2, 0)
+
+
+ONLY_A_WORKER = """
+import signal, sys, threading
+from scheduler.queues import RedisQueue, Worker, WorkerConfig
+
+queue = RedisQueue(*sys.argv[1:])
+worker = Worker(queue, WorkerConfig(poll_timeout=0.05))
+
+@worker
+def handle(item):
+    print("begun", flush=True)
+    while worker.state == "RUNNING":
+        threading.Event().wait(0.01)
+    print("finished", flush=True)
+
+"""
+
+
+def test_sigterm_finishes_what_is_handled(redis_server: RedisServer) -> None:
+    """As the page says it is done."""
+    page = (ROOT / "docs/message-queues-alone.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```py\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    with RedisQueue(redis_server.url, f"ended-{uuid4().hex}") as queue:
+        queue.put(1)
+        queue.put(2)
+        process = program(ONLY_A_WORKER + block, redis_server.url, queue.name)
+        assert said(process) == "begun"
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=PATIENCE)
+        assert (process.returncode, output) == (0, "finished\n"), errors
+        assert (queue.stats().waiting, queue.stats().in_flight) == (1, 0)
 
 
 FORGOTTEN = """

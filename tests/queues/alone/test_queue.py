@@ -87,7 +87,9 @@ def test_a_negative_timeout_is_refused(memory: InMemoryQueue) -> None:
         memory.get(timeout=-1)
 
 
-@pytest.mark.parametrize("payload", [{1, 2}, b"bytes", float("nan"), object(), datetime.now(UTC)], ids=repr)
+@pytest.mark.parametrize(
+    "payload", [{1, 2}, b"bytes", float("nan"), object(), datetime.now(UTC)], ids=lambda payload: type(payload).__name__
+)
 def test_only_json_may_be_put(memory: InMemoryQueue, payload: object) -> None:
     with pytest.raises(MalformedMessageError, match="JSON"):
         memory.put(payload)

@@ -1,7 +1,6 @@
 """A pool of threads whose tasks are on record."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import CancelledError, as_completed
 from threading import Barrier, Event
 
@@ -10,14 +9,6 @@ import pytest
 from scheduler.errors import ConfigurationError, QueueClosedError, QueueFullError, ShutdownTimeoutError
 from scheduler.queues import TaskRecord, TaskState, ThreadPool, ThreadPoolConfig
 from tests.queues.alone.waiting import PATIENCE, program, until
-
-
-@pytest.fixture
-def blocked() -> Iterator[Event]:
-    """Set at the end, so that no task outlives its test."""
-    event = Event()
-    yield event
-    event.set()
 
 
 class Task:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from threading import Barrier, Event
 
@@ -12,30 +12,13 @@ from scheduler import clock
 from scheduler.errors import (
     ConfigurationError,
     ConflictError,
-    FailPermanently,
     QueueClosedError,
-    RetryLater,
-    ShutdownTimeoutError,
 )
 from scheduler.queues import InMemoryQueue, QueueItem, Worker, WorkerConfig, WorkerState, tally
 from scheduler.queues.protocol import Delivery
 from scheduler.queues.standalone import StandaloneQueue
 from tests.queues.alone.conftest import MakeQueue
-from tests.queues.alone.waiting import PATIENCE, until
-
-QUICK = WorkerConfig(poll_timeout=0.05, retry_delay=0.01)
-
-
-class Broken(Exception):
-    """What a handler raises."""
-
-
-@pytest.fixture
-def blocked() -> Iterator[Event]:
-    """Set at the end, so that no thread of a handler outlives its test."""
-    event = Event()
-    yield event
-    event.set()
+from tests.queues.alone.waiting import PATIENCE, QUICK, until
 
 
 def test_leaving_with_works_off_what_was_put(queue: StandaloneQueue) -> None:
@@ -124,116 +107,6 @@ def test_no_start_on_a_closed_queue(memory: InMemoryQueue) -> None:
     assert worker.state is WorkerState.IDLE
 
 
-def test_an_error_has_its_second_tries_and_then_the_dead_letter_queue(queue: StandaloneQueue) -> None:
-    worker, attempts = Worker(queue, WorkerConfig(max_retries=2, retry_delay=0.01, poll_timeout=0.05)), []
-
-    @worker
-    def handle(item: QueueItem) -> None:
-        attempts.append((item.payload, item.attempts))
-        if item.payload == "bad":
-            raise Broken("as ever")
-
-    with worker:
-        bad = queue.put("bad")
-        queue.put("good")
-    assert sorted(attempts) == [("bad", 1), ("bad", 2), ("bad", 3), ("good", 1)]
-    (dead,) = queue.dead_letters()
-    assert (dead.id, dead.body, dead.deliveries, dead.reason) == (bad.id, b'"bad"', 3, "Broken: as ever")
-    assert (worker.processed, worker.failed, worker.state) == (1, 3, WorkerState.STOPPED)
-    assert isinstance(worker.last_error, Broken)
-
-
-def test_no_second_try(queue: StandaloneQueue) -> None:
-    def handle(item: QueueItem) -> None:
-        raise SystemExit("not of the worker")
-
-    with Worker(queue, WorkerConfig(max_retries=0, poll_timeout=0.05), handler=handle) as worker:
-        queue.put(1)
-    assert [dead.reason for dead in queue.dead_letters()] == ["SystemExit: not of the worker"]
-    assert worker.failed == 1
-
-
-def test_a_handler_may_decide(queue: StandaloneQueue) -> None:
-    attempts = []
-
-    def handle(item: QueueItem) -> None:
-        attempts.append(item.attempts)
-        if item.attempts == 1:
-            raise RetryLater(0.05)
-        raise FailPermanently("nothing helps")
-
-    with Worker(queue, WorkerConfig(poll_timeout=0.05, retry_delay=300), handler=handle):
-        queue.put(1)
-    assert attempts == [1, 2]
-    assert [dead.reason for dead in queue.dead_letters()] == ["FailPermanently: nothing helps"]
-
-
-def test_stop_on_error(queue: StandaloneQueue) -> None:
-    def handle(item: QueueItem) -> None:
-        raise Broken(item.payload)
-
-    worker = Worker(queue, WorkerConfig(stop_on_error=True, poll_timeout=0.05), handler=handle).start()
-    queue.put("first")
-    assert worker.join(PATIENCE) is True
-    assert worker.state is WorkerState.FAILED
-    with pytest.raises(Broken, match="first") as raised:
-        worker.stop()
-    assert worker.last_error is raised.value
-    assert queue.qsize() == 1, "it has its second tries still"
-
-
-def test_leaving_with_raises_what_stopped_it(queue: StandaloneQueue) -> None:
-    def handle(item: QueueItem) -> None:
-        raise Broken
-
-    with pytest.raises(Broken), Worker(queue, WorkerConfig(stop_on_error=True, poll_timeout=0.05), handler=handle):
-        queue.put(1)
-
-
-def test_what_is_unfinished_goes_back(queue: StandaloneQueue, blocked: Event) -> None:
-    begun = Event()
-
-    def handle(item: QueueItem) -> None:
-        begun.set()
-        blocked.wait(PATIENCE)
-
-    worker = Worker(queue, QUICK, handler=handle).start()
-    put = queue.put("slow")
-    queue.put("not begun")
-    assert begun.wait(PATIENCE)
-    with pytest.raises(ShutdownTimeoutError, match=r"did not end within 0.01 s: 1 unfinished") as raised:
-        worker.stop(timeout=0.01)
-    assert [item.id for item in raised.value.unfinished] == [put.id]
-    assert worker.state is WorkerState.STOPPED
-    worker.stop()
-    taken = [queue.get(timeout=PATIENCE) for _ in range(2)]
-    assert {item.payload: item.attempts for item in taken} == {"slow": 2, "not begun": 1}
-    blocked.set()
-    assert worker.processed == 0, "its late end changes nothing"
-
-
-def test_an_error_in_with_works_nothing_off(queue: StandaloneQueue, blocked: Event) -> None:
-    begun = Event()
-
-    def handle(item: QueueItem) -> None:
-        begun.set()
-        blocked.wait(PATIENCE)
-
-    def end() -> None:
-        until(lambda: worker.state is WorkerState.STOPPING)
-        blocked.set()
-
-    worker = Worker(queue, QUICK, handler=handle)
-    with pytest.raises(Broken), worker:
-        for number in range(3):
-            queue.put(number)
-        assert begun.wait(PATIENCE)
-        threading.Thread(target=end).start()
-        raise Broken
-    assert worker.state is WorkerState.STOPPED
-    assert queue.qsize() == 2
-
-
 def test_several_threads(queue: StandaloneQueue) -> None:
     together = Barrier(4)
 
@@ -265,68 +138,6 @@ def test_several_coroutines(queue: StandaloneQueue) -> None:
     assert (worker.processed, worker.failed) == (4, 0)
 
 
-def test_a_coroutine_is_cancelled_when_the_time_is_over(queue: StandaloneQueue) -> None:
-    begun, cancelled = Event(), Event()
-
-    class Handler:
-        async def __call__(self, item: QueueItem) -> None:
-            begun.set()
-            try:
-                await asyncio.Event().wait()
-            finally:
-                cancelled.set()
-
-    worker = Worker(queue, QUICK, handler=Handler()).start()
-    queue.put(1)
-    assert begun.wait(PATIENCE)
-    with pytest.raises(ShutdownTimeoutError):
-        worker.stop(timeout=0)
-    assert cancelled.wait(PATIENCE)
-    assert queue.get(timeout=PATIENCE).attempts == 2
-
-
-def test_a_coroutine_that_fails(queue: StandaloneQueue) -> None:
-    async def handle(item: QueueItem) -> None:
-        if item.attempts == 1:
-            raise Broken
-
-    with Worker(queue, QUICK, handler=handle) as worker:
-        queue.put(1)
-    assert (worker.processed, worker.failed) == (1, 1)
-
-
-@pytest.mark.parametrize("end", ["stop", "close"])
-def test_a_handler_may_end_its_own_worker(queue: StandaloneQueue, end: str) -> None:
-    def handle(item: QueueItem) -> None:
-        if end == "stop":
-            worker.stop()
-        else:
-            queue.close()
-
-    worker = Worker(queue, QUICK, handler=handle).start()
-    queue.put(1)
-    assert worker.join(PATIENCE) is True
-    assert (worker.state, worker.processed) == (WorkerState.STOPPED, 1)
-
-
-def test_closing_its_queue_stops_it(queue: StandaloneQueue, blocked: Event) -> None:
-    begun = Event()
-
-    def handle(item: QueueItem) -> None:
-        begun.set()
-        blocked.wait(PATIENCE)
-
-    with Worker(queue, QUICK, handler=handle) as worker:
-        queue.put(1)
-        assert begun.wait(PATIENCE)
-        closing = threading.Thread(target=queue.close)
-        closing.start()
-        until(lambda: worker.state is WorkerState.STOPPING)
-        blocked.set()
-        closing.join(PATIENCE)
-    assert (worker.state, worker.processed) == (WorkerState.STOPPED, 1)
-
-
 def test_two_workers_share_a_queue(queue: StandaloneQueue) -> None:
     handled: list[int] = []
     first = Worker(queue, QUICK, handler=lambda item: handled.append(item.payload))
@@ -354,34 +165,6 @@ def test_what_is_held_is_extended(make_queue: MakeQueue, monkeypatch: pytest.Mon
         until(lambda: len(extended) >= 2)
         blocked.set()
     assert set(extended) == {put.id}
-
-
-def test_a_message_that_nobody_survives_is_given_up(queue: StandaloneQueue) -> None:
-    """Without being handled: it has come back from dying workers too often."""
-    handled: list[QueueItem] = []
-    queue.put("poison")
-
-    async def die() -> None:
-        for _ in range(WorkerConfig().max_retries + 6):
-            (delivery,) = await driver.receive(1, wait=PATIENCE)
-            await driver.nack(delivery)
-
-    driver = queue.open()
-    queue._run(die())
-    with Worker(queue, QUICK, handler=handled.append):
-        pass
-    assert handled == []
-    (dead,) = queue.dead_letters()
-    assert dead.reason == "Delivered 9 times, and each time its worker died or handed it back."
-
-
-def test_what_is_no_json_is_given_up(queue: StandaloneQueue) -> None:
-    driver = queue.open()
-    queue._run(driver.publish(b"no JSON"))
-    with Worker(queue, QUICK, handler=print) as worker:
-        pass
-    assert "not JSON" in queue.dead_letters()[0].reason
-    assert worker.processed == worker.failed == 0
 
 
 @pytest.mark.parametrize(

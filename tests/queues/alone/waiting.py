@@ -1,4 +1,4 @@
-"""Waits for conditions, with patience; and programs of their own."""
+"""What these tests share: waits for conditions, with patience; programs of their own; a worker that is quick."""
 
 import os
 import subprocess
@@ -7,8 +7,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from scheduler.queues import WorkerConfig
+
 PATIENCE = 60.0
 ROOT = Path(__file__).resolve().parents[3]
+QUICK = WorkerConfig(poll_timeout=0.05, retry_delay=0.01)
+
+
+class Broken(Exception):
+    """What a handler raises."""
 
 
 def until(condition: Callable[[], object]) -> None:
