@@ -171,12 +171,12 @@ class MemoryQueue:
     async def receive(self, limit: int, *, wait: float) -> list[Delivery]:
         deadline = self._now() + wait
         while True:
-            waiter = _Waiter()
             with self._contents.lock:
                 now = self._now()
                 found = self._take(limit, now)
                 if found or now >= deadline:
                     return found
+                waiter = _Waiter()
                 self._contents.waiting.add(waiter)
                 pause = min(deadline, self._contents.next_change()) - now
             try:
@@ -188,6 +188,7 @@ class MemoryQueue:
                 return []
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        self._now()
         with self._contents.lock:
             for delivery in deliveries:
                 self._contents.taken.pop(_receipt(delivery), None)

@@ -179,7 +179,6 @@ def _client(url: str) -> Redis:
             socket_connect_timeout=_CONNECT_SECONDS,
             socket_timeout=_ANSWER_SECONDS,
             socket_keepalive=True,
-            client_name="scheduler",
         )
     except (ValueError, TypeError) as error:
         raise ConfigurationError(

@@ -1,9 +1,6 @@
-"""Certificates of a test's own, and a TLS front before a server that speaks none itself."""
+"""Certificates of a test's own."""
 
-import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -13,8 +10,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-
-_CHUNK_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +31,8 @@ class Certificates:
         return context
 
 
-def make_certificates(folder: Path) -> Certificates:
+def write_certificates(folder: Path) -> Certificates:
+    """authority.pem, server.pem, server.key, client.pem and client.key."""
     folder.mkdir(parents=True, exist_ok=True)
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = _signed("authority", authority_key, "authority", authority_key)
@@ -50,39 +46,6 @@ def make_certificates(folder: Path) -> Certificates:
         )
         files[f"{who}_key"] = _written(folder / f"{who}.key", pem)
     return Certificates(**files)
-
-
-@asynccontextmanager
-async def tls_front(certificates: Certificates, port: int) -> AsyncIterator[int]:
-    """The port of a listener that speaks TLS and hands everything on to `port`."""
-    connections: set[asyncio.Task[None]] = set()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        connections.add(task)
-        task.add_done_callback(connections.discard)
-        behind, ahead = await asyncio.open_connection("127.0.0.1", port)
-        with suppress(OSError, asyncio.CancelledError):
-            await asyncio.gather(_copy(reader, ahead), _copy(behind, writer))
-
-    front = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=certificates.server_context())
-    try:
-        yield front.sockets[0].getsockname()[1]
-    finally:
-        front.close()
-        for task in connections:
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
-
-
-async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    try:
-        while data := await source.read(_CHUNK_BYTES):
-            target.write(data)
-            await target.drain()
-    finally:
-        target.close()
 
 
 def _signed(
