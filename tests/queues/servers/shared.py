@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
+import pytest
+
 from scheduler.embedded.locks import FileLock
-from tests.queues.servers.rabbitmq import PASSWORD, PATIENCE_SECONDS, USER, RabbitServer
+from tests.queues.servers.rabbitmq import MISSING, PASSWORD, PATIENCE_SECONDS, USER, RabbitServer, programs
 
 CHECKOUT = Path(__file__).parents[3]
 _LOOK_SECONDS = 0.1
@@ -26,6 +28,8 @@ class SharedRabbit:
     """Joined for as long as the context lasts. All who name the same folder share a node."""
 
     def __init__(self, folder: Path) -> None:
+        if programs() is None:
+            pytest.skip(MISSING)
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._users = FileLock(folder / "users.lock")
