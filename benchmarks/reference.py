@@ -7,6 +7,7 @@ measured against this, in the same run on the same server.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 import psycopg
 
@@ -36,21 +37,24 @@ FROM unnest(%s::bigint[], %s::text[]) u (id, result)
 WHERE j.id = u.id AND j.claimed_by = 'reference' AND j.status || '' = 'running'"""
 
 
-async def drain(url: str) -> None:
-    """Work off everything in `reference_jobs`, then return."""
+async def drain(url: str, hit: Callable[[], None] | None = None) -> None:
+    """Work off everything in `reference_jobs`, then return; `hit` is called in each handler."""
     async with (
         await psycopg.AsyncConnection.connect(url, autocommit=True, prepare_threshold=0) as claims,
         await psycopg.AsyncConnection.connect(url, autocommit=True, prepare_threshold=0) as settles,
     ):
-        loop = _Loop(claims, settles)
+        loop = _Loop(claims, settles, hit)
         await asyncio.gather(loop.claim(), loop.complete())
 
 
 class _Loop:
     def __init__(
-        self, claims: psycopg.AsyncConnection[tuple[object, ...]], settles: psycopg.AsyncConnection[tuple[object, ...]]
+        self,
+        claims: psycopg.AsyncConnection[tuple[object, ...]],
+        settles: psycopg.AsyncConnection[tuple[object, ...]],
+        hit: Callable[[], None] | None,
     ) -> None:
-        self.claims, self.settles = claims, settles
+        self.claims, self.settles, self.hit = claims, settles, hit
         self.waiting: deque[tuple[object, ...]] = deque()
         self.finished: list[object] = []
         self.running = 0
@@ -91,7 +95,8 @@ class _Loop:
             self.start()
 
     async def handle(self, payload: object) -> None:
-        return None
+        if self.hit:
+            self.hit()
 
     async def complete(self) -> None:
         while not (self.empty and not self.running and not self.waiting and not self.finished):

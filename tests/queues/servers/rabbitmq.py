@@ -6,13 +6,14 @@ import signal
 import socket
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import Self
 
+from scheduler.isolation.parents import die_with_parent
 from tests.queues.servers.certificates import write_certificates
 from tests.queues.servers.ports import free_port
-from tests.queues.servers.processes import die_with_us
 
 PATIENCE_SECONDS = 60.0
 MISSING = "no RabbitMQ here: apt-get install rabbitmq-server"
@@ -120,7 +121,7 @@ class RabbitServer:
                 stdout=log,
                 stderr=log,
                 env=self._environment(),
-                preexec_fn=die_with_us,
+                preexec_fn=partial(die_with_parent, os.getpid()),
             )
 
     def _environment(self) -> dict[str, str]:

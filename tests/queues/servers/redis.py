@@ -1,10 +1,12 @@
 """A Redis or Valkey server of a test's own."""
 
+import os
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -12,8 +14,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from scheduler.isolation.parents import die_with_parent
 from tests.queues.servers.ports import free_port
-from tests.queues.servers.processes import die_with_us
 
 PATIENCE_SECONDS = 30.0
 
@@ -67,7 +69,11 @@ class RedisServer:
         command = [str(self._binary), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, *self._options], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_us
+                [*command, *self._options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=partial(die_with_parent, os.getpid()),
             )
         self._until_it_answers()
 

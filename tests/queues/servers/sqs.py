@@ -1,14 +1,16 @@
 """Moto's SQS, in a process of its own."""
 
+import os
 import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Self
 
+from scheduler.isolation.parents import die_with_parent
 from tests.queues.servers.ports import free_port
-from tests.queues.servers.processes import die_with_us
 
 PATIENCE_SECONDS = 60.0
 ENVIRONMENT = {
@@ -39,7 +41,7 @@ class SqsServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=die_with_us,
+                preexec_fn=partial(die_with_parent, os.getpid()),
             )
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not _listens(self.port):

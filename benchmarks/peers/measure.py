@@ -1,0 +1,194 @@
+"""One round of one peer: a fresh database, a backlog, a worker, and what it took."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import quantiles
+from typing import IO, Any
+from urllib.parse import quote, urlencode
+
+import psycopg
+from psycopg import sql
+
+from benchmarks.drain import parent
+from benchmarks.peers.catalogue import Peer
+from benchmarks.peers.environment import command, variables
+
+DATABASE = "scheduler_bench"
+LONGEST_SECONDS = 300.0
+POLL_SECONDS = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """What working off a backlog took, for each job."""
+
+    jobs_per_second: float
+    enqueued_per_second: float
+    postgres_us: float
+    worker_us: float
+    wal_bytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds from the end of the enqueue to the handler's first line, on an idle worker."""
+
+    p50: float
+    p99: float
+
+
+class GaveUpError(Exception):
+    """A peer did not start, or did not end in time."""
+
+
+def drain(peer: Peer, admin: str, jobs: int) -> Drain:
+    """Raises GaveUpError."""
+    with _database(admin) as (url, connection):
+        filled = _fill(peer, url, jobs)
+        for statement in ("ANALYZE", "CHECKPOINT"):
+            connection.execute(statement)
+        postmaster = parent(connection.info.backend_pid)
+        with _client(peer, "work", url, jobs) as worker:
+            begun = _told(worker, "begun")
+            before = _meter(connection, postmaster, worker.pid)
+            _told(worker, "done")
+            while _unfinished(peer, connection):
+                if time.time() - begun > LONGEST_SECONDS:
+                    raise GaveUpError(f"{peer.name}: not all recorded after {LONGEST_SECONDS:g} s")
+                time.sleep(POLL_SECONDS)
+            ended = time.time()
+            after = _meter(connection, postmaster, worker.pid)
+    return Drain(
+        jobs_per_second=jobs / (ended - begun),
+        enqueued_per_second=jobs / filled,
+        postgres_us=(after[0] - before[0]) / jobs * 1e6,
+        worker_us=(after[1] - before[1]) / jobs * 1e6,
+        wal_bytes=(after[2] - before[2]) / jobs,
+    )
+
+
+def latency(peer: Peer, admin: str, jobs: int) -> Latency:
+    """Raises GaveUpError."""
+    with _database(admin) as (url, _):
+        _fill(peer, url, 0)
+        with _client(peer, "each", url, 0) as worker, _client(peer, "one", url, jobs) as client:
+            waits = []
+            for number in range(jobs):
+                assert client.stdin is not None
+                client.stdin.write("\n")
+                client.stdin.flush()
+                put = _words(client, "put")
+                ran = _words(worker, "ran")
+                # The first ones warm both sides up.
+                if number >= jobs // 5:
+                    waits.append((float(ran[2]) - float(put[3])) * 1000)
+    cuts = quantiles(waits, n=100)
+    return Latency(cuts[49], cuts[98])
+
+
+@contextmanager
+def _database(admin: str) -> Iterator[tuple[str, psycopg.Connection[tuple[Any, ...]]]]:
+    with psycopg.connect(admin, autocommit=True) as connection:
+        name = sql.Identifier(DATABASE)
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+        info = connection.info
+        # The form that every driver understands: no more than it needs.
+        login = quote(info.user, safe="") + (f":{quote(info.password, safe='')}" if info.password else "")
+        place = urlencode({"host": info.host, "port": info.port})
+        url = f"postgresql://{login}@/{DATABASE}?{place}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield url, connection
+
+
+def _fill(peer: Peer, url: str, jobs: int) -> float:
+    """Seconds that the jobs took, without the tables."""
+    answer = subprocess.run(
+        [*command(peer), "fill", url, str(jobs)], env=variables(peer), stdout=subprocess.PIPE, text=True, check=False
+    )
+    if answer.returncode:
+        raise GaveUpError(f"{peer.name} could not fill its queue (exit code {answer.returncode})")
+    line = next(line for line in reversed(answer.stdout.splitlines()) if line.startswith("{"))
+    return max(float(json.loads(line)["seconds"]), 1e-6)
+
+
+@contextmanager
+def _client(peer: Peer, what: str, url: str, jobs: int) -> Iterator[subprocess.Popen[str]]:
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            [*command(peer), what, url, str(jobs)],
+            env=variables(peer),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        except GaveUpError:
+            errors.seek(0)
+            print(errors.read()[-2000:], file=sys.stderr)
+            raise
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _told(process: subprocess.Popen[str], word: str) -> float:
+    return float(_words(process, word)[1])
+
+
+def _words(process: subprocess.Popen[str], word: str) -> list[str]:
+    """The next line that begins with `word`; a peer may print other things."""
+    output: IO[str] | None = process.stdout
+    assert output is not None
+    for line in output:
+        words = line.split()
+        if words[:1] == [word]:
+            return words
+    raise GaveUpError(f"The client ended without saying {word!r}.")
+
+
+def _unfinished(peer: Peer, connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
+    row = connection.execute(peer.unfinished.encode()).fetchone()
+    return bool(row and row[0])
+
+
+def _meter(connection: psycopg.Connection[tuple[Any, ...]], postmaster: int, worker: int) -> tuple[float, float, float]:
+    """CPU seconds of Postgres and of the worker, and bytes of WAL, until now."""
+    row = connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()
+    return family_cpu(postmaster), family_cpu(worker), float(row[0]) if row else 0.0
+
+
+def family_cpu(root: int) -> float:
+    """CPU seconds of a process, all that live below it, and those that have ended. Linux only."""
+    tick = os.sysconf("SC_CLK_TCK")
+    parents: dict[int, int] = {}
+    spent: dict[int, float] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:  # it has just ended
+                continue
+            parents[int(entry.name)] = int(fields[1])
+            spent[int(entry.name)] = sum(map(int, fields[11:15])) / tick
+    return sum(seconds for pid, seconds in spent.items() if _is_below(pid, root, parents))
+
+
+def _is_below(pid: int, root: int, parents: dict[int, int]) -> bool:
+    while pid in parents:
+        if pid == root:
+            return True
+        pid = parents[pid]
+    return False
