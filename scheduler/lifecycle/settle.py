@@ -24,9 +24,11 @@ MAX_BATCH = 1000
 _UNSTORABLE_ERROR = "The error could not be stored: the database refused its text."
 
 Item = TypeVar("Item", Success, Settlement)
+Answer = Status | Exception | None
+"""A row's status now, or None if it was no longer ours, or why the database refused what was to be written."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Settled:
     """What the database answered for one outcome."""
 
@@ -68,7 +70,8 @@ class Settler:
 
     def unwritten(self) -> tuple[list[Success], list[Settlement]]:
         """What waits, as it is to be written; for whoever ends this process in place of its loop. In any thread."""
-        return _to_write(list(self._waiting))
+        successes, others = _by_outcome(list(self._waiting))
+        return list(map(_success, successes)), list(map(_other, others))
 
     async def wanted(self) -> None:
         """Wait until there is something to flush."""
@@ -84,27 +87,32 @@ class Settler:
         if failpoints.armed:
             failpoints.hit("before_settle")
         refused = await self._write_all(batch)
-        self._waiting[: len(batch)] = [s for s in batch if _pair(s) in refused]
+        self._waiting[: len(batch)] = refused
         if not self._waiting:
             self._wanted.clear()
             self._idle.set()
-        if answered := [s for s in batch if _pair(s) not in refused]:
+        if answered := [settled for settled in batch if settled not in refused] if refused else batch:
             self.on_settled(answered)
         for error in refused.values():
             raise error
 
-    async def _write_all(self, batch: Sequence[Settled]) -> dict[Pair, Exception]:
+    async def _write_all(self, batch: Sequence[Settled]) -> dict[Settled, Exception]:
         """Say of each what became of it; those that can't be written in any form, and why."""
-        successes, others = _to_write(batch)
-        written, refused = dict[Pair, Status](), dict[Pair, Exception]()
-        if successes:
-            written |= await _write(self.executions.settle_successes, successes, _storable_success, refused)
-        if others:
-            written |= await _write(self.executions.settle_others, others, _storable_settlement, refused)
-        missing = [s for s in batch if _pair(s) not in written]
-        rows = await self.executions.read([s.claim.id for s in missing]) if missing else {}
-        for settled in batch:
-            settled.status = written.get(_pair(settled)) or _recognised(settled, rows.get(settled.claim.id))
+        successes, others = _by_outcome(batch)
+        answers = await _write(self.executions.settle_successes, list(map(_success, successes)), _storable_success)
+        answers += await _write(self.executions.settle_others, list(map(_other, others)), _storable_settlement)
+        unsure, refused = list[Settled](), dict[Settled, Exception]()
+        for settled, answer in zip(successes + others, answers, strict=True):
+            if isinstance(answer, Exception):
+                refused[settled] = answer
+            elif answer is None:
+                unsure.append(settled)
+            else:
+                settled.status = answer
+        if unsure:
+            rows = await self.executions.read([settled.claim.id for settled in unsure])
+            for settled in unsure:
+                settled.status = _recognised(settled, rows.get(settled.claim.id))
         return refused
 
 
@@ -116,14 +124,21 @@ def _pair(settled: Settled) -> Pair:
     return settled.claim.id, settled.claim.token
 
 
-def _to_write(batch: Sequence[Settled]) -> tuple[list[Success], list[Settlement]]:
-    successes = [_success(s) for s in batch if s.transition.status is Status.SUCCESS]
-    others = [settlement(s.claim, s.outcome, s.transition) for s in batch if s.transition.status is not Status.SUCCESS]
-    return successes, others
+def _by_outcome(batch: Sequence[Settled]) -> tuple[list[Settled], list[Settled]]:
+    """The successes, and the others."""
+    return (
+        [settled for settled in batch if settled.transition.status is Status.SUCCESS],
+        [settled for settled in batch if settled.transition.status is not Status.SUCCESS],
+    )
 
 
 def _success(settled: Settled) -> Success:
-    return Success(settled.claim.id, settled.claim.token, settled.outcome.seconds, settled.outcome.result)
+    claim, outcome = settled.claim, settled.outcome
+    return Success(claim.id, claim.token, outcome.seconds, outcome.result)
+
+
+def _other(settled: Settled) -> Settlement:
+    return settlement(settled.claim, settled.outcome, settled.transition)
 
 
 def settlement(claim: Claim, outcome: Outcome, transition: Transition) -> Settlement:
@@ -163,40 +178,32 @@ def _recognised(settled: Settled, row: tuple[Status, UUID | None, int] | None) -
 
 
 async def _write(
-    write: Callable[[Sequence[Item]], Awaitable[dict[Pair, Status]]],
-    batch: Sequence[Item],
-    storable: Callable[[Item], Item],
-    refused: dict[Pair, Exception],
-) -> dict[Pair, Status]:
+    write: Callable[[Sequence[Item]], Awaitable[list[Status | None]]], batch: Sequence[Item], poorer: Callable[[Item], Item]
+) -> list[Answer]:
     """Write a batch; if the database refuses what is in it, find the row that is to blame and store that one poorer.
 
-    Even so a row may be refused, by a trigger of the user's for one: it goes to `refused` and holds up no other.
+    Even so a row may be refused, by a trigger of the user's for one: that is its answer, and holds up no other.
     """
+    if not batch:
+        return []
     try:
-        return await write(batch)
+        return [*await write(batch)]
     except RowRefused:
         if len(batch) == 1:
-            return await _write_poorer(write, batch[0], storable, refused)
+            return [await _write_poorer(write, poorer(batch[0]))]
     middle = len(batch) // 2
-    first = await _write(write, batch[:middle], storable, refused)
-    return first | await _write(write, batch[middle:], storable, refused)
+    return [*await _write(write, batch[:middle], poorer), *await _write(write, batch[middle:], poorer)]
 
 
-async def _write_poorer(
-    write: Callable[[Sequence[Item]], Awaitable[dict[Pair, Status]]],
-    item: Item,
-    storable: Callable[[Item], Item],
-    refused: dict[Pair, Exception],
-) -> dict[Pair, Status]:
+async def _write_poorer(write: Callable[[Sequence[Item]], Awaitable[list[Status | None]]], item: Item) -> Answer:
     try:
-        return await write([storable(item)])
+        return (await write([item]))[0]
     except RowRefused as error:
-        refused[item.id, item.token] = error
-        return {}
+        return error
 
 
 def _storable_success(success: Success) -> Success:
-    return replace(success, result=REFUSED)
+    return success._replace(result=REFUSED)
 
 
 def _storable_settlement(settlement: Settlement) -> Settlement:

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from scheduler.model import Claim, Status
@@ -12,13 +14,14 @@ LEVELS = list(range(9, -10, -1))
 """The 19 priorities, highest first."""
 NO_BOUND = [float("-inf")] * len(LEVELS)
 
+_BY_AGE, _BY_PRIORITY = attrgetter("available_at", "id"), attrgetter("priority")
+
 Pair = tuple[int, UUID]
 """The id and the token of one claim: the fence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Success:
-    """What settle_success writes about one claim."""
+class Success(NamedTuple):
+    """What settle_success writes about one claim. A tuple, for the reason that Claim is one."""
 
     id: int
     token: UUID
@@ -133,15 +136,19 @@ class Executions:
         rows = await self.session.run("next_available", {"queues": list(queues), "levels": LEVELS, "since": since})
         return _seconds(rows)
 
-    async def settle_successes(self, batch: Sequence[Success]) -> dict[Pair, Status]:
-        """The claims that were written, by id and token; one that is missing was not ours any more."""
+    async def settle_successes(self, batch: Sequence[Success]) -> list[Status | None]:
+        """The status that each row of the batch has now; None: it was not ours any more, and nothing was written."""
         rows = await self.session.run("settle_success", success_values(batch))
-        return {(row[0], row[1]): Status(row[2]) for row in rows}
+        if len(rows) == len(batch):
+            return [Status.SUCCESS] * len(batch)
+        places = {row[0] for row in rows}
+        return [Status.SUCCESS if place in places else None for place in range(1, len(batch) + 1)]
 
-    async def settle_others(self, batch: Sequence[Settlement]) -> dict[Pair, Status]:
-        """The status that each written row has now, by id and token; one that is missing was not ours any more."""
+    async def settle_others(self, batch: Sequence[Settlement]) -> list[Status | None]:
+        """The same for every outcome but success."""
         rows = await self.session.run("settle_other", settle_values(batch))
-        return {(row[0], row[1]): Status(row[2]) for row in rows}
+        statuses = {row[0]: Status(row[1]) for row in rows}
+        return [statuses.get(place) for place in range(1, len(batch) + 1)]
 
     async def read(self, ids: Sequence[int]) -> Mapping[int, tuple[Status, UUID | None, int]]:
         """(status, token, attempt) by id."""
@@ -182,11 +189,13 @@ class Executions:
 
 
 def success_values(batch: Sequence[Success]) -> dict[str, Any]:
+    """Numbers and tokens as arrays in the words of Postgres: to write them down one by one is a driver's dearest work."""
+    ids, tokens, seconds, results = zip(*batch, strict=True)
     return {
-        "ids": [s.id for s in batch],
-        "tokens": [s.token for s in batch],
-        "seconds": [s.seconds for s in batch],
-        "results": [s.result for s in batch],
+        "ids": _array(map(str, ids)),
+        "tokens": _array(map(_token_text, tokens)),
+        "seconds": _array(map(str, seconds)),
+        "results": None if results.count(None) == len(results) else list(results),
     }
 
 
@@ -208,10 +217,21 @@ def release_values(pairs: Sequence[tuple[int, UUID]]) -> dict[str, Any]:
     return {"ids": [id_ for id_, _ in pairs], "tokens": [token for _, token in pairs]}
 
 
+def _array(texts: Iterable[str]) -> str:
+    return "{" + ",".join(texts) + "}"
+
+
+@lru_cache(maxsize=64)
+def _token_text(token: UUID) -> str:
+    """All executions of a claim share one."""
+    return str(token)
+
+
 def _in_order(rows: Sequence[tuple[Any, ...]]) -> list[Claim]:
     """As claims in the order of the queue; UPDATE … RETURNING gives none."""
-    claims = [Claim._make(row) for row in rows]
-    claims.sort(key=lambda c: (-c.priority, c.available_at, c.id))
+    claims = list(map(Claim._make, rows))
+    claims.sort(key=_BY_AGE)
+    claims.sort(key=_BY_PRIORITY, reverse=True)
     return claims
 
 

@@ -227,15 +227,16 @@ CROSS JOIN LATERAL (
 -- The fence: nothing is written unless the row is still RUNNING under the token of this claim. Index: the primary key.
 -- `expected` (OFFSET 0 keeps it from being folded into a constant) hides the partial index of running rows from the planner: with
 -- statistics from an idle hour it believes that index to be empty, scans it once per outcome, and a batch of n costs n * n.
+-- Which of the batch were written is told by their places in it, the shortest answer that leaves no doubt.
 -- (SELECT array) hides the length of the batch, so that a long one is not read out of the whole table: the plan stays the same.
 UPDATE {s}.job_executions AS e
 SET status = 'SUCCESS', finished_at = {s}.job_now(), started_at = {s}.job_now() - make_interval(secs => o.seconds),
     result = o.result::jsonb, error = NULL, suspect = false
 FROM unnest((SELECT %(ids)s::bigint[]), (SELECT %(tokens)s::uuid[]), (SELECT %(seconds)s::double precision[]), (SELECT %(results)s::text[]))
-     AS o (id, token, seconds, result)
+     WITH ORDINALITY AS o (id, token, seconds, result, place)
      CROSS JOIN (SELECT 'RUNNING' AS status OFFSET 0) AS expected
 WHERE e.id = o.id AND e.claim_token = o.token AND e.status = expected.status
-RETURNING o.id, o.token, e.status;
+RETURNING o.place;
 
 
 -- name: settle_other
@@ -254,10 +255,10 @@ SET status = CASE WHEN e.cancel_requested_at IS NULL THEN o.status ELSE 'CANCELL
     claimed_by = CASE WHEN e.cancel_requested_at IS NULL AND o.status = 'PENDING' THEN NULL ELSE e.claimed_by END
 FROM unnest((SELECT %(ids)s::bigint[]), (SELECT %(tokens)s::uuid[]), (SELECT %(statuses)s::text[]), (SELECT %(retry_counts)s::integer[]), (SELECT %(delays)s::double precision[]),
             (SELECT %(suspects)s::boolean[]), (SELECT %(seconds)s::double precision[]), (SELECT %(errors)s::text[]), (SELECT %(entries)s::text[]))
-     AS o (id, token, status, retry_count, delay, suspect, seconds, error, entry)
+     WITH ORDINALITY AS o (id, token, status, retry_count, delay, suspect, seconds, error, entry, place)
      CROSS JOIN (SELECT 'RUNNING' AS status OFFSET 0) AS expected
 WHERE e.id = o.id AND e.claim_token = o.token AND e.status = expected.status
-RETURNING o.id, o.token, e.status;
+RETURNING o.place, e.status;
 
 
 -- name: read_claims
