@@ -78,6 +78,8 @@ class Executions:
         self, worker: UUID, token: UUID, queue: str, n: int, *, bounds: Sequence[float], policies: str
     ) -> list[Claim]:
         """Up to `n` rows of `queue` with a concurrency key, never more of a key at once than its limit."""
+        if not await self.session.run("any_keyed", {"queue": queue}):
+            return []
         async with self.session.transaction() as transaction:
             look = {"queue": queue, "n": n, "levels": LEVELS, "bounds": list(bounds)}
             locked = await transaction.run("lock_keyed", look) or await transaction.run("lock_keyed_behind", look)

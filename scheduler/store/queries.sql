@@ -38,6 +38,11 @@ RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, extract(epoc
           e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect, e.claim_token;
 
 
+-- name: any_keyed
+-- Whether a keyed claim could find anything: most queues have no keys, and this is a tenth of its first half. Index: job_executions_claim_keyed.
+SELECT true FROM {s}.job_executions AS w WHERE w.queue = %(queue)s AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL LIMIT 1;
+
+
 -- name: lock_keyed
 -- First half of a keyed claim: rows whose key seems to have room, locked together with their keys. Index: job_executions_claim_keyed;
 -- the count probes job_executions_of_key. A key that another claim is looking at is left to it; claim_jobs() takes the same lock.

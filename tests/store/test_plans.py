@@ -18,6 +18,7 @@ BIG = {"job_executions", "cron_jobs"}
 KEYED = {"job_executions_claim_keyed", "job_executions_claim", "job_executions_of_key", "job_executions_pkey"}
 INDEXES = {
     "claim": {"job_executions_claim", "job_executions_pkey"},
+    "any_keyed": {"job_executions_claim_keyed"},
     "lock_keyed": KEYED,
     "lock_keyed_behind": KEYED,
     "claim_keyed": {"job_executions_of_key", "job_executions_pkey"},
