@@ -101,7 +101,7 @@ class Slots:
             return min(free, options.claim_batch_size)
         ahead = min(options.claim_batch_max, int(AHEAD_SECONDS * options.pool_size / max(self.mean_seconds, 1e-6)))
         wanted = min(options.claim_batch_max, free + ahead)
-        return wanted if free > 0 or wanted * 2 >= ahead else 0
+        return wanted if free > 0 or wanted * 10 >= ahead * 7 else 0
 
     @property
     def free(self) -> int:

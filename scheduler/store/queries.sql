@@ -7,7 +7,8 @@
 -- * The 19 levels are probed from the top, each by equality, so a million delayed rows of a higher level cost one probe.
 -- * available_at lies between a bound and (SELECT job_now()): a volatile function would be a filter, and without the bound
 --   each claim walks over the dead entries of rows claimed before while some session holds back vacuum.
--- * id = ANY(ARRAY(SELECT ...)) has the same plan custom and generic; IN (SELECT ...) does not.
+-- * ctid = ANY(ARRAY(SELECT ...)) has the same plan custom and generic; IN (SELECT ...) does not. A row's place is found without the
+--   primary key, and locked it can't move. One that was edited while we locked it is left to the next claim.
 -- * Nothing is taken unless the worker is ACTIVE and its lease valid; nor while the queue is paused, nor if it has a limit: whoever
 --   doesn't know of that yet hears of it within a second, and then asks by claim_limited.
 UPDATE {s}.job_executions AS e
@@ -16,11 +17,11 @@ SET status = 'RUNNING', attempt = least(e.attempt, 2147483646) + 1, claimed_by =
     max_retry = coalesce(e.max_retry, (%(policies)s::jsonb -> e.handler_name ->> 'max_retry')::integer, 3),
     retry_backoff = coalesce(e.retry_backoff, %(policies)s::jsonb -> e.handler_name ->> 'retry_backoff', 'exponential'),
     retry_delay_seconds = coalesce(e.retry_delay_seconds, (%(policies)s::jsonb -> e.handler_name ->> 'retry_delay_seconds')::double precision, 2)
-WHERE e.id = ANY(ARRAY(
-    SELECT waiting.id
+WHERE e.ctid = ANY(ARRAY(
+    SELECT waiting.ctid
     FROM unnest(%(levels)s::smallint[], %(bounds)s::double precision[]) AS level (priority, bound)
     CROSS JOIN LATERAL (
-        SELECT w.id
+        SELECT w.ctid
         FROM {s}.job_executions AS w
         WHERE w.queue = %(queue)s AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NULL
           AND w.available_at >= to_timestamp(level.bound) AND w.available_at <= (SELECT {s}.job_now())
@@ -33,8 +34,8 @@ WHERE e.id = ANY(ARRAY(
                         AND (coalesce(q.max_running, q.key_limit, q.rate_limit) IS NOT NULL OR q.paused AND (q.resume_at IS NULL OR q.resume_at > {s}.job_now())))
     LIMIT %(n)s
 ))
-RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, extract(epoch FROM e.available_at)::double precision,
-          extract(epoch FROM e.scheduled_at)::double precision, e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
+RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, date_part('epoch', e.available_at),
+          date_part('epoch', e.scheduled_at), e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
           e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect, e.claim_token;
 
 
@@ -146,16 +147,16 @@ WHERE e.id = ANY(ARRAY(
       AND NOT EXISTS (SELECT FROM {s}.job_queues AS q WHERE q.name = %(queue)s
                         AND (coalesce(q.max_running, q.key_limit, q.rate_limit) IS NOT NULL OR q.paused AND (q.resume_at IS NULL OR q.resume_at > {s}.job_now())))
 ))
-RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, extract(epoch FROM e.available_at)::double precision,
-          extract(epoch FROM e.scheduled_at)::double precision, e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
+RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, date_part('epoch', e.available_at),
+          date_part('epoch', e.scheduled_at), e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
           e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect, e.claim_token;
 
 
 -- name: claim_limited
 -- The same from a queue with limits: locked, counted and claimed within one statement, whose parts each see what is committed by then. So
 -- that no process can stop between them, and its lock with it. See job_claim() in migrations/sql.
-SELECT e.id, e.handler_name, e.handler_params::text, e.priority, extract(epoch FROM e.available_at)::double precision,
-       extract(epoch FROM e.scheduled_at)::double precision, e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
+SELECT e.id, e.handler_name, e.handler_params::text, e.priority, date_part('epoch', e.available_at),
+       date_part('epoch', e.scheduled_at), e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
        e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect, e.claim_token
 FROM {s}.job_claim(%(worker)s, %(token)s, %(queue)s, %(n)s, %(bounds)s::double precision[], %(policies)s::jsonb) AS e;
 
@@ -202,8 +203,8 @@ WHERE EXISTS (
 
 -- name: find_claimed
 -- After a claim whose answer never came: what it took, if it took anything. Index: job_executions_of_worker.
-SELECT e.id, e.handler_name, e.handler_params::text, e.priority, extract(epoch FROM e.available_at)::double precision,
-       extract(epoch FROM e.scheduled_at)::double precision, e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
+SELECT e.id, e.handler_name, e.handler_params::text, e.priority, date_part('epoch', e.available_at),
+       date_part('epoch', e.scheduled_at), e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
        e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect, e.claim_token
 FROM {s}.job_executions AS e
 WHERE e.claimed_by = %(worker)s AND e.status = 'RUNNING' AND e.claim_token = ANY(%(tokens)s::uuid[]);
