@@ -116,7 +116,7 @@ class Application:
             self._health(),
             Stopping(seconds, self.worker.hurry, last_words, supervised=supervised) as stopping,
         ):
-            gc.freeze()  # what is loaded by now stays; else each full collection goes through all of it, many times a second
+            gc.freeze()  # what is loaded by now stays; collections would go through all of it, many times a second
             heartbeat.start()
             loops = [asyncio.create_task(loop.forever(), name=loop.name) for loop in services]
             if "worker" in self.parts:

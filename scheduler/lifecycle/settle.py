@@ -1,14 +1,16 @@
 """settle: outcome → decision (rules/outcome.py) → one fenced UPDATE, batched with others.
 
-A flush takes what has come in while the last one was under way, so batches grow with the load by themselves and a lone
-outcome waits for nothing. Outcomes are kept until the database has answered for them: after a lost connection the same
-flush is sent again, and what the first one wrote is recognised by its token.
+A flush takes what has come in while the last one was under way, so batches grow with the load by themselves; under load
+it gathers a few milliseconds longer, and a lone outcome waits for nothing. Outcomes are kept until the database has
+answered for them: after a lost connection the same flush is sent again, and what the first one wrote is recognised by
+its token.
 """
 
 import asyncio
 import json
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 from uuid import UUID
@@ -21,6 +23,8 @@ from scheduler.store.executions import Executions, Pair, Settlement, Success
 from scheduler.store.session import RowRefused
 
 MAX_BATCH = 1000
+BUSY, ENOUGH, GATHER_SECONDS = 100, 500, 0.01
+"""After a flush of `BUSY` outcomes the next one waits for `ENOUGH`, but no longer than this."""
 _UNSTORABLE_ERROR = "The error could not be stored: the database refused its text."
 
 Item = TypeVar("Item", Success, Settlement)
@@ -46,6 +50,9 @@ class Settler:
         self.executions, self.on_settled = executions, on_settled
         self._waiting: list[Settled] = []
         self._wanted = asyncio.Event()
+        self._enough = asyncio.Event()
+        self._flushed = 0
+        """How many the last flush was for."""
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -56,8 +63,12 @@ class Settler:
             self.on_settled([Settled(claim, outcome, transition, Status.SUCCESS)])
             return
         self._waiting.append(Settled(claim, outcome, transition))
-        self._wanted.set()
-        self._idle.clear()
+        waiting = len(self._waiting)
+        if waiting == 1:
+            self._wanted.set()
+            self._idle.clear()
+        elif waiting == ENOUGH:
+            self._enough.set()
 
     def __len__(self) -> int:
         """How many outcomes wait for the database."""
@@ -74,8 +85,13 @@ class Settler:
         return list(map(_success, successes)), list(map(_other, others))
 
     async def wanted(self) -> None:
-        """Wait until there is something to flush."""
+        """Wait until there is something to flush, and while much comes in, until it is worth a statement."""
         await self._wanted.wait()
+        if self._flushed >= BUSY and len(self._waiting) < ENOUGH:
+            self._enough.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GATHER_SECONDS):
+                    await self._enough.wait()
 
     async def drained(self) -> None:
         """Wait until everything put so far is written."""
@@ -86,6 +102,7 @@ class Settler:
         batch = self._waiting[:MAX_BATCH]
         if failpoints.armed:
             failpoints.hit("before_settle")
+        self._flushed = len(batch)
         refused = await self._write_all(batch)
         self._waiting[: len(batch)] = refused
         if not self._waiting:
@@ -178,7 +195,9 @@ def _recognised(settled: Settled, row: tuple[Status, UUID | None, int] | None) -
 
 
 async def _write(
-    write: Callable[[Sequence[Item]], Awaitable[list[Status | None]]], batch: Sequence[Item], poorer: Callable[[Item], Item]
+    write: Callable[[Sequence[Item]], Awaitable[list[Status | None]]],
+    batch: Sequence[Item],
+    poorer: Callable[[Item], Item],
 ) -> list[Answer]:
     """Write a batch; if the database refuses what is in it, find the row that is to blame and store that one poorer.
 

@@ -191,7 +191,7 @@ class Executions:
 
 
 def success_values(batch: Sequence[Success]) -> dict[str, Any]:
-    """Numbers and tokens as arrays in the words of Postgres: to write them down one by one is a driver's dearest work."""
+    """Numbers and tokens as array literals: a driver that looks at each value takes ten times as long."""
     ids, tokens, seconds, results = zip(*batch, strict=True)
     return {
         "ids": _array(map(str, ids)),
