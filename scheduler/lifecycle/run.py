@@ -216,8 +216,9 @@ class Attempt:
 
     def _outcome(self, future: asyncio.Future[Any]) -> Outcome:
         error = asyncio.CancelledError() if future.cancelled() else future.exception()
-        if error is None and (self._stopping is not OutcomeKind.TIMEOUT or isinstance(future.result(), SettledResult)):
-            return self._success(future.result())
+        if error is None:
+            in_time = self._stopping is not OutcomeKind.TIMEOUT or isinstance(future.result(), SettledResult)
+            return self._success(future.result()) if in_time else self._timeout(None)
         if self._stopping is OutcomeKind.TIMEOUT:
             return self._timeout(error)
         if isinstance(error, ControlFlow):

@@ -210,7 +210,7 @@ async def _write(
     except RowRefused:
         if len(batch) == 1:
             return [await _write_poorer(write, poorer(batch[0]))]
-    middle = len(batch) // 2
+    middle: int = len(batch) // 2
     return [*await _write(write, batch[:middle], poorer), *await _write(write, batch[middle:], poorer)]
 
 
