@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -72,7 +71,7 @@ class Executions:
                 "policies": policies,
             },
         )
-        return _in_order(rows)
+        return _claims(rows, token)
 
     async def claim_keyed(
         self, worker: UUID, token: UUID, queue: str, n: int, *, bounds: Sequence[float], policies: str
@@ -97,7 +96,7 @@ class Executions:
                     "limits": [row[2] for row in locked],
                 },
             )
-        return _in_order(rows)
+        return _claims(rows, token)
 
     async def claim_limited(
         self, worker: UUID, token: UUID, queue: str, n: int, *, bounds: Sequence[float], policies: str
@@ -107,7 +106,7 @@ class Executions:
         Nothing, too, while somebody else claims from it at this moment.
         """
         values = {"worker": worker, "token": token, "queue": queue, "n": n, "bounds": list(bounds)}
-        return _in_order(await self.session.run("claim_limited", values | {"policies": policies}))
+        return _claims(await self.session.run("claim_limited", values | {"policies": policies}), token)
 
     async def limited_queues(self, queues: Sequence[str]) -> LimitedQueues:
         """Those of them with limits."""
@@ -131,7 +130,8 @@ class Executions:
 
     async def find_claimed(self, worker: UUID, tokens: Sequence[UUID]) -> list[Claim]:
         """What claims with an unknown answer took."""
-        return _in_order(await self.session.run("find_claimed", {"worker": worker, "tokens": list(tokens)}))
+        rows = await self.session.run("find_claimed", {"worker": worker, "tokens": list(tokens)})
+        return _in_order(list(map(Claim._make, rows)))
 
     async def next_available(self, queues: Sequence[str], *, since: float = 0.0) -> float | None:
         """Seconds until the next row of these queues becomes available; not above 0 if one did in the last `since`."""
@@ -195,7 +195,7 @@ def success_values(batch: Sequence[Success]) -> dict[str, Any]:
     ids, tokens, seconds, results = zip(*batch, strict=True)
     return {
         "ids": _array(map(str, ids)),
-        "tokens": _array(map(_token_text, tokens)),
+        "tokens": _array(_texts(tokens)),
         "seconds": _array(map(str, seconds)),
         "results": None if results.count(None) == len(results) else list(results),
     }
@@ -223,15 +223,19 @@ def _array(texts: Iterable[str]) -> str:
     return "{" + ",".join(texts) + "}"
 
 
-@lru_cache(maxsize=64)
-def _token_text(token: UUID) -> str:
-    """All executions of a claim share one."""
-    return str(token)
+def _texts(tokens: Sequence[UUID]) -> Iterable[str]:
+    """What one claim took shares one token, which is to be written out once."""
+    text = {key: str(token) for key, token in {id(token): token for token in tokens}.items()}
+    return map(text.__getitem__, map(id, tokens))
 
 
-def _in_order(rows: Sequence[tuple[Any, ...]]) -> list[Claim]:
-    """As claims in the order of the queue; UPDATE … RETURNING gives none."""
-    claims = list(map(Claim._make, rows))
+def _claims(rows: Sequence[tuple[Any, ...]], token: UUID) -> list[Claim]:
+    """What one claim took: the rows lack its token, which is known here and need not be read once for each."""
+    return _in_order([Claim._make((*row, token)) for row in rows])
+
+
+def _in_order(claims: list[Claim]) -> list[Claim]:
+    """In the order of the queue; UPDATE … RETURNING gives none."""
     claims.sort(key=_BY_AGE)
     claims.sort(key=_BY_PRIORITY, reverse=True)
     return claims

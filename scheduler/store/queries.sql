@@ -36,7 +36,7 @@ WHERE e.ctid = ANY(ARRAY(
 ))
 RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, date_part('epoch', e.available_at),
           date_part('epoch', e.scheduled_at), e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
-          e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect, e.claim_token;
+          e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect;
 
 
 -- name: any_keyed
@@ -149,7 +149,7 @@ WHERE e.id = ANY(ARRAY(
 ))
 RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, date_part('epoch', e.available_at),
           date_part('epoch', e.scheduled_at), e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
-          e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect, e.claim_token;
+          e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect;
 
 
 -- name: claim_limited
@@ -157,7 +157,7 @@ RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, date_part('e
 -- that no process can stop between them, and its lock with it. See job_claim() in migrations/sql.
 SELECT e.id, e.handler_name, e.handler_params::text, e.priority, date_part('epoch', e.available_at),
        date_part('epoch', e.scheduled_at), e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
-       e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect, e.claim_token
+       e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect
 FROM {s}.job_claim(%(worker)s, %(token)s, %(queue)s, %(n)s, %(bounds)s::double precision[], %(policies)s::jsonb) AS e;
 
 
