@@ -1,6 +1,6 @@
 """How fast a backlog of no-op executions is worked off, beside the reference loop, alternating in one run.
 
-    python -m benchmarks.drain [--jobs 20000] [--rounds 3] [--pool-size 100] [--url postgresql://…]
+    python -m benchmarks.drain [--jobs 50000] [--rounds 3] [--pool-size 100] [--url postgresql://…]
 
 Without `--url` a durable server of its own is started (fsync on). Reports the medians: jobs a second, CPU microseconds
 per job of Postgres and of the worker, and the ratio, which is what counts on a machine shared with others.
@@ -36,7 +36,7 @@ _FILL = "INSERT INTO job_executions (handler_name) SELECT 'noop' FROM generate_s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=20_000)
+    parser.add_argument("--jobs", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pool-size", type=int, default=100)
     parser.add_argument("--url")
@@ -56,7 +56,7 @@ def _measure(admin: str, options: argparse.Namespace) -> dict[str, dict[str, flo
     for turn in range(options.rounds):
         for kind in KINDS:
             print(f"round {turn + 1} of {options.rounds}: {kind} …", file=sys.stderr, flush=True)
-            rounds[kind].append(_round(kind, admin, options))
+            rounds[kind].append(one_round(kind, admin, jobs=options.jobs, pool_size=options.pool_size))
     figures = {kind: {key: median(r[key] for r in rounds[kind]) for key in rounds[kind][0]} for kind in KINDS}
     figures["ratio"] = {
         "jobs_per_second": figures["scheduler"]["jobs_per_second"] / figures["reference"]["jobs_per_second"],
@@ -66,7 +66,8 @@ def _measure(admin: str, options: argparse.Namespace) -> dict[str, dict[str, flo
     return figures
 
 
-def _round(kind: str, admin: str, options: argparse.Namespace) -> dict[str, float]:
+def one_round(kind: str, admin: str, *, jobs: int, pool_size: int) -> dict[str, float]:
+    """Jobs a second, and CPU microseconds per job, on the server that `admin` is the url of."""
     from scheduler.store.migration import migrate
 
     with psycopg.connect(admin, autocommit=True) as connection:
@@ -82,17 +83,17 @@ def _round(kind: str, admin: str, options: argparse.Namespace) -> dict[str, floa
     with psycopg.connect(url, autocommit=True) as connection:
         if kind == "reference":
             connection.execute(reference.TABLE)
-        connection.execute(fill, (options.jobs,))
+        connection.execute(fill, (jobs,))
         connection.execute("ANALYZE")
         connection.execute("CHECKPOINT")
         postmaster = parent(connection.info.backend_pid)
         before = tree_cpu(postmaster)
-        worker = _run_child(kind, url, options.pool_size)
+        worker = _run_child(kind, url, pool_size)
         after = tree_cpu(postmaster)
         answer = connection.execute(_DONE.format(table=table).encode()).fetchone()
     done, seconds = answer or (0, 0.0)
-    if done != options.jobs:
-        raise SystemExit(f"{kind}: {done} of {options.jobs} jobs succeeded; the figures would be worth nothing")
+    if done != jobs:
+        raise SystemExit(f"{kind}: {done} of {jobs} jobs succeeded; the figures would be worth nothing")
     return {
         "jobs_per_second": done / seconds,
         "postgres_us": (after - before) / done * 1e6,

@@ -33,7 +33,7 @@ WHERE id = ANY(ARRAY(SELECT id FROM reference_jobs
 RETURNING id, task, payload, attempt"""
 COMPLETE = """
 UPDATE reference_jobs j SET status = 'success', finished_at = clock_timestamp(), result = u.result::jsonb
-FROM unnest(%s::bigint[], %s::text[]) u (id, result)
+FROM unnest((SELECT %s::bigint[]), (SELECT %s::text[])) u (id, result)
 WHERE j.id = u.id AND j.claimed_by = 'reference' AND j.status || '' = 'running'"""
 
 

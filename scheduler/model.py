@@ -110,7 +110,7 @@ class NewExecution:
 
 
 class Claim(NamedTuple):
-    """One claimed row, in the order in which the claim statement returns its columns.
+    """One claimed row, in the order in which the claim statement returns its columns, and then its token.
 
     A tuple, because thousands are made a second. `params_text` is JSON as the database holds it, decoded alone, later.
     """

@@ -1,6 +1,7 @@
 """Application: settings become sessions, services and loops. Nothing else knows all of them."""
 
 import asyncio
+import gc
 import json
 import os
 import socket
@@ -115,6 +116,7 @@ class Application:
             self._health(),
             Stopping(seconds, self.worker.hurry, last_words, supervised=supervised) as stopping,
         ):
+            gc.freeze()  # what is loaded by now stays; collections would go through all of it, many times a second
             heartbeat.start()
             loops = [asyncio.create_task(loop.forever(), name=loop.name) for loop in services]
             if "worker" in self.parts:

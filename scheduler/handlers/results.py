@@ -39,6 +39,10 @@ class EncodedResult(NamedTuple):
     changed: bool
 
 
+NOTHING = EncodedResult(None, False)
+"""What most handlers return."""
+
+
 class SettledResult(EncodedResult):
     """One that is recorded: the row says SUCCESS, by a commit of the handler's own transaction."""
 
@@ -50,6 +54,8 @@ def encode_result(value: object) -> EncodedResult:
 
     Never raises. At most about 1 MiB.
     """
+    if value is None:
+        return NOTHING
     if issubclass(type(value), EncodedResult):  # unlike isinstance, it asks the value for nothing
         return cast("EncodedResult", value)
     return EncodedResult(*_encoded(value))
@@ -61,8 +67,6 @@ def holds_nul(encoded: bytes) -> bool:
 
 
 def _encoded(value: object) -> tuple[str | None, bool]:
-    if value is None:
-        return None, False
     try:
         encoded = _whole(value)
         if encoded is not None and len(encoded) <= MAX_BYTES:

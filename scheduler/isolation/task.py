@@ -17,7 +17,9 @@ class TaskRunning:
     def __init__(self, spec: HandlerSpec, context: ExecutionContext) -> None:
         self.context = context
         self.begun = False
-        self.future: asyncio.Future[Any] = asyncio.create_task(self._run(spec), name=spec.name)
+        self.future: asyncio.Future[Any] = asyncio.Task(
+            self._run(spec), loop=asyncio.get_running_loop(), name=spec.name
+        )  # as create_task() does it, without its detours
 
     def warn(self, reason: str) -> None:
         self.context.cancel(reason)

@@ -18,7 +18,7 @@ BOUND_SLACK_SECONDS = 5.0
 """How far below the last claimed `available_at` a claim still looks: transactions that committed late."""
 FULL_LOOK_SECONDS = 3.0
 """How often a queue is looked at without the bound."""
-KEYED_LOOK_SECONDS = 0.02
+KEYED_LOOK_SECONDS = 0.05
 """How often a busy queue is asked for keyed rows; most queues have none."""
 
 
@@ -167,7 +167,7 @@ class Claimer:
 
     def taken(self, claims: Sequence[Claim]) -> None:
         """These claims are in the worker's memory now; the heartbeat may hold it against the database."""
-        self.tokens.difference_update({claim.token for claim in claims})
+        self.tokens.difference_update({id(claim.token): claim.token for claim in claims}.values())
 
 
 def _move_bounds(queue: _Queue, claims: Sequence[Claim], *, full: bool) -> None:

@@ -216,12 +216,11 @@ class Attempt:
 
     def _outcome(self, future: asyncio.Future[Any]) -> Outcome:
         error = asyncio.CancelledError() if future.cancelled() else future.exception()
-        if error is None and isinstance(future.result(), SettledResult):
-            return self._success(future.result())
+        if error is None:
+            in_time = self._stopping is not OutcomeKind.TIMEOUT or isinstance(future.result(), SettledResult)
+            return self._success(future.result()) if in_time else self._timeout(None)
         if self._stopping is OutcomeKind.TIMEOUT:
             return self._timeout(error)
-        if error is None:
-            return self._success(future.result())
         if isinstance(error, ControlFlow):
             return _asked_for(error)
         if self._stopping is OutcomeKind.HANDED_BACK:

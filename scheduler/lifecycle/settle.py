@@ -1,14 +1,16 @@
 """settle: outcome → decision (rules/outcome.py) → one fenced UPDATE, batched with others.
 
-A flush takes what has come in while the last one was under way, so batches grow with the load by themselves and a lone
-outcome waits for nothing. Outcomes are kept until the database has answered for them: after a lost connection the same
-flush is sent again, and what the first one wrote is recognised by its token.
+A flush takes what has come in while the last one was under way, so batches grow with the load by themselves; under load
+it gathers a few milliseconds longer, and a lone outcome waits for nothing. Outcomes are kept until the database has
+answered for them: after a lost connection the same flush is sent again, and what the first one wrote is recognised by
+its token.
 """
 
 import asyncio
 import json
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 from uuid import UUID
@@ -21,12 +23,16 @@ from scheduler.store.executions import Executions, Pair, Settlement, Success
 from scheduler.store.session import RowRefused
 
 MAX_BATCH = 1000
+BUSY, ENOUGH, GATHER_SECONDS = 100, 500, 0.01
+"""After a flush of `BUSY` outcomes the next one waits for `ENOUGH`, but no longer than this."""
 _UNSTORABLE_ERROR = "The error could not be stored: the database refused its text."
 
 Item = TypeVar("Item", Success, Settlement)
+Answer = Status | Exception | None
+"""A row's status now, or None if it was no longer ours, or why the database refused what was to be written."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Settled:
     """What the database answered for one outcome."""
 
@@ -44,6 +50,9 @@ class Settler:
         self.executions, self.on_settled = executions, on_settled
         self._waiting: list[Settled] = []
         self._wanted = asyncio.Event()
+        self._enough = asyncio.Event()
+        self._flushed = 0
+        """How many the last flush was for."""
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -54,8 +63,12 @@ class Settler:
             self.on_settled([Settled(claim, outcome, transition, Status.SUCCESS)])
             return
         self._waiting.append(Settled(claim, outcome, transition))
-        self._wanted.set()
-        self._idle.clear()
+        waiting = len(self._waiting)
+        if waiting == 1:
+            self._wanted.set()
+            self._idle.clear()
+        elif waiting == ENOUGH:
+            self._enough.set()
 
     def __len__(self) -> int:
         """How many outcomes wait for the database."""
@@ -68,11 +81,17 @@ class Settler:
 
     def unwritten(self) -> tuple[list[Success], list[Settlement]]:
         """What waits, as it is to be written; for whoever ends this process in place of its loop. In any thread."""
-        return _to_write(list(self._waiting))
+        successes, others = _by_outcome(list(self._waiting))
+        return list(map(_success, successes)), list(map(_other, others))
 
     async def wanted(self) -> None:
-        """Wait until there is something to flush."""
+        """Wait until there is something to flush, and while much comes in, until it is worth a statement."""
         await self._wanted.wait()
+        if self._flushed >= BUSY and len(self._waiting) < ENOUGH:
+            self._enough.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GATHER_SECONDS):
+                    await self._enough.wait()
 
     async def drained(self) -> None:
         """Wait until everything put so far is written."""
@@ -83,28 +102,34 @@ class Settler:
         batch = self._waiting[:MAX_BATCH]
         if failpoints.armed:
             failpoints.hit("before_settle")
+        self._flushed = len(batch)
         refused = await self._write_all(batch)
-        self._waiting[: len(batch)] = [s for s in batch if _pair(s) in refused]
+        self._waiting[: len(batch)] = refused
         if not self._waiting:
             self._wanted.clear()
             self._idle.set()
-        if answered := [s for s in batch if _pair(s) not in refused]:
+        if answered := [settled for settled in batch if settled not in refused] if refused else batch:
             self.on_settled(answered)
         for error in refused.values():
             raise error
 
-    async def _write_all(self, batch: Sequence[Settled]) -> dict[Pair, Exception]:
+    async def _write_all(self, batch: Sequence[Settled]) -> dict[Settled, Exception]:
         """Say of each what became of it; those that can't be written in any form, and why."""
-        successes, others = _to_write(batch)
-        written, refused = dict[Pair, Status](), dict[Pair, Exception]()
-        if successes:
-            written |= await _write(self.executions.settle_successes, successes, _storable_success, refused)
-        if others:
-            written |= await _write(self.executions.settle_others, others, _storable_settlement, refused)
-        missing = [s for s in batch if _pair(s) not in written]
-        rows = await self.executions.read([s.claim.id for s in missing]) if missing else {}
-        for settled in batch:
-            settled.status = written.get(_pair(settled)) or _recognised(settled, rows.get(settled.claim.id))
+        successes, others = _by_outcome(batch)
+        answers = await _write(self.executions.settle_successes, list(map(_success, successes)), _storable_success)
+        answers += await _write(self.executions.settle_others, list(map(_other, others)), _storable_settlement)
+        unsure, refused = list[Settled](), dict[Settled, Exception]()
+        for settled, answer in zip(successes + others, answers, strict=True):
+            if isinstance(answer, Exception):
+                refused[settled] = answer
+            elif answer is None:
+                unsure.append(settled)
+            else:
+                settled.status = answer
+        if unsure:
+            rows = await self.executions.read([settled.claim.id for settled in unsure])
+            for settled in unsure:
+                settled.status = _recognised(settled, rows.get(settled.claim.id))
         return refused
 
 
@@ -116,14 +141,21 @@ def _pair(settled: Settled) -> Pair:
     return settled.claim.id, settled.claim.token
 
 
-def _to_write(batch: Sequence[Settled]) -> tuple[list[Success], list[Settlement]]:
-    successes = [_success(s) for s in batch if s.transition.status is Status.SUCCESS]
-    others = [settlement(s.claim, s.outcome, s.transition) for s in batch if s.transition.status is not Status.SUCCESS]
-    return successes, others
+def _by_outcome(batch: Sequence[Settled]) -> tuple[list[Settled], list[Settled]]:
+    """The successes, and the others."""
+    return (
+        [settled for settled in batch if settled.transition.status is Status.SUCCESS],
+        [settled for settled in batch if settled.transition.status is not Status.SUCCESS],
+    )
 
 
 def _success(settled: Settled) -> Success:
-    return Success(settled.claim.id, settled.claim.token, settled.outcome.seconds, settled.outcome.result)
+    claim, outcome = settled.claim, settled.outcome
+    return Success(claim.id, claim.token, outcome.seconds, outcome.result)
+
+
+def _other(settled: Settled) -> Settlement:
+    return settlement(settled.claim, settled.outcome, settled.transition)
 
 
 def settlement(claim: Claim, outcome: Outcome, transition: Transition) -> Settlement:
@@ -163,40 +195,34 @@ def _recognised(settled: Settled, row: tuple[Status, UUID | None, int] | None) -
 
 
 async def _write(
-    write: Callable[[Sequence[Item]], Awaitable[dict[Pair, Status]]],
+    write: Callable[[Sequence[Item]], Awaitable[list[Status | None]]],
     batch: Sequence[Item],
-    storable: Callable[[Item], Item],
-    refused: dict[Pair, Exception],
-) -> dict[Pair, Status]:
+    poorer: Callable[[Item], Item],
+) -> list[Answer]:
     """Write a batch; if the database refuses what is in it, find the row that is to blame and store that one poorer.
 
-    Even so a row may be refused, by a trigger of the user's for one: it goes to `refused` and holds up no other.
+    Even so a row may be refused, by a trigger of the user's for one: that is its answer, and holds up no other.
     """
+    if not batch:
+        return []
     try:
-        return await write(batch)
+        return [*await write(batch)]
     except RowRefused:
         if len(batch) == 1:
-            return await _write_poorer(write, batch[0], storable, refused)
-    middle = len(batch) // 2
-    first = await _write(write, batch[:middle], storable, refused)
-    return first | await _write(write, batch[middle:], storable, refused)
+            return [await _write_poorer(write, poorer(batch[0]))]
+    middle: int = len(batch) // 2
+    return [*await _write(write, batch[:middle], poorer), *await _write(write, batch[middle:], poorer)]
 
 
-async def _write_poorer(
-    write: Callable[[Sequence[Item]], Awaitable[dict[Pair, Status]]],
-    item: Item,
-    storable: Callable[[Item], Item],
-    refused: dict[Pair, Exception],
-) -> dict[Pair, Status]:
+async def _write_poorer(write: Callable[[Sequence[Item]], Awaitable[list[Status | None]]], item: Item) -> Answer:
     try:
-        return await write([storable(item)])
+        return (await write([item]))[0]
     except RowRefused as error:
-        refused[item.id, item.token] = error
-        return {}
+        return error
 
 
 def _storable_success(success: Success) -> Success:
-    return replace(success, result=REFUSED)
+    return success._replace(result=REFUSED)
 
 
 def _storable_settlement(settlement: Settlement) -> Settlement:

@@ -48,9 +48,10 @@ class ExecutionLog:
 
     def _count(self, batch: Sequence[Settled]) -> None:
         for one in batch:
+            if one.status is Status.SUCCESS:
+                self._succeeded += 1
+                continue
             match one.status:
-                case Status.SUCCESS:
-                    self._succeeded += 1
                 case Status.PENDING:
                     self._retried += 1
                 case None:

@@ -1,7 +1,7 @@
 """slots: what a worker holds and runs. A claim waits for a slot, becomes an attempt, and is held until settled."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from scheduler.clock import monotonic
@@ -26,6 +26,9 @@ HUNG_SECONDS = 10.0
 """How long all slots may be taken by attempts past their end; the kill of a process takes less."""
 _SMOOTHING = 0.05
 
+Key = int
+"""A claim by its identity, while it is held: the hash of a uuid costs more than all else about a look-up."""
+
 
 class Slots:
     """The `Watcher` of its attempts. Everything here happens in the event loop, except what Heartbeat reads."""
@@ -44,7 +47,7 @@ class Slots:
         self.options, self.handlers, self.isolations = options, handlers, dict(isolations)
         self.settler, self.changed = settler, changed
         self.batch_sizes = {spec.name: spec.batching.size for spec in handlers if spec.batching is not None}
-        self.attempts: dict[Pair, Attempt] = {}
+        self.attempts: dict[Key, Attempt] = {}
         self.ended_overdue: list[Claim] = []
         """Their handlers have stopped at last, and their rows are still held back."""
         self.mean_seconds: float | None = None
@@ -57,9 +60,9 @@ class Slots:
         self.begun = self.succeeded = self.failed = 0
         self._used = 0
         self._hung_since: float | None = None
-        self._held: dict[Pair, Claim] = {}
+        self._held: dict[Key, Claim] = {}
         self._waiting = Waiting(handlers, self._start_soon)
-        self._returning: dict[Pair, Claim] = {}
+        self._returning: dict[Key, Claim] = {}
         """Being handed back: whether or not the database has answered, never to be begun here."""
         self._starting = False
         self._to_arm: list[Attempt] = []
@@ -69,11 +72,11 @@ class Slots:
 
     def memory(self) -> Memory:
         """What is held and what runs; of claims under way nothing is known here."""
-        attempts = list(self.attempts.items())
+        attempts = list(self.attempts.values())
         return Memory(
-            frozenset(list(self._held)),
-            frozenset(pair for pair, a in attempts if not (a.over or a.silent or a.settles_itself)),
-            spent=self.settler.decided() | {pair for pair, a in attempts if a.begun and a.claim.starts_once},
+            frozenset(map(_pair, list(self._held.values()))),
+            frozenset(_pair(a.claim) for a in attempts if not (a.over or a.silent or a.settles_itself)),
+            spent=self.settler.decided() | {_pair(a.claim) for a in attempts if a.begun and a.claim.starts_once},
         )
 
     def counters(self) -> Counters:
@@ -101,7 +104,7 @@ class Slots:
             return min(free, options.claim_batch_size)
         ahead = min(options.claim_batch_max, int(AHEAD_SECONDS * options.pool_size / max(self.mean_seconds, 1e-6)))
         wanted = min(options.claim_batch_max, free + ahead)
-        return wanted if free > 0 or wanted * 2 >= ahead else 0
+        return wanted if free > 0 or wanted * 10 >= ahead * 7 else 0
 
     @property
     def free(self) -> int:
@@ -116,12 +119,12 @@ class Slots:
     def hold(self, claims: Sequence[Claim]) -> None:
         """These are ours now, and wait for `start`."""
         for claim in claims:
-            self._held[claim.id, claim.token] = claim
+            self._held[id(claim)] = claim
         self._waiting.add(claims)
 
     def holds(self, claim: Claim) -> bool:
         """Whether the database has yet to answer for it."""
-        return (claim.id, claim.token) in self._held
+        return id(claim) in self._held
 
     @property
     def must_return(self) -> bool:
@@ -131,15 +134,15 @@ class Slots:
 
     def withdraw(self) -> list[Claim]:
         """What waits, and what was withdrawn before and has no answer yet. Hand it back, then call `returned`."""
-        self._returning |= {(claim.id, claim.token): claim for claim in self._waiting.clear()}
+        self._returning |= {id(claim): claim for claim in self._waiting.clear()}
         return list(self._returning.values())
 
     def returned(self, claims: Sequence[Claim], released: Iterable[int]) -> None:
         """The database has answered: of these claims it took back the ids `released`."""
         self.handed_back += sorted(released)
         for claim in claims:
-            self._returning.pop((claim.id, claim.token), None)
-            self._held.pop((claim.id, claim.token), None)
+            self._returning.pop(id(claim), None)
+            self._held.pop(id(claim), None)
 
     # Running ---------------------------------------------------------------------------------------------------------
 
@@ -149,7 +152,7 @@ class Slots:
         for _ in range(STARTS_PER_TURN):
             if not self._waiting or self._used >= self.options.pool_size or self.closed:
                 break
-            self._begin([Attempt(claim, self) for claim in self._waiting.pop()])
+            self._begin(self._waiting.pop())
         else:
             self._start_soon()
         if self._to_arm and not self._arming:
@@ -158,17 +161,18 @@ class Slots:
         if not self.has_room.is_set() and self.room() > 0:
             self.has_room.set()
 
-    def _begin(self, attempts: Sequence[Attempt]) -> None:
+    def _begin(self, claims: Sequence[Claim]) -> None:
         """In one slot."""
         self._used += 1
-        self.begun += len(attempts)
-        for attempt in attempts:
-            self.attempts[attempt.claim.id, attempt.claim.token] = attempt
-        if len(attempts) == 1:
-            attempts[0].begin(self.handlers, self.isolations)
+        self.begun += len(claims)
+        begun = len(self._to_arm)
+        for claim in claims:
+            attempt = self.attempts[id(claim)] = Attempt(claim, self)
+            self._to_arm.append(attempt)
+        if len(claims) == 1:
+            attempt.begin(self.handlers, self.isolations)
         else:
-            Attempt.begin_together(attempts, self.handlers, self.isolations)
-        self._to_arm += attempts
+            Attempt.begin_together(self._to_arm[begun:], self.handlers, self.isolations)
 
     def _arm(self) -> None:
         """Give timers to the attempts that have not ended meanwhile."""
@@ -196,7 +200,7 @@ class Slots:
                 handler=attempt.claim.handler_name,
                 seconds=attempt.claim.timeout_seconds,
             )
-        if attempt.leads:
+        if attempt.batch is None or attempt.leads:
             mean = self.mean_seconds
             self.mean_seconds = outcome.seconds if mean is None else mean + _SMOOTHING * (outcome.seconds - mean)
         self.settler.put(attempt.claim, outcome)
@@ -204,7 +208,7 @@ class Slots:
     def ended(self, attempt: Attempt) -> None:
         if attempt.batch is None or attempt.batch.one_ended():
             self._used -= 1
-        self.attempts.pop((attempt.claim.id, attempt.claim.token), None)
+        self.attempts.pop(id(attempt.claim), None)
         if attempt.overdue and not attempt.silent and not self.closed:
             self.ended_overdue.append(attempt.claim)
         self.changed.set()
@@ -213,12 +217,11 @@ class Slots:
     def settled(self, batch: Sequence[Settled]) -> None:
         """The database has answered for these outcomes: let go of them, and count them."""
         for one in batch:
-            claim = one.claim
-            self._held.pop((claim.id, claim.token), None)
+            self._held.pop(id(one.claim), None)
             if one.status is Status.SUCCESS:
                 self.succeeded += 1
             elif one.outcome.kind is OutcomeKind.HANDED_BACK and one.transition.status is Status.PENDING:
-                self.handed_back.append(claim.id)
+                self.handed_back.append(one.claim.id)
             elif one.outcome.kind in (OutcomeKind.FAILURE, OutcomeKind.TIMEOUT, OutcomeKind.HANDED_BACK):
                 self.failed += 1
 
@@ -226,19 +229,24 @@ class Slots:
 
     def lose(self, pairs: Iterable[Pair]) -> None:
         """These rows are not ours any more: stop their attempts."""
-        for pair in pairs:
-            self._held.pop(pair, None)
-            attempt = self.attempts.get(pair)
-            if attempt is not None and not (attempt.over or attempt.silent):
+        lost = frozenset(pairs)
+        for claim in [claim for claim in self._held.values() if _pair(claim) in lost]:
+            del self._held[id(claim)]
+        for attempt in self.attempts_of(lost):
+            if not (attempt.over or attempt.silent):
                 log("execution.stale", id=attempt.claim.id, attempt=attempt.claim.attempt)
                 attempt.abandon("the lease is lost")
 
     def lose_all(self) -> None:
         """Nothing is ours any more, except outcomes on their way: the fence decides about them."""
-        for pair in [*((claim.id, claim.token) for claim in self._waiting.clear()), *self._returning]:
-            self._held.pop(pair, None)
+        for claim in [*self._waiting.clear(), *self._returning.values()]:
+            self._held.pop(id(claim), None)
         self._returning.clear()
-        self.lose([pair for pair, attempt in self.attempts.items() if not attempt.over])
+        self.lose([_pair(attempt.claim) for attempt in self.attempts.values() if not attempt.over])
+
+    def attempts_of(self, pairs: Container[Pair]) -> list[Attempt]:
+        """Those of these claims that run here."""
+        return [attempt for attempt in self.attempts.values() if _pair(attempt.claim) in pairs]
 
     def unfinished(self) -> list[Attempt]:
         """Attempts whose outcome isn't decided yet."""
@@ -255,3 +263,7 @@ class Slots:
     def left(self) -> list[int]:
         """Ids of executions that still run or are still held."""
         return sorted({a.claim.id for a in self.attempts.values()} | {claim.id for claim in self._held.values()})
+
+
+def _pair(claim: Claim) -> Pair:
+    return claim.id, claim.token

@@ -41,9 +41,10 @@ class Upkeep:
         return any_was
 
     async def _watch_cancels(self, worker: UUID) -> None:
-        for id_, token, reason in await self.executions.cancels_asked(worker):
-            if (attempt := self.slots.attempts.get((id_, token))) is not None:
-                attempt.ask_to_stop(reason)
+        reasons = {(id_, token): reason for id_, token, reason in await self.executions.cancels_asked(worker)}
+        if reasons:
+            for attempt in self.slots.attempts_of(reasons):
+                attempt.ask_to_stop(reasons[attempt.claim.id, attempt.claim.token])
 
     async def _write_progress(self) -> None:
         reports = [

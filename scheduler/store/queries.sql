@@ -7,7 +7,8 @@
 -- * The 19 levels are probed from the top, each by equality, so a million delayed rows of a higher level cost one probe.
 -- * available_at lies between a bound and (SELECT job_now()): a volatile function would be a filter, and without the bound
 --   each claim walks over the dead entries of rows claimed before while some session holds back vacuum.
--- * id = ANY(ARRAY(SELECT ...)) has the same plan custom and generic; IN (SELECT ...) does not.
+-- * ctid = ANY(ARRAY(SELECT ...)) has the same plan custom and generic; IN (SELECT ...) does not. A row's place is found without the
+--   primary key, and locked it can't move. One that was edited while we locked it is left to the next claim.
 -- * Nothing is taken unless the worker is ACTIVE and its lease valid; nor while the queue is paused, nor if it has a limit: whoever
 --   doesn't know of that yet hears of it within a second, and then asks by claim_limited.
 UPDATE {s}.job_executions AS e
@@ -16,11 +17,11 @@ SET status = 'RUNNING', attempt = least(e.attempt, 2147483646) + 1, claimed_by =
     max_retry = coalesce(e.max_retry, (%(policies)s::jsonb -> e.handler_name ->> 'max_retry')::integer, 3),
     retry_backoff = coalesce(e.retry_backoff, %(policies)s::jsonb -> e.handler_name ->> 'retry_backoff', 'exponential'),
     retry_delay_seconds = coalesce(e.retry_delay_seconds, (%(policies)s::jsonb -> e.handler_name ->> 'retry_delay_seconds')::double precision, 2)
-WHERE e.id = ANY(ARRAY(
-    SELECT waiting.id
+WHERE e.ctid = ANY(ARRAY(
+    SELECT waiting.ctid
     FROM unnest(%(levels)s::smallint[], %(bounds)s::double precision[]) AS level (priority, bound)
     CROSS JOIN LATERAL (
-        SELECT w.id
+        SELECT w.ctid
         FROM {s}.job_executions AS w
         WHERE w.queue = %(queue)s AND w.priority = level.priority AND w.status = 'PENDING' AND w.concurrency_key IS NULL
           AND w.available_at >= to_timestamp(level.bound) AND w.available_at <= (SELECT {s}.job_now())
@@ -33,9 +34,14 @@ WHERE e.id = ANY(ARRAY(
                         AND (coalesce(q.max_running, q.key_limit, q.rate_limit) IS NOT NULL OR q.paused AND (q.resume_at IS NULL OR q.resume_at > {s}.job_now())))
     LIMIT %(n)s
 ))
-RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, extract(epoch FROM e.available_at)::double precision,
-          extract(epoch FROM e.scheduled_at)::double precision, e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
-          e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect, e.claim_token;
+RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, date_part('epoch', e.available_at),
+          date_part('epoch', e.scheduled_at), e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
+          e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect;
+
+
+-- name: any_keyed
+-- Whether a keyed claim could find anything: most queues have no keys, and this is a tenth of its first half. Index: job_executions_claim_keyed.
+SELECT true FROM {s}.job_executions AS w WHERE w.queue = %(queue)s AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL LIMIT 1;
 
 
 -- name: lock_keyed
@@ -141,17 +147,17 @@ WHERE e.id = ANY(ARRAY(
       AND NOT EXISTS (SELECT FROM {s}.job_queues AS q WHERE q.name = %(queue)s
                         AND (coalesce(q.max_running, q.key_limit, q.rate_limit) IS NOT NULL OR q.paused AND (q.resume_at IS NULL OR q.resume_at > {s}.job_now())))
 ))
-RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, extract(epoch FROM e.available_at)::double precision,
-          extract(epoch FROM e.scheduled_at)::double precision, e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
-          e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect, e.claim_token;
+RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, date_part('epoch', e.available_at),
+          date_part('epoch', e.scheduled_at), e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
+          e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect;
 
 
 -- name: claim_limited
 -- The same from a queue with limits: locked, counted and claimed within one statement, whose parts each see what is committed by then. So
 -- that no process can stop between them, and its lock with it. See job_claim() in migrations/sql.
-SELECT e.id, e.handler_name, e.handler_params::text, e.priority, extract(epoch FROM e.available_at)::double precision,
-       extract(epoch FROM e.scheduled_at)::double precision, e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
-       e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect, e.claim_token
+SELECT e.id, e.handler_name, e.handler_params::text, e.priority, date_part('epoch', e.available_at),
+       date_part('epoch', e.scheduled_at), e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
+       e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect
 FROM {s}.job_claim(%(worker)s, %(token)s, %(queue)s, %(n)s, %(bounds)s::double precision[], %(policies)s::jsonb) AS e;
 
 
@@ -197,8 +203,8 @@ WHERE EXISTS (
 
 -- name: find_claimed
 -- After a claim whose answer never came: what it took, if it took anything. Index: job_executions_of_worker.
-SELECT e.id, e.handler_name, e.handler_params::text, e.priority, extract(epoch FROM e.available_at)::double precision,
-       extract(epoch FROM e.scheduled_at)::double precision, e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
+SELECT e.id, e.handler_name, e.handler_params::text, e.priority, date_part('epoch', e.available_at),
+       date_part('epoch', e.scheduled_at), e.attempt, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff,
        e.retry_delay_seconds, e.cron_job_id, e.concurrency_key, e.suspect, e.claim_token
 FROM {s}.job_executions AS e
 WHERE e.claimed_by = %(worker)s AND e.status = 'RUNNING' AND e.claim_token = ANY(%(tokens)s::uuid[]);
@@ -227,15 +233,16 @@ CROSS JOIN LATERAL (
 -- The fence: nothing is written unless the row is still RUNNING under the token of this claim. Index: the primary key.
 -- `expected` (OFFSET 0 keeps it from being folded into a constant) hides the partial index of running rows from the planner: with
 -- statistics from an idle hour it believes that index to be empty, scans it once per outcome, and a batch of n costs n * n.
+-- Which of the batch were written is told by their places in it, the shortest answer that leaves no doubt.
 -- (SELECT array) hides the length of the batch, so that a long one is not read out of the whole table: the plan stays the same.
 UPDATE {s}.job_executions AS e
 SET status = 'SUCCESS', finished_at = {s}.job_now(), started_at = {s}.job_now() - make_interval(secs => o.seconds),
     result = o.result::jsonb, error = NULL, suspect = false
 FROM unnest((SELECT %(ids)s::bigint[]), (SELECT %(tokens)s::uuid[]), (SELECT %(seconds)s::double precision[]), (SELECT %(results)s::text[]))
-     AS o (id, token, seconds, result)
+     WITH ORDINALITY AS o (id, token, seconds, result, place)
      CROSS JOIN (SELECT 'RUNNING' AS status OFFSET 0) AS expected
 WHERE e.id = o.id AND e.claim_token = o.token AND e.status = expected.status
-RETURNING o.id, o.token, e.status;
+RETURNING o.place;
 
 
 -- name: settle_other
@@ -254,10 +261,10 @@ SET status = CASE WHEN e.cancel_requested_at IS NULL THEN o.status ELSE 'CANCELL
     claimed_by = CASE WHEN e.cancel_requested_at IS NULL AND o.status = 'PENDING' THEN NULL ELSE e.claimed_by END
 FROM unnest((SELECT %(ids)s::bigint[]), (SELECT %(tokens)s::uuid[]), (SELECT %(statuses)s::text[]), (SELECT %(retry_counts)s::integer[]), (SELECT %(delays)s::double precision[]),
             (SELECT %(suspects)s::boolean[]), (SELECT %(seconds)s::double precision[]), (SELECT %(errors)s::text[]), (SELECT %(entries)s::text[]))
-     AS o (id, token, status, retry_count, delay, suspect, seconds, error, entry)
+     WITH ORDINALITY AS o (id, token, status, retry_count, delay, suspect, seconds, error, entry, place)
      CROSS JOIN (SELECT 'RUNNING' AS status OFFSET 0) AS expected
 WHERE e.id = o.id AND e.claim_token = o.token AND e.status = expected.status
-RETURNING o.id, o.token, e.status;
+RETURNING o.place, e.status;
 
 
 -- name: read_claims

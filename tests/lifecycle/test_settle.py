@@ -1,5 +1,6 @@
 """settle: one fenced write for each outcome, whatever happens to the connection and whatever is in it."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -8,6 +9,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from scheduler.lifecycle import settle as settle_module
 from scheduler.lifecycle.settle import Settled, Settler
 from scheduler.model import Claim, Outcome, OutcomeKind, Status
 from scheduler.store.executions import Executions
@@ -66,6 +68,47 @@ async def test_an_outcome_becomes_a_row(tables: Tables, settler: Settler, heard:
     assert (row["status"], row["error"], row["retry_count"]) == ("FAILED", "ValueError: no", 1)
     assert entry.items() >= {"attempt": 1, "outcome": "failure", "seconds": 0.25, "traceback": "Traceback …"}.items()
     assert entry["worker"] == str(row["claimed_by"])
+
+
+async def test_after_few_outcomes_the_next_one_waits_for_no_other(
+    settler: Settler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle_module, "GATHER_SECONDS", 3600.0)
+    settler.put(claim(id=1), success())
+    await settler.flush()
+    settler.put(claim(id=2), success())
+    await settler.wanted()
+
+
+async def test_after_many_outcomes_a_flush_gathers_until_there_are_enough(
+    settler: Settler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle_module, "GATHER_SECONDS", 3600.0)
+    for id_ in range(settle_module.BUSY):
+        settler.put(claim(id=id_), success())
+    await settler.flush()
+    settler.put(claim(id=0), success())
+    wanted = asyncio.ensure_future(settler.wanted())
+    await turns_of_the_loop()
+    assert not wanted.done()
+    for id_ in range(1, settle_module.ENOUGH):
+        settler.put(claim(id=id_), success())
+    await wanted
+
+
+async def test_nor_does_it_gather_for_ever(settler: Settler, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settle_module, "GATHER_SECONDS", 0.0)
+    for id_ in range(settle_module.BUSY):
+        settler.put(claim(id=id_), success())
+    await settler.flush()
+    settler.put(claim(id=0), success())
+    await settler.wanted()
+
+
+async def turns_of_the_loop() -> None:
+    """Long enough for anything that waits for nothing."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 async def test_nothing_waiting_is_nothing_written(settler: Settler, heard: Heard) -> None:

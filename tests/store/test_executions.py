@@ -78,7 +78,7 @@ async def test_a_rescue_under_way_wins_over_the_settle(
         assert len(await rescuing.run("rescue", {"n": 10})) == 1
         settling = asyncio.create_task(settler.settle_successes([Success(id_, token, 0.0, "1")]))
         await asyncio.to_thread(tables.wait_until_blocked, pid)
-    assert await settling == {}
+    assert await settling == [None]
     assert tables.execution(id_)["status"] == "PENDING"
 
 

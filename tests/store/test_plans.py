@@ -17,7 +17,8 @@ ROWS = int(os.environ.get("SCHEDULER_TEST_ROWS", "20000"))
 BIG = {"job_executions", "cron_jobs"}
 KEYED = {"job_executions_claim_keyed", "job_executions_claim", "job_executions_of_key", "job_executions_pkey"}
 INDEXES = {
-    "claim": {"job_executions_claim", "job_executions_pkey"},
+    "claim": {"job_executions_claim"},
+    "any_keyed": {"job_executions_claim_keyed"},
     "lock_keyed": KEYED,
     "lock_keyed_behind": KEYED,
     "claim_keyed": {"job_executions_of_key", "job_executions_pkey"},
