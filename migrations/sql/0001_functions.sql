@@ -246,10 +246,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION run_cron_job IS 'Enqueues an execution of a cron job now, apart from its schedule and also while it is paused; returns its id. It waits where ticks may not overlap.';
 
-CREATE FUNCTION pause_cron_job(name text) RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS $$
-    UPDATE cron_jobs c SET enabled = false WHERE c.id = cron_job_named(pause_cron_job.name);
-$$;
-COMMENT ON FUNCTION pause_cron_job IS 'Stops planning a cron job; what is planned already still runs.';
+CREATE FUNCTION pause_cron_job(name text, reason text DEFAULT NULL, resume_at timestamptz DEFAULT NULL) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+BEGIN
+    IF pause_cron_job.resume_at <= job_now() THEN
+        RAISE EXCEPTION 'resume_at % is past', pause_cron_job.resume_at
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Write a time to come, or leave it out: then resume_cron_job() ends the pause.';
+    END IF;
+    UPDATE cron_jobs c SET enabled = false, paused_reason = pause_cron_job.reason, resume_at = pause_cron_job.resume_at
+    WHERE c.id = cron_job_named(pause_cron_job.name);
+END $$;
+COMMENT ON FUNCTION pause_cron_job IS 'Stops planning a cron job until resume_cron_job() or resume_at; what is planned already still runs. SELECT pause_cron_job(''nightly'', ''the source is down'', now() + interval ''1 day'');';
 
 CREATE FUNCTION resume_cron_job(name text) RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS $$
     UPDATE cron_jobs c SET enabled = true WHERE c.id = cron_job_named(resume_cron_job.name);

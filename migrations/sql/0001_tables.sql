@@ -23,6 +23,8 @@ CREATE TABLE cron_jobs (
     starts_at           timestamptz,
     ends_at             timestamptz,
     enabled             boolean          NOT NULL DEFAULT true,
+    paused_reason       text,
+    resume_at           timestamptz,
     next_run_at         timestamptz,
     planned_until       timestamptz      NOT NULL DEFAULT job_now(),
     last_run_at         timestamptz,
@@ -49,9 +51,11 @@ CREATE TABLE cron_jobs (
     CONSTRAINT cron_jobs_catch_up_limit_check CHECK (catch_up_limit BETWEEN 1 AND 10000),
     CONSTRAINT cron_jobs_jitter_seconds_check CHECK (jitter_seconds BETWEEN 0 AND 86400),
     CONSTRAINT cron_jobs_declared_check CHECK (jsonb_typeof(declared) = 'object'),
-    CONSTRAINT cron_jobs_unplanned_check CHECK (jsonb_typeof(unplanned) = 'array')
+    CONSTRAINT cron_jobs_unplanned_check CHECK (jsonb_typeof(unplanned) = 'array'),
+    CONSTRAINT cron_jobs_pause_check CHECK (NOT enabled OR (paused_reason IS NULL AND resume_at IS NULL))
 );
 CREATE INDEX cron_jobs_plan ON cron_jobs (next_run_at) WHERE enabled AND invalid_reason IS NULL;
+CREATE INDEX cron_jobs_resume ON cron_jobs (resume_at) WHERE resume_at IS NOT NULL;
 
 COMMENT ON TABLE cron_jobs IS 'When to run which handler, with which params and policies. INSERT, UPDATE and DELETE take effect within a second.';
 COMMENT ON COLUMN cron_jobs.id IS 'Executions name it as cron_job_id; it is never reused.';
@@ -74,6 +78,8 @@ COMMENT ON COLUMN cron_jobs.jitter_seconds IS 'Seconds, 0 to 86400: a tick becom
 COMMENT ON COLUMN cron_jobs.starts_at IS 'No tick before this; also the anchor of @every. NULL: from created_at on.';
 COMMENT ON COLUMN cron_jobs.ends_at IS 'No tick at or after this. NULL: no end.';
 COMMENT ON COLUMN cron_jobs.enabled IS 'false pauses it: nothing more is planned, and what fell into a pause is never caught up.';
+COMMENT ON COLUMN cron_jobs.paused_reason IS 'Why it is paused, for people. Cleared when it is resumed.';
+COMMENT ON COLUMN cron_jobs.resume_at IS 'The planner resumes it then, and a tick at that very moment runs; NULL: somebody has to. Cleared when it is resumed.';
 COMMENT ON COLUMN cron_jobs.next_run_at IS 'The next tick. Kept by the planner: NULL makes it compute anew, infinity means never again.';
 COMMENT ON COLUMN cron_jobs.planned_until IS 'Every tick up to this is accounted for by a row of job_executions. Kept by the planner.';
 COMMENT ON COLUMN cron_jobs.last_run_at IS 'The last tick that became an execution. NULL: none yet.';

@@ -2,11 +2,12 @@
 -- looked up by reading the whole table, once for each row of a view. Of a range (>= and <=) they say nothing, and the index is used.
 
 CREATE VIEW cron_job_status AS
-SELECT c.name, c.enabled, c.cron_expression, c.timezone, c.handler_name, nullif(c.next_run_at, 'infinity') AS next_run_at, c.last_run_at,
+SELECT c.name, c.enabled, c.paused_reason, c.resume_at, c.cron_expression, c.timezone, c.handler_name, nullif(c.next_run_at, 'infinity') AS next_run_at, c.last_run_at,
        last.status AS last_status, last.finished_at AS last_finished_at, last.error AS last_error,
        streak.failures AS failures_in_a_row,
        open.running, open.waiting,
-       CASE WHEN c.enabled AND c.invalid_reason IS NULL AND c.next_run_at < job_now() THEN job_now() - c.next_run_at END AS late_by,
+       CASE WHEN c.enabled AND c.invalid_reason IS NULL AND c.next_run_at < job_now() THEN job_now() - c.next_run_at
+            WHEN c.resume_at < job_now() THEN job_now() - c.resume_at END AS late_by,
        c.invalid_reason, c.id AS cron_job_id
 FROM cron_jobs c
 LEFT JOIN LATERAL (
@@ -36,6 +37,8 @@ ORDER BY c.name;
 COMMENT ON VIEW cron_job_status IS 'Each cron job at a glance: next tick, last outcome, failures in a row, how late it is, why it is refused.';
 COMMENT ON COLUMN cron_job_status.name IS 'The cron job.';
 COMMENT ON COLUMN cron_job_status.enabled IS 'false: paused.';
+COMMENT ON COLUMN cron_job_status.paused_reason IS 'Why it is paused.';
+COMMENT ON COLUMN cron_job_status.resume_at IS 'When it resumes by itself. NULL: it is not paused, or somebody has to resume it.';
 COMMENT ON COLUMN cron_job_status.cron_expression IS 'When, as in cron_jobs.';
 COMMENT ON COLUMN cron_job_status.timezone IS 'The zone that it is meant in.';
 COMMENT ON COLUMN cron_job_status.handler_name IS 'The handler that its executions run.';
@@ -47,7 +50,7 @@ COMMENT ON COLUMN cron_job_status.last_error IS 'What went wrong with it. NULL: 
 COMMENT ON COLUMN cron_job_status.failures_in_a_row IS 'FAILED or TIMEOUT since the last SUCCESS, of the newest 100 that are final among the newest 10,000.';
 COMMENT ON COLUMN cron_job_status.running IS 'Executions that run now, of those that may not overlap; 0 under overlap_policy = allow.';
 COMMENT ON COLUMN cron_job_status.waiting IS 'Executions that wait now, of those that may not overlap; 0 under overlap_policy = allow.';
-COMMENT ON COLUMN cron_job_status.late_by IS 'Since when the next tick is due and not planned; more than some seconds: no planner is at work. NULL: not late.';
+COMMENT ON COLUMN cron_job_status.late_by IS 'Since when its next tick, or the end of its pause, is due; more than some seconds: no planner is at work. NULL: not late.';
 COMMENT ON COLUMN cron_job_status.invalid_reason IS 'Why the planner refuses the row. NULL: nothing is wrong.';
 COMMENT ON COLUMN cron_job_status.cron_job_id IS 'cron_jobs.id.';
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli import completion
+from scheduler.cli import completion, pausing
 from scheduler.cli.limits import in_words
-from scheduler.cli.moments import absolute, parsed, parsed_span, relative
+from scheduler.cli.moments import relative
 from scheduler.cli.options import AsJson
 from scheduler.cli.printable import one_line
 from scheduler.cli.project import connected
@@ -58,14 +58,9 @@ def list_queues(as_json: AsJson = False) -> None:
 @group.command()
 def pause(
     name: Name,
-    reason: Annotated[str | None, typer.Option(help="Shown to who wonders why nothing runs.")] = None,
-    for_: Annotated[
-        str | None, typer.Option("--for", metavar="DURATION", help="The pause ends by itself after this, such as 2h.")
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="The pause ends by itself then; ISO 8601, in UTC where it names no offset."),
-    ] = None,
+    reason: pausing.Reason = None,
+    for_: pausing.For = None,
+    until: pausing.Until = None,
     new: Annotated[bool, typer.Option("--new", help="Also a queue that nothing names so far.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -77,23 +72,17 @@ def pause(
     from scheduler.operations import queues
     from scheduler.operations.overview import database_time
 
-    if for_ is not None and until is not None:
-        raise typer.BadParameter("give either --for or --until.", param_hint="--until")
-    lasting = None if for_ is None else parsed_span(for_, "--for")
-    end = None if until is None else parsed(until, "--until")
+    asked = pausing.AskedEnd.parsed(for_, until)
     with connected() as (project, session):
         now = database_time(session)
-        if lasting is not None:
-            end = now + lasting
-        elif end is not None and end <= now:
-            raise typer.BadParameter(f"{until} is past: write a later time.", param_hint="--until")
+        end = asked.after(now)
         if not new:
             _require(session, name, project.settings.worker.queues)
         queues.pause(session, name, reason=reason, resume_at=end)
     if as_json:
         print_json({"name": name, "paused": True, "paused_reason": reason, "resume_at": end})
     elif end is not None:
-        typer.echo(f"Queue {name!r} is paused until {absolute(end)} ({relative(end, now)}). What runs goes on.")
+        typer.echo(f"Queue {name!r} is paused {pausing.until_in_words(end, now)}. What runs goes on.")
     else:
         again = f"`scheduler queues resume {quote(name)}`"
         typer.echo(one_line(f"Queue {name!r} is paused, until {again}. What runs goes on."))

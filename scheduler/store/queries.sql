@@ -406,6 +406,16 @@ FROM (
 LIMIT %(n)s;
 
 
+-- name: resume_ended
+-- Cron jobs whose pause was to end by now: the trigger cron_jobs_edited ends it with any write, so that a planner needs no right to
+-- resume what others have paused. Index: cron_jobs_resume.
+UPDATE {s}.cron_jobs AS c SET next_run_at = NULL
+WHERE c.id = ANY(ARRAY(
+    SELECT p.id FROM {s}.cron_jobs AS p WHERE p.resume_at <= (SELECT {s}.job_now()) ORDER BY p.resume_at LIMIT %(n)s FOR UPDATE SKIP LOCKED
+))
+RETURNING c.name;
+
+
 -- name: unfinished
 -- What isn't final of these keys: how many wait and run, each counted up to 10,000, and the oldest running (or waiting) one.
 -- A backfill is in no tick's way: the tick waits for the one that runs, and goes before those that wait. However many of its rows
@@ -479,8 +489,11 @@ RETURNING e.id;
 
 
 -- name: next_tick
--- Seconds until the next cron job is due; NULL when none is. Index: cron_jobs_plan.
-SELECT extract(epoch FROM min(c.next_run_at) - {s}.job_now())::double precision FROM {s}.cron_jobs AS c WHERE c.enabled AND c.invalid_reason IS NULL AND c.next_run_at < 'infinity';
+-- Seconds until the next cron job is due, or resumes; NULL when none does. Index: cron_jobs_plan, cron_jobs_resume.
+SELECT extract(epoch FROM least(
+    (SELECT min(c.next_run_at) FROM {s}.cron_jobs AS c WHERE c.enabled AND c.invalid_reason IS NULL AND c.next_run_at < 'infinity'),
+    (SELECT min(p.resume_at) FROM {s}.cron_jobs AS p WHERE p.resume_at < 'infinity')
+) - {s}.job_now())::double precision;
 
 
 -- name: recompute_zones

@@ -64,7 +64,7 @@ GRANT SELECT ON job_workers, job_queues, job_installation, job_transactions, job
     cron_job_status, cron_job_ticks, job_queue_status, job_running, job_worker_status, job_in_doubt TO {viewer};
 
 GRANT SELECT (id, name, description, cron_expression, timezone, handler_name, queue, priority, timeout_seconds, max_retry, retry_backoff,
-        retry_delay_seconds, overlap_policy, catch_up, catch_up_limit, jitter_seconds, starts_at, ends_at, enabled, next_run_at, planned_until,
+        retry_delay_seconds, overlap_policy, catch_up, catch_up_limit, jitter_seconds, starts_at, ends_at, enabled, paused_reason, resume_at, next_run_at, planned_until,
         last_run_at, invalid_reason, managed_by, tzdata_version, unplanned, created_by, created_at, updated_at)
     ON cron_jobs TO {viewer};
 

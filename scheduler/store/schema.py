@@ -147,6 +147,13 @@ cron_jobs = Table(
         "false pauses it: nothing more is planned, and what fell into a pause is never caught up.",
         default=True,
     ),
+    optional("paused_reason", Text, "Why it is paused, for people. Cleared when it is resumed."),
+    optional(
+        "resume_at",
+        Time,
+        "The planner resumes it then, and a tick at that very moment runs; NULL: somebody has to. Cleared when it is "
+        "resumed.",
+    ),
     optional(
         "next_run_at",
         Time,
@@ -200,11 +207,13 @@ cron_jobs = Table(
     check("jitter_seconds", "jitter_seconds BETWEEN 0 AND 86400"),
     check("declared", "jsonb_typeof(declared) = 'object'"),
     check("unplanned", "jsonb_typeof(unplanned) = 'array'"),
+    check("pause", "NOT enabled OR (paused_reason IS NULL AND resume_at IS NULL)"),
     UniqueConstraint("name"),
     comment="When to run which handler, with which params and policies. INSERT, UPDATE and DELETE take effect within "
     "a second.",
 )
 Index("cron_jobs_plan", cron_jobs.c.next_run_at, postgresql_where=text("enabled AND invalid_reason IS NULL"))
+Index("cron_jobs_resume", cron_jobs.c.resume_at, postgresql_where=text("resume_at IS NOT NULL"))
 
 job_executions = Table(
     "job_executions",

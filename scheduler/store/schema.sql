@@ -48,8 +48,14 @@ CREATE FUNCTION cron_jobs_edited()
 AS $function$
 DECLARE
     since timestamptz;
+    ended timestamptz;
     because text;
 BEGIN
+    -- A pause that is over ends with the next write, which the planner sees to. An edit of the schedule is told apart: it counts from now.
+    IF TG_OP = 'UPDATE' AND NOT OLD.enabled AND NEW.resume_at <= job_now()
+       AND (NEW.cron_expression, NEW.timezone, NEW.starts_at, NEW.ends_at) IS NOT DISTINCT FROM (OLD.cron_expression, OLD.timezone, OLD.starts_at, OLD.ends_at) THEN
+        NEW.enabled := true;
+    END IF;
     IF TG_OP = 'INSERT' THEN
         NEW.next_run_at := NULL;
         NEW.planned_until := job_now();
@@ -57,6 +63,14 @@ BEGIN
         NEW.updated_at := NEW.created_at;  -- the two defaults are a microsecond apart now and then
     ELSIF (NEW.cron_expression, NEW.timezone, NEW.starts_at, NEW.ends_at, NEW.enabled)
           IS DISTINCT FROM (OLD.cron_expression, OLD.timezone, OLD.starts_at, OLD.ends_at, OLD.enabled) THEN
+        ended := job_now();
+        IF NEW.enabled AND NOT OLD.enabled THEN
+            IF NEW.resume_at <= ended THEN  -- however late somebody says so: a tick at resume_at is no part of the pause
+                ended := greatest(least(OLD.planned_until, ended), greatest(NEW.resume_at, to_timestamp(0)) - interval '1 us');
+            END IF;
+            NEW.paused_reason := NULL;
+            NEW.resume_at := NULL;
+        END IF;
         IF OLD.planned_until > job_now() THEN
             -- A skip ends with it. What of it is past has to be counted anew, by the schedule of then, and that is the planner's.
             because := 'skip';
@@ -68,10 +82,10 @@ BEGIN
             because := CASE WHEN NOT OLD.enabled THEN 'paused' WHEN NOT NEW.enabled THEN 'pause' ELSE 'edit' END;
             since := OLD.planned_until;
         END IF;
-        IF since < job_now() THEN
+        IF since < ended THEN
             -- A hundred are enough for a row that nobody plans; whoever reads them reckons with any text in them.
             NEW.unplanned := CASE WHEN jsonb_array_length(OLD.unplanned) >= 100 THEN OLD.unplanned - 0 ELSE coalesce(OLD.unplanned, '[]') END
-                || jsonb_build_object('since', since, 'until', job_now(), 'because', because,
+                || jsonb_build_object('since', since, 'until', ended, 'because', because, 'reason', left(OLD.paused_reason, 200),
                                       'cron_expression', left(OLD.cron_expression, 201), 'timezone', left(OLD.timezone, 100),
                                       'starts_at', OLD.starts_at, 'ends_at', OLD.ends_at);
         END IF;
@@ -80,7 +94,7 @@ BEGIN
         IF since IS NOT NULL OR OLD.planned_until NOT BETWEEN job_now() AND job_now() + interval '1 day'
            OR (NEW.cron_expression, NEW.timezone, NEW.starts_at, NEW.ends_at)
               IS DISTINCT FROM (OLD.cron_expression, OLD.timezone, OLD.starts_at, OLD.ends_at) THEN
-            NEW.planned_until := job_now();
+            NEW.planned_until := ended;
         END IF;
         NEW.invalid_reason := NULL;
         NEW.updated_at := job_now();
@@ -145,6 +159,9 @@ CREATE TABLE cron_jobs (
     ends_at             timestamptz,                                        -- No tick at or after this. NULL: no end.
     enabled             boolean          NOT NULL DEFAULT true,             -- false pauses it: nothing more is planned, and what fell into
                                                                             -- a pause is never caught up.
+    paused_reason       text,                                               -- Why it is paused, for people. Cleared when it is resumed.
+    resume_at           timestamptz,                                        -- The planner resumes it then, and a tick at that very moment
+                                                                            -- runs; NULL: somebody has to. Cleared when it is resumed.
     next_run_at         timestamptz,                                        -- The next tick. Kept by the planner: NULL makes it compute
                                                                             -- anew, infinity means never again.
     planned_until       timestamptz      NOT NULL DEFAULT job_now(),        -- Every tick up to this is accounted for by a row of
@@ -179,11 +196,13 @@ CREATE TABLE cron_jobs (
     CONSTRAINT cron_jobs_catch_up_limit_check CHECK (catch_up_limit >= 1 AND catch_up_limit <= 10000),
     CONSTRAINT cron_jobs_jitter_seconds_check CHECK (jitter_seconds >= 0 AND jitter_seconds <= 86400),
     CONSTRAINT cron_jobs_declared_check CHECK (jsonb_typeof(declared) = 'object'),
-    CONSTRAINT cron_jobs_unplanned_check CHECK (jsonb_typeof(unplanned) = 'array')
+    CONSTRAINT cron_jobs_unplanned_check CHECK (jsonb_typeof(unplanned) = 'array'),
+    CONSTRAINT cron_jobs_pause_check CHECK (NOT enabled OR paused_reason IS NULL AND resume_at IS NULL)
 );
 CREATE INDEX cron_jobs_plan ON cron_jobs USING btree (next_run_at) WHERE enabled AND invalid_reason IS NULL;
+CREATE INDEX cron_jobs_resume ON cron_jobs USING btree (resume_at) WHERE resume_at IS NOT NULL;
 CREATE TRIGGER cron_jobs_edited BEFORE INSERT OR UPDATE ON cron_jobs FOR EACH ROW EXECUTE FUNCTION cron_jobs_edited();
-CREATE TRIGGER cron_jobs_wake AFTER INSERT OR UPDATE OF cron_expression, timezone, starts_at, ends_at, enabled ON cron_jobs FOR EACH STATEMENT EXECUTE FUNCTION cron_jobs_wake();
+CREATE TRIGGER cron_jobs_wake AFTER INSERT OR UPDATE OF cron_expression, timezone, starts_at, ends_at, enabled, resume_at ON cron_jobs FOR EACH STATEMENT EXECUTE FUNCTION cron_jobs_wake();
 
 
 -- job_executions ------------------------------------------------------------------------------------------------------
@@ -699,14 +718,26 @@ BEGIN
     RETURN new_id;
 END $function$;
 
--- Stops planning a cron job; what is planned already still runs.
-CREATE FUNCTION pause_cron_job(name text)
+-- Stops planning a cron job until resume_cron_job() or resume_at; what is planned already still runs. SELECT
+-- pause_cron_job('nightly', 'the source is down', now() + interval '1 day');
+CREATE FUNCTION pause_cron_job(
+    name text,
+    reason text DEFAULT NULL,
+    resume_at timestamptz DEFAULT NULL
+)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path FROM CURRENT
 AS $function$
-    UPDATE cron_jobs c SET enabled = false WHERE c.id = cron_job_named(pause_cron_job.name);
-$function$;
+#variable_conflict use_column
+BEGIN
+    IF pause_cron_job.resume_at <= job_now() THEN
+        RAISE EXCEPTION 'resume_at % is past', pause_cron_job.resume_at
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Write a time to come, or leave it out: then resume_cron_job() ends the pause.';
+    END IF;
+    UPDATE cron_jobs c SET enabled = false, paused_reason = pause_cron_job.reason, resume_at = pause_cron_job.resume_at
+    WHERE c.id = cron_job_named(pause_cron_job.name);
+END $function$;
 
 -- Plans a cron job again from now on; what fell into the pause is not made up for.
 CREATE FUNCTION resume_cron_job(name text)
@@ -1257,6 +1288,8 @@ END $function$;
 CREATE VIEW cron_job_status AS
  SELECT c.name,
     c.enabled,
+    c.paused_reason,
+    c.resume_at,
     c.cron_expression,
     c.timezone,
     c.handler_name,
@@ -1270,6 +1303,7 @@ CREATE VIEW cron_job_status AS
     open.waiting,
         CASE
             WHEN c.enabled AND c.invalid_reason IS NULL AND c.next_run_at < job_now() THEN job_now() - c.next_run_at
+            WHEN c.resume_at < job_now() THEN job_now() - c.resume_at
             ELSE NULL
         END AS late_by,
     c.invalid_reason,
@@ -1578,6 +1612,8 @@ COMMENT ON COLUMN cron_jobs.jitter_seconds IS 'Seconds, 0 to 86400: a tick becom
 COMMENT ON COLUMN cron_jobs.starts_at IS 'No tick before this; also the anchor of @every. NULL: from created_at on.';
 COMMENT ON COLUMN cron_jobs.ends_at IS 'No tick at or after this. NULL: no end.';
 COMMENT ON COLUMN cron_jobs.enabled IS 'false pauses it: nothing more is planned, and what fell into a pause is never caught up.';
+COMMENT ON COLUMN cron_jobs.paused_reason IS 'Why it is paused, for people. Cleared when it is resumed.';
+COMMENT ON COLUMN cron_jobs.resume_at IS 'The planner resumes it then, and a tick at that very moment runs; NULL: somebody has to. Cleared when it is resumed.';
 COMMENT ON COLUMN cron_jobs.next_run_at IS 'The next tick. Kept by the planner: NULL makes it compute anew, infinity means never again.';
 COMMENT ON COLUMN cron_jobs.planned_until IS 'Every tick up to this is accounted for by a row of job_executions. Kept by the planner.';
 COMMENT ON COLUMN cron_jobs.last_run_at IS 'The last tick that became an execution. NULL: none yet.';
@@ -1690,7 +1726,7 @@ COMMENT ON FUNCTION enqueue_job(handler_name text, handler_params jsonb, queue t
 COMMENT ON FUNCTION cancel_job(id bigint, reason text) IS 'Cancels a waiting execution at once and asks a running one to stop. Returns the status it has now; a final one keeps its own.';
 COMMENT ON FUNCTION retry_job(id bigint, handler_params jsonb) IS 'Sends a final execution back to PENDING with all its tries; attempt and errors are kept, and so are its params unless others are given. Returns the status it has now: SKIPPED stays, and so does, with a warning, one whose unique_key another row holds.';
 COMMENT ON FUNCTION run_cron_job(name text) IS 'Enqueues an execution of a cron job now, apart from its schedule and also while it is paused; returns its id. It waits where ticks may not overlap.';
-COMMENT ON FUNCTION pause_cron_job(name text) IS 'Stops planning a cron job; what is planned already still runs.';
+COMMENT ON FUNCTION pause_cron_job(name text, reason text, resume_at timestamp with time zone) IS 'Stops planning a cron job until resume_cron_job() or resume_at; what is planned already still runs. SELECT pause_cron_job(''nightly'', ''the source is down'', now() + interval ''1 day'');';
 COMMENT ON FUNCTION resume_cron_job(name text) IS 'Plans a cron job again from now on; what fell into the pause is not made up for.';
 COMMENT ON FUNCTION cron_job_tick_at(name text, at timestamp with time zone) IS 'What accounts for the newest tick of a cron job at or before an instant; covers is false where the instant itself was no tick, or is not planned yet. No row: no tick so far. Two index probes, however long the history.';
 COMMENT ON FUNCTION pause_queue(name text, reason text, resume_at timestamp with time zone) IS 'Nothing more is claimed from the queue until resume_queue() or resume_at; what runs goes on. Warns of a name that nothing has. SELECT pause_queue(''mail'', ''provider is down'', now() + interval ''1 hour'');';
@@ -1711,6 +1747,8 @@ COMMENT ON FUNCTION snooze_job(id bigint, token uuid, delay_seconds double preci
 COMMENT ON VIEW cron_job_status IS 'Each cron job at a glance: next tick, last outcome, failures in a row, how late it is, why it is refused.';
 COMMENT ON COLUMN cron_job_status.name IS 'The cron job.';
 COMMENT ON COLUMN cron_job_status.enabled IS 'false: paused.';
+COMMENT ON COLUMN cron_job_status.paused_reason IS 'Why it is paused.';
+COMMENT ON COLUMN cron_job_status.resume_at IS 'When it resumes by itself. NULL: it is not paused, or somebody has to resume it.';
 COMMENT ON COLUMN cron_job_status.cron_expression IS 'When, as in cron_jobs.';
 COMMENT ON COLUMN cron_job_status.timezone IS 'The zone that it is meant in.';
 COMMENT ON COLUMN cron_job_status.handler_name IS 'The handler that its executions run.';
@@ -1722,7 +1760,7 @@ COMMENT ON COLUMN cron_job_status.last_error IS 'What went wrong with it. NULL: 
 COMMENT ON COLUMN cron_job_status.failures_in_a_row IS 'FAILED or TIMEOUT since the last SUCCESS, of the newest 100 that are final among the newest 10,000.';
 COMMENT ON COLUMN cron_job_status.running IS 'Executions that run now, of those that may not overlap; 0 under overlap_policy = allow.';
 COMMENT ON COLUMN cron_job_status.waiting IS 'Executions that wait now, of those that may not overlap; 0 under overlap_policy = allow.';
-COMMENT ON COLUMN cron_job_status.late_by IS 'Since when the next tick is due and not planned; more than some seconds: no planner is at work. NULL: not late.';
+COMMENT ON COLUMN cron_job_status.late_by IS 'Since when its next tick, or the end of its pause, is due; more than some seconds: no planner is at work. NULL: not late.';
 COMMENT ON COLUMN cron_job_status.invalid_reason IS 'Why the planner refuses the row. NULL: nothing is wrong.';
 COMMENT ON COLUMN cron_job_status.cron_job_id IS 'cron_jobs.id.';
 COMMENT ON VIEW cron_job_ticks IS 'What became of each tick: an execution, or a SKIPPED span with the reason. Filter by name and scheduled_at.';
