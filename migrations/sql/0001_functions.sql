@@ -323,7 +323,7 @@ CREATE FUNCTION limit_queue(name text, limits jsonb) RETURNS void LANGUAGE plpgs
 #variable_conflict use_column
 DECLARE
     known text[] := ARRAY(SELECT job_queue_names());
-    there_are text[] := '{max_running,key_limit,rate_limit,rate_period_seconds,max_pending,pause_after_failures,pause_seconds}';
+    there_are text[] := '{max_running,key_limit,rate_limit,rate_period_seconds,max_pending,pause_after_failures,pause_seconds,aging_seconds,keep_days,keep_last}';
     wrong text := (SELECT min(l.key) FROM jsonb_object_keys(limits) AS l (key) WHERE l.key <> ALL (there_are));
 BEGIN
     IF (octet_length(limit_queue.name) BETWEEN 1 AND 200) IS NOT TRUE THEN
@@ -337,8 +337,10 @@ BEGIN
     END IF;
     INSERT INTO job_queues (name) VALUES (limit_queue.name) ON CONFLICT (name) DO NOTHING;
     UPDATE job_queues q
-    SET (max_running, key_limit, rate_limit, rate_period_seconds, max_pending, pause_after_failures, pause_seconds, rate_next_at) = (
-        SELECT r.max_running, r.key_limit, r.rate_limit, r.rate_period_seconds, r.max_pending, r.pause_after_failures, r.pause_seconds, NULL::timestamptz
+    SET (max_running, key_limit, rate_limit, rate_period_seconds, max_pending, pause_after_failures, pause_seconds, aging_seconds, keep_days, keep_last,
+         rate_next_at, aged_until) = (
+        SELECT r.max_running, r.key_limit, r.rate_limit, r.rate_period_seconds, r.max_pending, r.pause_after_failures, r.pause_seconds, r.aging_seconds,
+               r.keep_days, r.keep_last, NULL::timestamptz, CASE WHEN r.aging_seconds = q.aging_seconds THEN q.aged_until END
         FROM jsonb_populate_record(q, limit_queue.limits) AS r)
     WHERE q.name = limit_queue.name;
     PERFORM pg_notify(job_channel(), '');

@@ -129,6 +129,7 @@ CREATE TABLE job_executions (
     skipped_count       integer,
     skipped_until       timestamptz,
     notify_done         boolean          NOT NULL DEFAULT false,
+    lifted              smallint,
     created_at          timestamptz      NOT NULL DEFAULT job_now(),
     CONSTRAINT job_executions_source_check CHECK (source IN ('enqueue', 'tick', 'manual', 'backfill', 'message')),
     CONSTRAINT job_executions_handler_name_check CHECK (handler_name <> '' AND octet_length(handler_name) <= 200),
@@ -200,6 +201,7 @@ COMMENT ON COLUMN job_executions.concurrency_limit IS 'How many rows with this c
 COMMENT ON COLUMN job_executions.skipped_count IS 'Ticks that a SKIPPED row stands for, up to skipped_until; 10000: at least so many. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_executions.skipped_until IS 'The last tick a SKIPPED row stands for. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_executions.notify_done IS 'Somebody waits for its end, which is notified.';
+COMMENT ON COLUMN job_executions.lifted IS 'How often it has waited for aging_seconds of its queue, each of which lifts priority by 1, up to 9. NULL: never.';
 COMMENT ON COLUMN job_executions.created_at IS 'When the row was inserted.';
 
 
@@ -257,6 +259,8 @@ CREATE TABLE job_queues (
     max_pending          integer,
     pause_after_failures integer,
     pause_seconds        double precision,
+    aging_seconds        double precision,
+    aged_until           timestamptz,
     keep_days            double precision,
     keep_last            integer,
     CONSTRAINT job_queues_name_check CHECK (name <> '' AND octet_length(name) <= 200),
@@ -268,6 +272,7 @@ CREATE TABLE job_queues (
     CONSTRAINT job_queues_max_pending_check CHECK (max_pending >= 1),
     CONSTRAINT job_queues_pause_after_failures_check CHECK (pause_after_failures >= 1),
     CONSTRAINT job_queues_pause_seconds_check CHECK (pause_seconds > 0 AND pause_seconds <= 31622400),
+    CONSTRAINT job_queues_aging_seconds_check CHECK (aging_seconds BETWEEN 1 AND 31622400),
     CONSTRAINT job_queues_keep_check CHECK (keep_days >= 0 AND keep_last >= 0)
 );
 
@@ -286,6 +291,8 @@ COMMENT ON COLUMN job_queues.rate_taken IS 'Kept by the claim: how much was clai
 COMMENT ON COLUMN job_queues.max_pending IS 'enqueue_job() refuses while so many rows of it are PENDING, delayed ones included. NULL: no limit.';
 COMMENT ON COLUMN job_queues.pause_after_failures IS 'A worker that sees so many attempts of it fail in a row pauses it. NULL: none does.';
 COMMENT ON COLUMN job_queues.pause_seconds IS 'How long such a pause lasts: seconds, above 0, up to 31622400 (366 days). NULL: until somebody resumes it.';
+COMMENT ON COLUMN job_queues.aging_seconds IS 'Each time that a row has waited for so long, its priority goes up by 1, up to 9: 1 to 31622400. NULL: never.';
+COMMENT ON COLUMN job_queues.aged_until IS 'Kept by the lifter: it has lifted what had waited for so long by then.';
 COMMENT ON COLUMN job_queues.keep_days IS 'Days that its final rows are kept, infinity for ever; NULL: as the setting "retention" says for their status.';
 COMMENT ON COLUMN job_queues.keep_last IS 'How many of its newest final rows are kept; NULL: as the setting "retention" says for their status.';
 

@@ -81,7 +81,7 @@ CREATE VIEW job_queue_status AS
 SELECT names.queue, coalesce(q.paused AND (q.resume_at IS NULL OR q.resume_at > job_now()), false) AS paused, q.paused_reason, q.resume_at,
        counts.waiting, counts.delayed, busy.running, counts.oldest_waiting,
        serving.workers, serving.per_minute, q.max_running, q.key_limit, q.rate_limit, q.rate_period_seconds, q.max_pending,
-       nullif(concat_ws(', ', CASE WHEN busy.running >= q.max_running THEN 'max_running' END, CASE WHEN q.rate_limit IS NOT NULL AND q.rate_next_at > job_now() THEN 'rate_limit' END,
+       q.aging_seconds, nullif(concat_ws(', ', CASE WHEN busy.running >= q.max_running THEN 'max_running' END, CASE WHEN q.rate_limit IS NOT NULL AND q.rate_next_at > job_now() THEN 'rate_limit' END,
                         CASE WHEN counts.waiting + counts.delayed >= q.max_pending THEN 'max_pending' END), '') AS reached
 FROM job_queue_names() AS names (queue)
 LEFT JOIN job_queues q ON q.name = names.queue
@@ -123,6 +123,7 @@ COMMENT ON COLUMN job_queue_status.key_limit IS 'How many of a concurrency_key m
 COMMENT ON COLUMN job_queue_status.rate_limit IS 'How many may be claimed in any rate_period_seconds. NULL: no limit.';
 COMMENT ON COLUMN job_queue_status.rate_period_seconds IS 'Seconds that rate_limit is about. NULL: no limit.';
 COMMENT ON COLUMN job_queue_status.max_pending IS 'How many may wait, delayed ones included, before enqueue_job() refuses. NULL: no limit.';
+COMMENT ON COLUMN job_queue_status.aging_seconds IS 'Each time that a row has waited for so many seconds, its priority goes up by 1. NULL: never.';
 COMMENT ON COLUMN job_queue_status.reached IS 'The limits that are reached now: max_running and rate_limit hold up claims, max_pending enqueue_job(). NULL: none.';
 
 CREATE VIEW job_running AS
@@ -249,6 +250,7 @@ COMMENT ON COLUMN job_history.concurrency_limit IS 'How many rows with this conc
 COMMENT ON COLUMN job_history.skipped_count IS 'Ticks that a SKIPPED row stands for, from scheduled_at to skipped_until; 10000: at least so many. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_history.skipped_until IS 'The last tick a SKIPPED row stands for. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_history.notify_done IS 'Somebody waits for its end, which is notified.';
+COMMENT ON COLUMN job_history.lifted IS 'How often it has waited for aging_seconds of its queue, each of which lifts priority by 1, up to 9. NULL: never.';
 COMMENT ON COLUMN job_history.created_at IS 'When the row was inserted.';
 COMMENT ON COLUMN job_history.took IS 'Duration of the last attempt. NULL: never claimed.';
 

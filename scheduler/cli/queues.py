@@ -126,6 +126,16 @@ def limit(
     pause_for: Annotated[
         str | None, typer.Option(metavar="DURATION", help="How long such a pause lasts, such as 5m; or none.")
     ] = None,
+    aging: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="What has waited for so long goes up by a level; or none.")
+    ] = None,
+    keep_days: Annotated[
+        str | None,
+        typer.Option(metavar="DAYS", help="How long what is over is kept; forever; or none: as the settings say."),
+    ] = None,
+    keep_last: Annotated[
+        str | None, typer.Option(metavar="N", help="How many of what is over are kept; or none: as the settings say.")
+    ] = None,
     new: Annotated[bool, typer.Option("--new", help="Also a queue that nothing names so far.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -136,25 +146,27 @@ def limit(
     Example: scheduler queues limit mail --max-running 7 --rate 100/1s
 
     Example: scheduler queues limit mail --rate none
+
+    Example: scheduler queues limit mail --aging 10m --keep-days 7 --keep-last 10000
     """
-    from scheduler.cli.limits import breaker_in_words, parsed_limits
+    from scheduler.cli.limits import aging_in_words, as_object, breaker_in_words, parsed_limits, retention_in_words
     from scheduler.cli.tables import print_json
     from scheduler.operations import queues
 
     changes = parsed_limits(
         max_running=max_running, rate=rate, max_pending=max_pending, key_limit=key_limit, pause_after=pause_after,
-        pause_for=pause_for,
+        pause_for=pause_for, aging=aging, keep_days=keep_days, keep_last=keep_last,
     )  # fmt: skip
     with connected() as (project, session):
         if not new:
             _require(session, name, project.settings.worker.queues, "limits")
         limits = queues.limit(session, name, changes) if changes else queues.limits_of(session, name)
     if as_json:
-        print_json(limits)
+        print_json(as_object(limits))
         return
     typer.echo(one_line(f"Queue {name!r}: {in_words(limits) or 'no limits'}."))
-    if breaker := breaker_in_words(limits):
-        typer.echo(f"It {breaker}.")
+    for more in filter(None, (breaker_in_words(limits), aging_in_words(limits), retention_in_words(limits))):
+        typer.echo(f"It {more}.")
 
 
 def _require(session: "SyncSession", name: str, configured: "Sequence[str]", acts: str = "pauses") -> None:

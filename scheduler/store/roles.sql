@@ -71,13 +71,13 @@ GRANT SELECT (id, name, description, cron_expression, timezone, handler_name, qu
 GRANT SELECT (id, source, cron_job_id, handler_name, queue, priority, status, scheduled_at, available_at, timeout_seconds, retry_count, max_retry,
         retry_backoff, retry_delay_seconds, attempt, claim_token, claimed_by, started_at, finished_at, suspect, cancel_requested_at, cancel_reason,
         progress, progress_message, error, unique_key, unique_until, concurrency_key, concurrency_limit, skipped_count, skipped_until, notify_done,
-        created_at)
+        lifted, created_at)
     ON job_executions TO {viewer};
 
 GRANT SELECT (id, source, cron_job_id, handler_name, queue, priority, status, scheduled_at, available_at, timeout_seconds, retry_count, max_retry,
         retry_backoff, retry_delay_seconds, attempt, claim_token, claimed_by, started_at, finished_at, suspect, cancel_requested_at, cancel_reason,
         progress, progress_message, error, unique_key, unique_until, concurrency_key, concurrency_limit, skipped_count, skipped_until, notify_done,
-        created_at, took)
+        lifted, created_at, took)
     ON job_history TO {viewer};
 
 GRANT SELECT (id, handler_name, queue, status, finished_at, attempt, retry_count, error, cron_job_id, scheduled_at)
@@ -105,7 +105,7 @@ GRANT EXECUTE ON FUNCTION enqueue_job TO {enqueuer};
 
 
 -- The worker: planner, claims, outcomes, rescue, heartbeat, decisions; and its handlers may enqueue. Of a cron job it writes how far it
--- is planned, of an execution never what it is: handler, params, queue, priority, keys and tick stay as they were inserted.
+-- is planned, of an execution never what it is: handler, params, queue, keys and tick stay as they were inserted. Its priority it lifts where that ages.
 
 GRANT SELECT ON cron_jobs, job_executions, job_workers, job_queues, job_installation, job_transactions,
     cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history, job_in_doubt TO {worker};
@@ -116,7 +116,7 @@ GRANT INSERT (source, cron_job_id, handler_name, handler_params, queue, priority
         max_retry, retry_backoff, retry_delay_seconds, unique_key, unique_until, concurrency_key, concurrency_limit, skipped_count, skipped_until,
         error, notify_done),
     UPDATE (status, available_at, timeout_seconds, retry_count, max_retry, retry_backoff, retry_delay_seconds, attempt, claim_token, claimed_by,
-        started_at, finished_at, suspect, cancel_requested_at, cancel_reason, progress, progress_message, result, error, errors)
+        started_at, finished_at, suspect, cancel_requested_at, cancel_reason, progress, progress_message, result, error, errors, priority, lifted)
     ON job_executions TO {worker};
 
 GRANT INSERT (id, name, hostname, pid, queues, pool_size, lease_until, version),
@@ -127,8 +127,8 @@ GRANT INSERT (id, name, hostname, pid, queues, pool_size, lease_until, version),
 GRANT SELECT ON job_messages TO {worker};
 GRANT DELETE ON job_executions, job_workers, job_messages TO {worker};
 
--- Of a queue it keeps how far its rate is used up, and pauses it after too many failures.
-GRANT UPDATE (rate_next_at, rate_taken_at, rate_taken, paused, paused_reason, resume_at) ON job_queues TO {worker};
+-- Of a queue it keeps how far its rate is used up and what has aged, and pauses it after too many failures.
+GRANT UPDATE (rate_next_at, rate_taken_at, rate_taken, aged_until, paused, paused_reason, resume_at) ON job_queues TO {worker};
 
 -- A decision is made once and never changed; what everybody has carried out is deleted in the end.
 GRANT INSERT (gid, decision, participants, execution_id, claim_token), UPDATE (settled_at), DELETE ON job_transactions TO {worker};

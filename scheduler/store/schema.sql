@@ -270,6 +270,8 @@ CREATE TABLE job_executions (
                                                                             -- 10000: at least so many. NULL: not SKIPPED.
     skipped_until       timestamptz,                                        -- The last tick a SKIPPED row stands for. NULL: not SKIPPED.
     notify_done         boolean          NOT NULL DEFAULT false,            -- Somebody waits for its end, which is notified.
+    lifted              smallint,                                           -- How often it has waited for aging_seconds of its queue, each
+                                                                            -- of which lifts priority by 1, up to 9. NULL: never.
     created_at          timestamptz      NOT NULL DEFAULT job_now(),        -- When the row was inserted.
     CONSTRAINT job_executions_pkey PRIMARY KEY (id),
     CONSTRAINT job_executions_source_check CHECK (source = ANY (ARRAY['enqueue', 'tick', 'manual', 'backfill', 'message'])),
@@ -368,6 +370,9 @@ CREATE TABLE job_queues (
                                                                    -- NULL: none does.
     pause_seconds        double precision,                         -- How long such a pause lasts: seconds, above 0, up to 31622400 (366
                                                                    -- days). NULL: until somebody resumes it.
+    aging_seconds        double precision,                         -- Each time that a row has waited for so long, its priority goes up by
+                                                                   -- 1, up to 9: 1 to 31622400. NULL: never.
+    aged_until           timestamptz,                              -- Kept by the lifter: it has lifted what had waited for so long by then.
     keep_days            double precision,                         -- Days that its final rows are kept, infinity for ever; NULL: as the
                                                                    -- setting "retention" says for their status.
     keep_last            integer,                                  -- How many of its newest final rows are kept; NULL: as the setting
@@ -382,6 +387,7 @@ CREATE TABLE job_queues (
     CONSTRAINT job_queues_max_pending_check CHECK (max_pending >= 1),
     CONSTRAINT job_queues_pause_after_failures_check CHECK (pause_after_failures >= 1),
     CONSTRAINT job_queues_pause_seconds_check CHECK (pause_seconds > 0 AND pause_seconds <= 31622400),
+    CONSTRAINT job_queues_aging_seconds_check CHECK (aging_seconds >= 1 AND aging_seconds <= 31622400),
     CONSTRAINT job_queues_keep_check CHECK (keep_days >= 0 AND keep_last >= 0)
 );
 
@@ -831,7 +837,7 @@ AS $function$
 #variable_conflict use_column
 DECLARE
     known text[] := ARRAY(SELECT job_queue_names());
-    there_are text[] := '{max_running,key_limit,rate_limit,rate_period_seconds,max_pending,pause_after_failures,pause_seconds}';
+    there_are text[] := '{max_running,key_limit,rate_limit,rate_period_seconds,max_pending,pause_after_failures,pause_seconds,aging_seconds,keep_days,keep_last}';
     wrong text := (SELECT min(l.key) FROM jsonb_object_keys(limits) AS l (key) WHERE l.key <> ALL (there_are));
 BEGIN
     IF (octet_length(limit_queue.name) BETWEEN 1 AND 200) IS NOT TRUE THEN
@@ -845,8 +851,10 @@ BEGIN
     END IF;
     INSERT INTO job_queues (name) VALUES (limit_queue.name) ON CONFLICT (name) DO NOTHING;
     UPDATE job_queues q
-    SET (max_running, key_limit, rate_limit, rate_period_seconds, max_pending, pause_after_failures, pause_seconds, rate_next_at) = (
-        SELECT r.max_running, r.key_limit, r.rate_limit, r.rate_period_seconds, r.max_pending, r.pause_after_failures, r.pause_seconds, NULL::timestamptz
+    SET (max_running, key_limit, rate_limit, rate_period_seconds, max_pending, pause_after_failures, pause_seconds, aging_seconds, keep_days, keep_last,
+         rate_next_at, aged_until) = (
+        SELECT r.max_running, r.key_limit, r.rate_limit, r.rate_period_seconds, r.max_pending, r.pause_after_failures, r.pause_seconds, r.aging_seconds,
+               r.keep_days, r.keep_last, NULL::timestamptz, CASE WHEN r.aging_seconds = q.aging_seconds THEN q.aged_until END
         FROM jsonb_populate_record(q, limit_queue.limits) AS r)
     WHERE q.name = limit_queue.name;
     PERFORM pg_notify(job_channel(), '');
@@ -1397,6 +1405,7 @@ CREATE VIEW job_queue_status AS
     q.rate_limit,
     q.rate_period_seconds,
     q.max_pending,
+    q.aging_seconds,
     NULLIF(concat_ws(', ',
         CASE
             WHEN busy.running >= q.max_running THEN 'max_running'
@@ -1556,6 +1565,7 @@ CREATE VIEW job_history AS
     skipped_count,
     skipped_until,
     notify_done,
+    lifted,
     created_at,
     finished_at - started_at AS took
    FROM job_executions e
@@ -1661,6 +1671,7 @@ COMMENT ON COLUMN job_executions.concurrency_limit IS 'How many rows with this c
 COMMENT ON COLUMN job_executions.skipped_count IS 'Ticks that a SKIPPED row stands for, up to skipped_until; 10000: at least so many. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_executions.skipped_until IS 'The last tick a SKIPPED row stands for. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_executions.notify_done IS 'Somebody waits for its end, which is notified.';
+COMMENT ON COLUMN job_executions.lifted IS 'How often it has waited for aging_seconds of its queue, each of which lifts priority by 1, up to 9. NULL: never.';
 COMMENT ON COLUMN job_executions.created_at IS 'When the row was inserted.';
 COMMENT ON TABLE job_workers IS 'One row per process that claims and runs, made anew at each start. See job_worker_status.';
 COMMENT ON COLUMN job_workers.id IS 'job_executions.claimed_by names it.';
@@ -1694,6 +1705,8 @@ COMMENT ON COLUMN job_queues.rate_taken IS 'Kept by the claim: how much was clai
 COMMENT ON COLUMN job_queues.max_pending IS 'enqueue_job() refuses while so many rows of it are PENDING, delayed ones included. NULL: no limit.';
 COMMENT ON COLUMN job_queues.pause_after_failures IS 'A worker that sees so many attempts of it fail in a row pauses it. NULL: none does.';
 COMMENT ON COLUMN job_queues.pause_seconds IS 'How long such a pause lasts: seconds, above 0, up to 31622400 (366 days). NULL: until somebody resumes it.';
+COMMENT ON COLUMN job_queues.aging_seconds IS 'Each time that a row has waited for so long, its priority goes up by 1, up to 9: 1 to 31622400. NULL: never.';
+COMMENT ON COLUMN job_queues.aged_until IS 'Kept by the lifter: it has lifted what had waited for so long by then.';
 COMMENT ON COLUMN job_queues.keep_days IS 'Days that its final rows are kept, infinity for ever; NULL: as the setting "retention" says for their status.';
 COMMENT ON COLUMN job_queues.keep_last IS 'How many of its newest final rows are kept; NULL: as the setting "retention" says for their status.';
 COMMENT ON TABLE job_installation IS 'One row: the name by which these tables know their own prepared transactions in other databases.';
@@ -1791,6 +1804,7 @@ COMMENT ON COLUMN job_queue_status.key_limit IS 'How many of a concurrency_key m
 COMMENT ON COLUMN job_queue_status.rate_limit IS 'How many may be claimed in any rate_period_seconds. NULL: no limit.';
 COMMENT ON COLUMN job_queue_status.rate_period_seconds IS 'Seconds that rate_limit is about. NULL: no limit.';
 COMMENT ON COLUMN job_queue_status.max_pending IS 'How many may wait, delayed ones included, before enqueue_job() refuses. NULL: no limit.';
+COMMENT ON COLUMN job_queue_status.aging_seconds IS 'Each time that a row has waited for so many seconds, its priority goes up by 1. NULL: never.';
 COMMENT ON COLUMN job_queue_status.reached IS 'The limits that are reached now: max_running and rate_limit hold up claims, max_pending enqueue_job(). NULL: none.';
 COMMENT ON VIEW job_running IS 'What is claimed now, the oldest first: how long, how long it may still take, how far it is, and who has it.';
 COMMENT ON COLUMN job_running.id IS 'job_executions.id; SELECT cancel_job(id) asks it to stop.';
@@ -1882,6 +1896,7 @@ COMMENT ON COLUMN job_history.concurrency_limit IS 'How many rows with this conc
 COMMENT ON COLUMN job_history.skipped_count IS 'Ticks that a SKIPPED row stands for, from scheduled_at to skipped_until; 10000: at least so many. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_history.skipped_until IS 'The last tick a SKIPPED row stands for. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_history.notify_done IS 'Somebody waits for its end, which is notified.';
+COMMENT ON COLUMN job_history.lifted IS 'How often it has waited for aging_seconds of its queue, each of which lifts priority by 1, up to 9. NULL: never.';
 COMMENT ON COLUMN job_history.created_at IS 'When the row was inserted.';
 COMMENT ON COLUMN job_history.took IS 'Duration of the last attempt. NULL: never claimed.';
 COMMENT ON VIEW job_in_doubt IS 'What is prepared and not ended, as far as this server sees, and decisions that some participant may not have heard of yet.';

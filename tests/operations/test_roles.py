@@ -96,7 +96,7 @@ STATEMENTS: Mapping[LiteralString, set[str]] = {
     "UPDATE job_executions SET handler_params = '{}'": {"admin"},
     "UPDATE job_executions SET handler_name = 'x'": {"admin"},
     "UPDATE job_executions SET queue = 'x'": {"admin"},
-    "UPDATE job_executions SET priority = 9": {"admin"},
+    "UPDATE job_executions SET priority = 9, lifted = 1": {"worker", "admin"},
     "UPDATE job_executions SET scheduled_at = now()": {"admin"},
     "UPDATE job_executions SET unique_key = NULL": {"admin"},
     "UPDATE job_executions SET concurrency_key = NULL": {"admin"},

@@ -34,6 +34,7 @@ INDEXES = {
     "cancels_asked": {"job_executions_of_worker"},
     "held": {"job_executions_of_worker"},
     "rescue": {"job_executions_of_worker", "job_executions_pkey"},
+    "lift": {"job_executions_claim", "job_executions_claim_keyed", "job_executions_pkey"},
     "lock_due": {"cron_jobs_plan", "job_executions_skipped"},
     "next_tick": {"cron_jobs_plan", "cron_jobs_resume"},
     "resume_ended": {"cron_jobs_pkey", "cron_jobs_resume"},

@@ -18,7 +18,20 @@ if TYPE_CHECKING:
     from scheduler.operations.cron_jobs import CronJobStatus, Selection
     from scheduler.store.session import SyncSession
 
-_HEADERS = ("name", "schedule", "zone", "handler", "next", "last", "ended", "streak", "state", "until", "managed by", "reason")
+_HEADERS = (
+    "name",
+    "schedule",
+    "zone",
+    "handler",
+    "next",
+    "last",
+    "ended",
+    "streak",
+    "state",
+    "until",
+    "managed by",
+    "reason",
+)
 _SPARE = ("managed by", "ended", "streak", "zone")
 
 

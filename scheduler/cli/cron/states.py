@@ -53,8 +53,8 @@ def pause(
         chosen = _chosen(session, names, everything)
         paused = dict.fromkeys(pause_them(session, chosen, reason=reason, resume_at=end))
     if as_json:
-        before = [name for name in chosen if name not in paused]
-        print_json({"paused": list(paused), "already_paused": before, "paused_reason": reason, "resume_at": end})
+        already = [name for name in chosen if name not in paused]
+        print_json({"paused": list(paused), "already_paused": already, "paused_reason": reason, "resume_at": end})
         return
     lasting = "" if end is None else f" {pausing.until_in_words(end, now)}"
     changed = lasting or ("" if reason is None else " for another reason")
