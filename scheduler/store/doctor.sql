@@ -219,17 +219,17 @@ LIMIT 50;
 
 
 -- name: doctor_limits
--- The limits that hold something up now, with the numbers they have. Index: job_executions_of_worker; job_executions_claim, _claim_keyed.
+-- The limits that hold something up now, with the numbers they have. Of a range statistics say nothing, so that the index is used. Index: job_executions_of_worker; job_executions_claim, _claim_keyed.
 SELECT l.queue, l.limits
 FROM (
     SELECT q.name AS queue, array_remove(ARRAY[
-        CASE WHEN q.max_running <= (SELECT count(*) FROM {s}.job_executions AS r WHERE r.queue = q.name AND r.status = 'RUNNING')
+        CASE WHEN q.max_running <= (SELECT count(*) FROM {s}.job_executions AS r WHERE r.queue >= q.name AND r.queue <= q.name AND r.status = 'RUNNING')
              THEN 'max_running ' || q.max_running END,
         CASE WHEN q.rate_limit IS NOT NULL AND q.rate_next_at > {s}.job_now() THEN 'rate_limit ' || q.rate_limit END,
         CASE WHEN q.max_pending <= (SELECT count(*) FROM (
-            (SELECT FROM {s}.job_executions AS e WHERE e.queue = q.name AND e.status = 'PENDING' AND e.concurrency_key IS NULL LIMIT q.max_pending)
+            (SELECT FROM {s}.job_executions AS e WHERE e.queue >= q.name AND e.queue <= q.name AND e.status = 'PENDING' AND e.concurrency_key IS NULL LIMIT q.max_pending)
             UNION ALL
-            (SELECT FROM {s}.job_executions AS e WHERE e.queue = q.name AND e.status = 'PENDING' AND e.concurrency_key IS NOT NULL LIMIT q.max_pending)
+            (SELECT FROM {s}.job_executions AS e WHERE e.queue >= q.name AND e.queue <= q.name AND e.status = 'PENDING' AND e.concurrency_key IS NOT NULL LIMIT q.max_pending)
         ) AS waiting) THEN 'max_pending ' || q.max_pending END
     ], NULL) AS limits
     FROM {s}.job_queues AS q
