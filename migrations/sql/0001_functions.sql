@@ -56,6 +56,22 @@ CREATE FUNCTION job_queue_names() RETURNS SETOF text LANGUAGE sql STABLE SET sea
 $$;
 COMMENT ON FUNCTION job_queue_names() IS 'Every queue that settings, a worker, a cron job, a waiting or running execution, or one of the newest 10,000 names; queues exist by being named.';
 
+CREATE FUNCTION job_restart_delay(id bigint, unique_key text, not_before timestamptz) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    caller text := coalesce(nullif(current_setting('role'), 'none'), session_user);
+BEGIN
+    -- Whoever may enqueue may have what holds the key wait anew, as if it were enqueued now; no other change of a row is theirs.
+    IF NOT has_column_privilege(caller, 'job_executions', 'unique_key', 'INSERT') THEN
+        RAISE EXCEPTION 'permission denied for table job_executions' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    -- One that waits for its next try keeps at least its backoff.
+    UPDATE job_executions e SET available_at = CASE e.attempt WHEN 0 THEN not_before ELSE greatest(e.available_at, not_before) END
+    WHERE e.id = job_restart_delay.id AND e.unique_key = job_restart_delay.unique_key AND e.status = 'PENDING';
+    RETURN FOUND;
+END $$;
+COMMENT ON FUNCTION job_restart_delay IS 'Used inside others, with the rights of its owner: what waits and holds a unique_key waits anew. False: it waits no more. For whoever may insert executions.';
+
 CREATE FUNCTION enqueue_job(
     handler_name text, handler_params jsonb DEFAULT '{}', queue text DEFAULT 'default', priority integer DEFAULT 0,
     delay_seconds double precision DEFAULT 0, available_at timestamptz DEFAULT NULL, timeout_seconds double precision DEFAULT NULL,
@@ -150,10 +166,7 @@ BEGIN
             RAISE EXCEPTION 'execution % (%) holds the unique_key "%"', holder.id, holder.status, enqueue_job.unique_key
                 USING ERRCODE = 'unique_violation', HINT = 'Enqueue it when that one has let go of it, or use another key.';
         ELSIF on_conflict = 'restart delay' AND holder.status = 'PENDING' THEN
-            -- One that waits for its next try keeps at least its backoff.
-            UPDATE job_executions e SET available_at = CASE e.attempt WHEN 0 THEN not_before ELSE greatest(e.available_at, not_before) END
-            WHERE e.id = holder.id AND e.status = 'PENDING';
-            CONTINUE WHEN NOT FOUND;    -- it has just been claimed: it may still hold the key, or not
+            CONTINUE WHEN NOT job_restart_delay(holder.id, enqueue_job.unique_key, not_before);   -- it has just been claimed: it may still hold the key, or not
         END IF;
         new_id := holder.id;
         EXIT;

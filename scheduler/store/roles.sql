@@ -46,11 +46,12 @@ REVOKE ALL ON cron_jobs, job_executions, job_workers, job_queues, job_installati
 REVOKE ALL ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue, resume_queue,
     limit_queue, register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, progress_job, release_job, snooze_job, leave_worker,
     job_queue_names, job_now, job_channel, job_retry_delay, job_errors_with,
-    job_did_you_mean, cron_job_named
+    job_did_you_mean, cron_job_named, job_restart_delay
     FROM {admin}, {enqueuer}, {worker}, {viewer};
 
 
--- Everybody. A function runs with its caller's rights, so that to call it is never enough to do what it does: these grants
+-- Everybody. A function runs with its caller's rights, so that to call it is never enough to do what it does (but for job_restart_delay(),
+-- which asks whether its caller may enqueue): these grants
 -- only matter where somebody has taken away the right to call functions that PostgreSQL gives to all.
 
 GRANT USAGE ON SCHEMA {s} TO {admin}, {enqueuer}, {worker}, {viewer};
@@ -101,7 +102,7 @@ GRANT SELECT (name, max_pending) ON job_queues TO {enqueuer};
 
 GRANT SELECT (wake_until) ON job_workers TO {enqueuer};
 
-GRANT EXECUTE ON FUNCTION enqueue_job TO {enqueuer};
+GRANT EXECUTE ON FUNCTION enqueue_job, job_restart_delay TO {enqueuer};
 
 
 -- The worker: planner, claims, outcomes, rescue, heartbeat, decisions; and its handlers may enqueue. Of a cron job it writes how far it
@@ -133,7 +134,7 @@ GRANT UPDATE (rate_next_at, rate_taken_at, rate_taken, aged_until, paused, pause
 -- A decision is made once and never changed; what everybody has carried out is deleted in the end.
 GRANT INSERT (gid, decision, participants, execution_id, claim_token), UPDATE (settled_at), DELETE ON job_transactions TO {worker};
 
-GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, cron_job_named, cron_job_tick_at, job_queue_names,
+GRANT EXECUTE ON FUNCTION enqueue_job, job_restart_delay, cancel_job, retry_job, cron_job_named, cron_job_tick_at, job_queue_names,
     register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, progress_job, release_job, snooze_job, leave_worker TO {worker};
 
 
@@ -142,7 +143,7 @@ GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, cron_job_named, cr
 GRANT SELECT, INSERT, UPDATE, DELETE ON cron_jobs, job_executions, job_workers, job_queues, job_messages TO {admin};
 GRANT SELECT ON job_installation, job_transactions,
     cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history, job_in_doubt TO {admin};
-GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue,
+GRANT EXECUTE ON FUNCTION enqueue_job, job_restart_delay, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue,
     resume_queue, limit_queue, register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, progress_job, release_job, snooze_job,
     leave_worker, cron_job_named, job_queue_names TO {admin};
 

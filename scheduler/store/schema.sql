@@ -502,6 +502,28 @@ AS $function$
     UNION SELECT unnest(w.queues) FROM job_workers w;
 $function$;
 
+-- Used inside others, with the rights of its owner: what waits and holds a unique_key waits anew. False: it waits no
+-- more. For whoever may insert executions.
+CREATE FUNCTION job_restart_delay(id bigint, unique_key text, not_before timestamptz)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path FROM CURRENT
+AS $function$
+#variable_conflict use_column
+DECLARE
+    caller text := coalesce(nullif(current_setting('role'), 'none'), session_user);
+BEGIN
+    -- Whoever may enqueue may have what holds the key wait anew, as if it were enqueued now; no other change of a row is theirs.
+    IF NOT has_column_privilege(caller, 'job_executions', 'unique_key', 'INSERT') THEN
+        RAISE EXCEPTION 'permission denied for table job_executions' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    -- One that waits for its next try keeps at least its backoff.
+    UPDATE job_executions e SET available_at = CASE e.attempt WHEN 0 THEN not_before ELSE greatest(e.available_at, not_before) END
+    WHERE e.id = job_restart_delay.id AND e.unique_key = job_restart_delay.unique_key AND e.status = 'PENDING';
+    RETURN FOUND;
+END $function$;
+
 -- Enqueues one execution and returns its id; where unique_key is taken, on_conflict says: return existing (the id of
 -- the holder), error, or restart delay (a waiting holder waits anew). SQLSTATE QFULL: the queue's max_pending is
 -- reached. SELECT enqueue_job('email', '{"to": "ada@example.com"}', delay_seconds => 60);
@@ -613,10 +635,7 @@ BEGIN
             RAISE EXCEPTION 'execution % (%) holds the unique_key "%"', holder.id, holder.status, enqueue_job.unique_key
                 USING ERRCODE = 'unique_violation', HINT = 'Enqueue it when that one has let go of it, or use another key.';
         ELSIF on_conflict = 'restart delay' AND holder.status = 'PENDING' THEN
-            -- One that waits for its next try keeps at least its backoff.
-            UPDATE job_executions e SET available_at = CASE e.attempt WHEN 0 THEN not_before ELSE greatest(e.available_at, not_before) END
-            WHERE e.id = holder.id AND e.status = 'PENDING';
-            CONTINUE WHEN NOT FOUND;    -- it has just been claimed: it may still hold the key, or not
+            CONTINUE WHEN NOT job_restart_delay(holder.id, enqueue_job.unique_key, not_before);   -- it has just been claimed: it may still hold the key, or not
         END IF;
         new_id := holder.id;
         EXIT;
@@ -1735,6 +1754,7 @@ COMMENT ON FUNCTION cron_jobs_wake() IS 'Trigger: notifies the planners of an ed
 COMMENT ON FUNCTION job_did_you_mean(word text, names text[]) IS 'Used inside others: a question after the name that shares the most pairs of letters with a mistyped one; empty where none is like it.';
 COMMENT ON FUNCTION cron_job_named(name text) IS 'Used inside others: cron_jobs.id by name; a name that none has is an error that says which was meant.';
 COMMENT ON FUNCTION job_queue_names() IS 'Every queue that settings, a worker, a cron job, a waiting or running execution, or one of the newest 10,000 names; queues exist by being named.';
+COMMENT ON FUNCTION job_restart_delay(id bigint, unique_key text, not_before timestamp with time zone) IS 'Used inside others, with the rights of its owner: what waits and holds a unique_key waits anew. False: it waits no more. For whoever may insert executions.';
 COMMENT ON FUNCTION enqueue_job(handler_name text, handler_params jsonb, queue text, priority integer, delay_seconds double precision, available_at timestamp with time zone, timeout_seconds double precision, max_retry integer, retry_backoff text, retry_delay_seconds double precision, unique_key text, unique_until text, concurrency_key text, concurrency_limit integer, on_conflict text, notify_done boolean) IS 'Enqueues one execution and returns its id; where unique_key is taken, on_conflict says: return existing (the id of the holder), error, or restart delay (a waiting holder waits anew). SQLSTATE QFULL: the queue''s max_pending is reached. SELECT enqueue_job(''email'', ''{"to": "ada@example.com"}'', delay_seconds => 60);';
 COMMENT ON FUNCTION cancel_job(id bigint, reason text) IS 'Cancels a waiting execution at once and asks a running one to stop. Returns the status it has now; a final one keeps its own.';
 COMMENT ON FUNCTION retry_job(id bigint, handler_params jsonb) IS 'Sends a final execution back to PENDING with all its tries; attempt and errors are kept, and so are its params unless others are given. Returns the status it has now: SKIPPED stays, and so does, with a warning, one whose unique_key another row holds.';

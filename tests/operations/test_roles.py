@@ -49,6 +49,8 @@ WHOLE: Mapping[str, set[str]] = {
 FUNCTIONS: Mapping[str, set[str]] = {
     "enqueue_job('email')": WRITERS,
     "enqueue_job('email', unique_key => 'taken')": WRITERS,
+    "enqueue_job('email', unique_key => 'taken', on_conflict => 'restart delay')": WRITERS,
+    "job_restart_delay(1, 'taken', now())": WRITERS,
     "cancel_job(1)": {"worker", "admin"},
     "retry_job(2)": {"worker", "admin"},
     "run_cron_job('nightly')": {"worker", "admin"},
