@@ -40,7 +40,8 @@ KEEP = "INSERT INTO job_queues (name, keep_days) VALUES ('history', %s * 0.1 / 8
 FILL = "INSERT INTO job_executions (handler_name) SELECT 'noop' FROM generate_series(1, %s)"
 WAITING = """
 SELECT count(*) FROM (
-    SELECT FROM job_executions WHERE queue = 'default' AND priority = 0 AND status = 'PENDING' AND concurrency_key IS NULL
+    SELECT FROM job_executions
+    WHERE queue = 'default' AND priority = 0 AND status = 'PENDING' AND concurrency_key IS NULL
     LIMIT %s
 ) AS waiting"""
 OLDEST = "SELECT count(*) FROM job_executions WHERE queue = 'history' AND status = 'SUCCESS'"
