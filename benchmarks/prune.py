@@ -1,6 +1,6 @@
 """What pruning costs a worker that drains a backlog: its rate with and without, in turns, within one run.
 
-    python -m benchmarks.prune [--rows 1000000] [--keep 100000] [--slices 20] [--slice-seconds 10] [--pool-size 100]
+    python -m benchmarks.prune [--rows 1000000] [--keep 100000] [--slices 80] [--slice-seconds 2] [--pool-size 100]
 
 A durable server of its own (fsync on) holds `--rows` final executions, all but `--keep` too old for their queue. One
 worker drains no-op executions without a break, with its pruner in the same process: at work in every second slice,
@@ -56,8 +56,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--keep", type=int, default=100_000)
-    parser.add_argument("--slices", type=int, default=20)
-    parser.add_argument("--slice-seconds", type=float, default=10.0)
+    parser.add_argument("--slices", type=int, default=80)
+    parser.add_argument("--slice-seconds", type=float, default=2.0)
     parser.add_argument("--pool-size", type=int, default=100)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
