@@ -154,8 +154,9 @@ SELECT name, next_run_at, invalid_reason FROM cron_job_status WHERE name = 'nigh
 
 
 -- ## Pause a cron job
--- What is planned already still runs; what falls into the pause is never made up for. `resume_cron_job('nightly')` ends it.
-SELECT pause_cron_job('nightly');
+-- What is planned already still runs; what falls into the pause is never made up for. `resume_cron_job('nightly')` ends it before it
+-- ends by itself; without `resume_at` nothing else does.
+SELECT pause_cron_job('nightly', 'the source is down', resume_at => now() + interval '2 hours');
 
 
 -- ## Remove a cron job

@@ -102,6 +102,8 @@ CATALOGUE: Mapping[str, Event] = {
                                       "크론 작업 {cron_jobs}개의 틱 {count}개를 계획했습니다"),
     "planner.skipped":       Event(I, "Cron job {name}: {reason}",
                                       "크론 작업 {name}: {reason}"),
+    "planner.resumed":       Event(I, "Cron job {name} is no longer paused",
+                                   "크론 작업 {name}의 일시 중지가 끝났습니다"),
     "planner.refused":       Event(W, "Cron job {name} is not planned: {reason}",
                                       "크론 작업 {name}은(는) 계획되지 않습니다: {reason}"),
 

@@ -56,6 +56,22 @@ CREATE FUNCTION job_queue_names() RETURNS SETOF text LANGUAGE sql STABLE SET sea
 $$;
 COMMENT ON FUNCTION job_queue_names() IS 'Every queue that settings, a worker, a cron job, a waiting or running execution, or one of the newest 10,000 names; queues exist by being named.';
 
+CREATE FUNCTION job_restart_delay(id bigint, unique_key text, not_before timestamptz) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    caller text := coalesce(nullif(current_setting('role'), 'none'), session_user);
+BEGIN
+    -- Whoever may enqueue may have what holds the key wait anew, as if it were enqueued now; no other change of a row is theirs.
+    IF NOT has_column_privilege(caller, 'job_executions', 'unique_key', 'INSERT') THEN
+        RAISE EXCEPTION 'permission denied for table job_executions' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    -- One that waits for its next try keeps at least its backoff.
+    UPDATE job_executions e SET available_at = CASE e.attempt WHEN 0 THEN not_before ELSE greatest(e.available_at, not_before) END
+    WHERE e.id = job_restart_delay.id AND e.unique_key = job_restart_delay.unique_key AND e.status = 'PENDING';
+    RETURN FOUND;
+END $$;
+COMMENT ON FUNCTION job_restart_delay IS 'Used inside others, with the rights of its owner: what waits and holds a unique_key waits anew. False: it waits no more. For whoever may insert executions.';
+
 CREATE FUNCTION enqueue_job(
     handler_name text, handler_params jsonb DEFAULT '{}', queue text DEFAULT 'default', priority integer DEFAULT 0,
     delay_seconds double precision DEFAULT 0, available_at timestamptz DEFAULT NULL, timeout_seconds double precision DEFAULT NULL,
@@ -150,10 +166,7 @@ BEGIN
             RAISE EXCEPTION 'execution % (%) holds the unique_key "%"', holder.id, holder.status, enqueue_job.unique_key
                 USING ERRCODE = 'unique_violation', HINT = 'Enqueue it when that one has let go of it, or use another key.';
         ELSIF on_conflict = 'restart delay' AND holder.status = 'PENDING' THEN
-            -- One that waits for its next try keeps at least its backoff.
-            UPDATE job_executions e SET available_at = CASE e.attempt WHEN 0 THEN not_before ELSE greatest(e.available_at, not_before) END
-            WHERE e.id = holder.id AND e.status = 'PENDING';
-            CONTINUE WHEN NOT FOUND;    -- it has just been claimed: it may still hold the key, or not
+            CONTINUE WHEN NOT job_restart_delay(holder.id, enqueue_job.unique_key, not_before);   -- it has just been claimed: it may still hold the key, or not
         END IF;
         new_id := holder.id;
         EXIT;
@@ -246,10 +259,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION run_cron_job IS 'Enqueues an execution of a cron job now, apart from its schedule and also while it is paused; returns its id. It waits where ticks may not overlap.';
 
-CREATE FUNCTION pause_cron_job(name text) RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS $$
-    UPDATE cron_jobs c SET enabled = false WHERE c.id = cron_job_named(pause_cron_job.name);
-$$;
-COMMENT ON FUNCTION pause_cron_job IS 'Stops planning a cron job; what is planned already still runs.';
+CREATE FUNCTION pause_cron_job(name text, reason text DEFAULT NULL, resume_at timestamptz DEFAULT NULL) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+BEGIN
+    IF pause_cron_job.resume_at <= job_now() THEN
+        RAISE EXCEPTION 'resume_at % is past', pause_cron_job.resume_at
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Write a time to come, or leave it out: then resume_cron_job() ends the pause.';
+    END IF;
+    UPDATE cron_jobs c SET enabled = false, paused_reason = pause_cron_job.reason, resume_at = pause_cron_job.resume_at
+    WHERE c.id = cron_job_named(pause_cron_job.name);
+END $$;
+COMMENT ON FUNCTION pause_cron_job IS 'Stops planning a cron job until resume_cron_job() or resume_at; what is planned already still runs. SELECT pause_cron_job(''nightly'', ''the source is down'', now() + interval ''1 day'');';
 
 CREATE FUNCTION resume_cron_job(name text) RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS $$
     UPDATE cron_jobs c SET enabled = true WHERE c.id = cron_job_named(resume_cron_job.name);
@@ -316,7 +336,7 @@ CREATE FUNCTION limit_queue(name text, limits jsonb) RETURNS void LANGUAGE plpgs
 #variable_conflict use_column
 DECLARE
     known text[] := ARRAY(SELECT job_queue_names());
-    there_are text[] := '{max_running,key_limit,rate_limit,rate_period_seconds,max_pending,pause_after_failures,pause_seconds}';
+    there_are text[] := '{max_running,key_limit,rate_limit,rate_period_seconds,max_pending,pause_after_failures,pause_seconds,aging_seconds,keep_days,keep_last}';
     wrong text := (SELECT min(l.key) FROM jsonb_object_keys(limits) AS l (key) WHERE l.key <> ALL (there_are));
 BEGIN
     IF (octet_length(limit_queue.name) BETWEEN 1 AND 200) IS NOT TRUE THEN
@@ -330,8 +350,10 @@ BEGIN
     END IF;
     INSERT INTO job_queues (name) VALUES (limit_queue.name) ON CONFLICT (name) DO NOTHING;
     UPDATE job_queues q
-    SET (max_running, key_limit, rate_limit, rate_period_seconds, max_pending, pause_after_failures, pause_seconds, rate_next_at) = (
-        SELECT r.max_running, r.key_limit, r.rate_limit, r.rate_period_seconds, r.max_pending, r.pause_after_failures, r.pause_seconds, NULL::timestamptz
+    SET (max_running, key_limit, rate_limit, rate_period_seconds, max_pending, pause_after_failures, pause_seconds, aging_seconds, keep_days, keep_last,
+         rate_next_at, aged_until) = (
+        SELECT r.max_running, r.key_limit, r.rate_limit, r.rate_period_seconds, r.max_pending, r.pause_after_failures, r.pause_seconds, r.aging_seconds,
+               r.keep_days, r.keep_last, NULL::timestamptz, CASE WHEN r.aging_seconds = q.aging_seconds THEN q.aged_until END
         FROM jsonb_populate_record(q, limit_queue.limits) AS r)
     WHERE q.name = limit_queue.name;
     PERFORM pg_notify(job_channel(), '');

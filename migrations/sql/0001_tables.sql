@@ -23,6 +23,8 @@ CREATE TABLE cron_jobs (
     starts_at           timestamptz,
     ends_at             timestamptz,
     enabled             boolean          NOT NULL DEFAULT true,
+    paused_reason       text,
+    resume_at           timestamptz,
     next_run_at         timestamptz,
     planned_until       timestamptz      NOT NULL DEFAULT job_now(),
     last_run_at         timestamptz,
@@ -49,9 +51,11 @@ CREATE TABLE cron_jobs (
     CONSTRAINT cron_jobs_catch_up_limit_check CHECK (catch_up_limit BETWEEN 1 AND 10000),
     CONSTRAINT cron_jobs_jitter_seconds_check CHECK (jitter_seconds BETWEEN 0 AND 86400),
     CONSTRAINT cron_jobs_declared_check CHECK (jsonb_typeof(declared) = 'object'),
-    CONSTRAINT cron_jobs_unplanned_check CHECK (jsonb_typeof(unplanned) = 'array')
+    CONSTRAINT cron_jobs_unplanned_check CHECK (jsonb_typeof(unplanned) = 'array'),
+    CONSTRAINT cron_jobs_pause_check CHECK (NOT enabled OR (paused_reason IS NULL AND resume_at IS NULL))
 );
 CREATE INDEX cron_jobs_plan ON cron_jobs (next_run_at) WHERE enabled AND invalid_reason IS NULL;
+CREATE INDEX cron_jobs_resume ON cron_jobs (resume_at) WHERE resume_at IS NOT NULL;
 
 COMMENT ON TABLE cron_jobs IS 'When to run which handler, with which params and policies. INSERT, UPDATE and DELETE take effect within a second.';
 COMMENT ON COLUMN cron_jobs.id IS 'Executions name it as cron_job_id; it is never reused.';
@@ -74,6 +78,8 @@ COMMENT ON COLUMN cron_jobs.jitter_seconds IS 'Seconds, 0 to 86400: a tick becom
 COMMENT ON COLUMN cron_jobs.starts_at IS 'No tick before this; also the anchor of @every. NULL: from created_at on.';
 COMMENT ON COLUMN cron_jobs.ends_at IS 'No tick at or after this. NULL: no end.';
 COMMENT ON COLUMN cron_jobs.enabled IS 'false pauses it: nothing more is planned, and what fell into a pause is never caught up.';
+COMMENT ON COLUMN cron_jobs.paused_reason IS 'Why it is paused, for people. Cleared when it is resumed.';
+COMMENT ON COLUMN cron_jobs.resume_at IS 'The planner resumes it then, and a tick at that very moment runs; NULL: somebody has to. Cleared when it is resumed.';
 COMMENT ON COLUMN cron_jobs.next_run_at IS 'The next tick. Kept by the planner: NULL makes it compute anew, infinity means never again.';
 COMMENT ON COLUMN cron_jobs.planned_until IS 'Every tick up to this is accounted for by a row of job_executions. Kept by the planner.';
 COMMENT ON COLUMN cron_jobs.last_run_at IS 'The last tick that became an execution. NULL: none yet.';
@@ -123,6 +129,7 @@ CREATE TABLE job_executions (
     skipped_count       integer,
     skipped_until       timestamptz,
     notify_done         boolean          NOT NULL DEFAULT false,
+    lifted              smallint,
     created_at          timestamptz      NOT NULL DEFAULT job_now(),
     CONSTRAINT job_executions_source_check CHECK (source IN ('enqueue', 'tick', 'manual', 'backfill', 'message')),
     CONSTRAINT job_executions_handler_name_check CHECK (handler_name <> '' AND octet_length(handler_name) <= 200),
@@ -194,6 +201,7 @@ COMMENT ON COLUMN job_executions.concurrency_limit IS 'How many rows with this c
 COMMENT ON COLUMN job_executions.skipped_count IS 'Ticks that a SKIPPED row stands for, up to skipped_until; 10000: at least so many. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_executions.skipped_until IS 'The last tick a SKIPPED row stands for. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_executions.notify_done IS 'Somebody waits for its end, which is notified.';
+COMMENT ON COLUMN job_executions.lifted IS 'How often it has waited for aging_seconds of its queue, each of which lifts priority by 1, up to 9. NULL: never.';
 COMMENT ON COLUMN job_executions.created_at IS 'When the row was inserted.';
 
 
@@ -251,6 +259,8 @@ CREATE TABLE job_queues (
     max_pending          integer,
     pause_after_failures integer,
     pause_seconds        double precision,
+    aging_seconds        double precision,
+    aged_until           timestamptz,
     keep_days            double precision,
     keep_last            integer,
     CONSTRAINT job_queues_name_check CHECK (name <> '' AND octet_length(name) <= 200),
@@ -262,6 +272,7 @@ CREATE TABLE job_queues (
     CONSTRAINT job_queues_max_pending_check CHECK (max_pending >= 1),
     CONSTRAINT job_queues_pause_after_failures_check CHECK (pause_after_failures >= 1),
     CONSTRAINT job_queues_pause_seconds_check CHECK (pause_seconds > 0 AND pause_seconds <= 31622400),
+    CONSTRAINT job_queues_aging_seconds_check CHECK (aging_seconds BETWEEN 1 AND 31622400),
     CONSTRAINT job_queues_keep_check CHECK (keep_days >= 0 AND keep_last >= 0)
 );
 
@@ -280,6 +291,8 @@ COMMENT ON COLUMN job_queues.rate_taken IS 'Kept by the claim: how much was clai
 COMMENT ON COLUMN job_queues.max_pending IS 'enqueue_job() refuses while so many rows of it are PENDING, delayed ones included. NULL: no limit.';
 COMMENT ON COLUMN job_queues.pause_after_failures IS 'A worker that sees so many attempts of it fail in a row pauses it. NULL: none does.';
 COMMENT ON COLUMN job_queues.pause_seconds IS 'How long such a pause lasts: seconds, above 0, up to 31622400 (366 days). NULL: until somebody resumes it.';
+COMMENT ON COLUMN job_queues.aging_seconds IS 'Each time that a row has waited for so long, its priority goes up by 1, up to 9: 1 to 31622400. NULL: never.';
+COMMENT ON COLUMN job_queues.aged_until IS 'Kept by the lifter: it has lifted what had waited for so long by then.';
 COMMENT ON COLUMN job_queues.keep_days IS 'Days that its final rows are kept, infinity for ever; NULL: as the setting "retention" says for their status.';
 COMMENT ON COLUMN job_queues.keep_last IS 'How many of its newest final rows are kept; NULL: as the setting "retention" says for their status.';
 

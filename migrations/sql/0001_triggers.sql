@@ -27,8 +27,14 @@ CREATE TRIGGER job_executions_done AFTER UPDATE OF status ON job_executions FOR 
 CREATE FUNCTION cron_jobs_edited() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     since timestamptz;
+    ended timestamptz;
     because text;
 BEGIN
+    -- A pause that is over ends with the next write, which the planner sees to. An edit of the schedule is told apart: it counts from now.
+    IF TG_OP = 'UPDATE' AND NOT OLD.enabled AND NEW.resume_at <= job_now()
+       AND (NEW.cron_expression, NEW.timezone, NEW.starts_at, NEW.ends_at) IS NOT DISTINCT FROM (OLD.cron_expression, OLD.timezone, OLD.starts_at, OLD.ends_at) THEN
+        NEW.enabled := true;
+    END IF;
     IF TG_OP = 'INSERT' THEN
         NEW.next_run_at := NULL;
         NEW.planned_until := job_now();
@@ -36,6 +42,14 @@ BEGIN
         NEW.updated_at := NEW.created_at;  -- the two defaults are a microsecond apart now and then
     ELSIF (NEW.cron_expression, NEW.timezone, NEW.starts_at, NEW.ends_at, NEW.enabled)
           IS DISTINCT FROM (OLD.cron_expression, OLD.timezone, OLD.starts_at, OLD.ends_at, OLD.enabled) THEN
+        ended := job_now();
+        IF NEW.enabled AND NOT OLD.enabled THEN
+            IF NEW.resume_at <= ended THEN  -- however late somebody says so: a tick at resume_at is no part of the pause
+                ended := greatest(least(OLD.planned_until, ended), greatest(NEW.resume_at, to_timestamp(0)) - interval '1 us');
+            END IF;
+            NEW.paused_reason := NULL;
+            NEW.resume_at := NULL;
+        END IF;
         IF OLD.planned_until > job_now() THEN
             -- A skip ends with it. What of it is past has to be counted anew, by the schedule of then, and that is the planner's.
             because := 'skip';
@@ -47,10 +61,10 @@ BEGIN
             because := CASE WHEN NOT OLD.enabled THEN 'paused' WHEN NOT NEW.enabled THEN 'pause' ELSE 'edit' END;
             since := OLD.planned_until;
         END IF;
-        IF since < job_now() THEN
+        IF since < ended THEN
             -- A hundred are enough for a row that nobody plans; whoever reads them reckons with any text in them.
             NEW.unplanned := CASE WHEN jsonb_array_length(OLD.unplanned) >= 100 THEN OLD.unplanned - 0 ELSE coalesce(OLD.unplanned, '[]') END
-                || jsonb_build_object('since', since, 'until', job_now(), 'because', because,
+                || jsonb_build_object('since', since, 'until', ended, 'because', because, 'reason', left(OLD.paused_reason, 200),
                                       'cron_expression', left(OLD.cron_expression, 201), 'timezone', left(OLD.timezone, 100),
                                       'starts_at', OLD.starts_at, 'ends_at', OLD.ends_at);
         END IF;
@@ -59,7 +73,7 @@ BEGIN
         IF since IS NOT NULL OR OLD.planned_until NOT BETWEEN job_now() AND job_now() + interval '1 day'
            OR (NEW.cron_expression, NEW.timezone, NEW.starts_at, NEW.ends_at)
               IS DISTINCT FROM (OLD.cron_expression, OLD.timezone, OLD.starts_at, OLD.ends_at) THEN
-            NEW.planned_until := job_now();
+            NEW.planned_until := ended;
         END IF;
         NEW.invalid_reason := NULL;
         NEW.updated_at := job_now();
@@ -79,4 +93,4 @@ BEGIN
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION cron_jobs_wake() IS 'Trigger: notifies the planners of an edit. Their own updates name none of these columns.';
-CREATE TRIGGER cron_jobs_wake AFTER INSERT OR UPDATE OF cron_expression, timezone, starts_at, ends_at, enabled ON cron_jobs FOR EACH STATEMENT EXECUTE FUNCTION cron_jobs_wake();
+CREATE TRIGGER cron_jobs_wake AFTER INSERT OR UPDATE OF cron_expression, timezone, starts_at, ends_at, enabled, resume_at ON cron_jobs FOR EACH STATEMENT EXECUTE FUNCTION cron_jobs_wake();

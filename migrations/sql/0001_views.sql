@@ -2,11 +2,12 @@
 -- looked up by reading the whole table, once for each row of a view. Of a range (>= and <=) they say nothing, and the index is used.
 
 CREATE VIEW cron_job_status AS
-SELECT c.name, c.enabled, c.cron_expression, c.timezone, c.handler_name, nullif(c.next_run_at, 'infinity') AS next_run_at, c.last_run_at,
+SELECT c.name, c.enabled, c.paused_reason, c.resume_at, c.cron_expression, c.timezone, c.handler_name, nullif(c.next_run_at, 'infinity') AS next_run_at, c.last_run_at,
        last.status AS last_status, last.finished_at AS last_finished_at, last.error AS last_error,
        streak.failures AS failures_in_a_row,
        open.running, open.waiting,
-       CASE WHEN c.enabled AND c.invalid_reason IS NULL AND c.next_run_at < job_now() THEN job_now() - c.next_run_at END AS late_by,
+       CASE WHEN c.enabled AND c.invalid_reason IS NULL AND c.next_run_at < job_now() THEN job_now() - c.next_run_at
+            WHEN c.resume_at < job_now() THEN job_now() - c.resume_at END AS late_by,
        c.invalid_reason, c.id AS cron_job_id
 FROM cron_jobs c
 LEFT JOIN LATERAL (
@@ -36,6 +37,8 @@ ORDER BY c.name;
 COMMENT ON VIEW cron_job_status IS 'Each cron job at a glance: next tick, last outcome, failures in a row, how late it is, why it is refused.';
 COMMENT ON COLUMN cron_job_status.name IS 'The cron job.';
 COMMENT ON COLUMN cron_job_status.enabled IS 'false: paused.';
+COMMENT ON COLUMN cron_job_status.paused_reason IS 'Why it is paused.';
+COMMENT ON COLUMN cron_job_status.resume_at IS 'When it resumes by itself. NULL: it is not paused, or somebody has to resume it.';
 COMMENT ON COLUMN cron_job_status.cron_expression IS 'When, as in cron_jobs.';
 COMMENT ON COLUMN cron_job_status.timezone IS 'The zone that it is meant in.';
 COMMENT ON COLUMN cron_job_status.handler_name IS 'The handler that its executions run.';
@@ -47,7 +50,7 @@ COMMENT ON COLUMN cron_job_status.last_error IS 'What went wrong with it. NULL: 
 COMMENT ON COLUMN cron_job_status.failures_in_a_row IS 'FAILED or TIMEOUT since the last SUCCESS, of the newest 100 that are final among the newest 10,000.';
 COMMENT ON COLUMN cron_job_status.running IS 'Executions that run now, of those that may not overlap; 0 under overlap_policy = allow.';
 COMMENT ON COLUMN cron_job_status.waiting IS 'Executions that wait now, of those that may not overlap; 0 under overlap_policy = allow.';
-COMMENT ON COLUMN cron_job_status.late_by IS 'Since when the next tick is due and not planned; more than some seconds: no planner is at work. NULL: not late.';
+COMMENT ON COLUMN cron_job_status.late_by IS 'Since when its next tick, or the end of its pause, is due; more than some seconds: no planner is at work. NULL: not late.';
 COMMENT ON COLUMN cron_job_status.invalid_reason IS 'Why the planner refuses the row. NULL: nothing is wrong.';
 COMMENT ON COLUMN cron_job_status.cron_job_id IS 'cron_jobs.id.';
 
@@ -78,7 +81,7 @@ CREATE VIEW job_queue_status AS
 SELECT names.queue, coalesce(q.paused AND (q.resume_at IS NULL OR q.resume_at > job_now()), false) AS paused, q.paused_reason, q.resume_at,
        counts.waiting, counts.delayed, busy.running, counts.oldest_waiting,
        serving.workers, serving.per_minute, q.max_running, q.key_limit, q.rate_limit, q.rate_period_seconds, q.max_pending,
-       nullif(concat_ws(', ', CASE WHEN busy.running >= q.max_running THEN 'max_running' END, CASE WHEN q.rate_limit IS NOT NULL AND q.rate_next_at > job_now() THEN 'rate_limit' END,
+       q.aging_seconds, nullif(concat_ws(', ', CASE WHEN busy.running >= q.max_running THEN 'max_running' END, CASE WHEN q.rate_limit IS NOT NULL AND q.rate_next_at > job_now() THEN 'rate_limit' END,
                         CASE WHEN counts.waiting + counts.delayed >= q.max_pending THEN 'max_pending' END), '') AS reached
 FROM job_queue_names() AS names (queue)
 LEFT JOIN job_queues q ON q.name = names.queue
@@ -120,6 +123,7 @@ COMMENT ON COLUMN job_queue_status.key_limit IS 'How many of a concurrency_key m
 COMMENT ON COLUMN job_queue_status.rate_limit IS 'How many may be claimed in any rate_period_seconds. NULL: no limit.';
 COMMENT ON COLUMN job_queue_status.rate_period_seconds IS 'Seconds that rate_limit is about. NULL: no limit.';
 COMMENT ON COLUMN job_queue_status.max_pending IS 'How many may wait, delayed ones included, before enqueue_job() refuses. NULL: no limit.';
+COMMENT ON COLUMN job_queue_status.aging_seconds IS 'Each time that a row has waited for so many seconds, its priority goes up by 1. NULL: never.';
 COMMENT ON COLUMN job_queue_status.reached IS 'The limits that are reached now: max_running and rate_limit hold up claims, max_pending enqueue_job(). NULL: none.';
 
 CREATE VIEW job_running AS
@@ -246,6 +250,7 @@ COMMENT ON COLUMN job_history.concurrency_limit IS 'How many rows with this conc
 COMMENT ON COLUMN job_history.skipped_count IS 'Ticks that a SKIPPED row stands for, from scheduled_at to skipped_until; 10000: at least so many. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_history.skipped_until IS 'The last tick a SKIPPED row stands for. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_history.notify_done IS 'Somebody waits for its end, which is notified.';
+COMMENT ON COLUMN job_history.lifted IS 'How often it has waited for aging_seconds of its queue, each of which lifts priority by 1, up to 9. NULL: never.';
 COMMENT ON COLUMN job_history.created_at IS 'When the row was inserted.';
 COMMENT ON COLUMN job_history.took IS 'Duration of the last attempt. NULL: never claimed.';
 

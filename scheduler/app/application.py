@@ -33,6 +33,8 @@ from scheduler.services.blocked import BlockedEnd
 from scheduler.services.health import PULSE, Vitals
 from scheduler.services.health_server import serving
 from scheduler.services.heartbeat import Heartbeat
+from scheduler.services.lifter import ROUND_SECONDS as LIFT_SECONDS
+from scheduler.services.lifter import Lifter
 from scheduler.services.listener import Listener
 from scheduler.services.loop import Loop
 from scheduler.services.options import WorkerOptions
@@ -213,6 +215,7 @@ class Application:
             Loop("rescuer", rescuer.round, sleeps=RESCUE_SECONDS),
             Loop("resolver", self._resolver().round, sleeps=LONGEST_ROUND_SECONDS + RECOVERY_SECONDS),
             Loop("pruner", self._pruner().round, sleeps=SLICE_SECONDS),
+            Loop("lifter", Lifter(self._session("lifter")).round, sleeps=LIFT_SECONDS),
             Loop("listener", listener.round, sleeps=listener.sleeps),
         ]
         if "worker" in self.parts:

@@ -9,6 +9,7 @@ from scheduler.cli.tables import pretty_json, print_fields
 from scheduler.cli.values import HIDDEN
 from scheduler.model import Status
 from scheduler.operations.executions import Attempt, Execution
+from scheduler.operations.words import count_of
 
 _A_SECOND = timedelta(seconds=1)
 
@@ -25,7 +26,7 @@ def print_execution(execution: Execution, now: datetime) -> None:
             "next": what_comes_next(e, now),
             "cron job": _cron_job(e),
             "source": e.source,
-            "queue": e.queue + (f", priority {e.priority}" if e.priority else ""),
+            "queue": e.queue + _priority(e),
             "attempt": _attempts_said(e) if e.attempt else None,
             "worker": e.worker or e.claimed_by,
             "progress": None if e.progress is None else f"{e.progress:.0%} {e.progress_message or ''}".rstrip(),
@@ -66,6 +67,12 @@ def _print_attempt(attempt: Attempt, now: datetime) -> None:
 def _attempts_said(e: Execution) -> str:
     failures = f"{e.retry_count} failed" + (f" of {max(e.max_retry, 1)} tries" if e.max_retry is not None else "")
     return f"{e.attempt} ({failures})"
+
+
+def _priority(e: Execution) -> str:
+    if e.lifted is None:
+        return f", priority {e.priority}" if e.priority else ""
+    return f", priority {e.priority} (lifted {count_of(e.lifted, 'time')} for having waited)"
 
 
 def _cron_job(e: Execution) -> str | None:

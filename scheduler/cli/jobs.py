@@ -1,6 +1,7 @@
 """`scheduler jobs …`."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,7 +22,7 @@ from scheduler.cli.filters import (
 from scheduler.cli.moments import absolute, duration, parsed, parsed_span, relative
 from scheduler.cli.options import AsJson
 from scheduler.cli.project import connected, warn_of_handler, warn_of_unserved_queue
-from scheduler.model import NewExecution, Status
+from scheduler.model import NewExecution, OnConflict, Status, UniqueUntil
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +36,13 @@ _HEADERS = ("id", "handler", "status", "queue", "cron job", "attempt", "schedule
 _USUAL = {"queue": "default", "attempt": 1}
 _SPARE = ("attempt", "queue", "took")
 _PATIENCE = 5.0
+
+
+_ON_CONFLICT: Mapping[str, OnConflict] = {
+    "return": "return existing",
+    "error": "error",
+    "restart-delay": "restart delay",
+}
 
 
 @group.command()
@@ -53,6 +61,19 @@ def enqueue(
     ] = None,
     unique_key: Annotated[
         str | None, typer.Option(help="Only if none with this key waits or runs; else the id of that one is printed.")
+    ] = None,
+    unique_until: Annotated[
+        UniqueUntil | None, typer.Option(help="How long it holds that key.  [default: finished]")
+    ] = None,
+    on_conflict: Annotated[
+        Literal["return", "error", "restart-delay"] | None,
+        typer.Option(help="If another holds it: print that one, fail, or have that one wait anew.  [default: return]"),
+    ] = None,
+    concurrency_key: Annotated[
+        str | None, typer.Option(help="No more of this key run at once than --concurrency-limit says.")
+    ] = None,
+    concurrency_limit: Annotated[
+        int | None, typer.Option(min=1, help="How many of that key run at once.  [default: the queue's, else 1]")
     ] = None,
     timeout: Annotated[
         float | None, typer.Option(help="Seconds an attempt may take.  [default: the handler's]")
@@ -75,6 +96,8 @@ def enqueue(
     Example: scheduler jobs enqueue email '{"to": "a@example.com"}' --delay 60
 
     Example: scheduler jobs enqueue report --wait
+
+    Example: scheduler jobs enqueue index --unique-key docs --on-conflict restart-delay --delay 10
     """
     from scheduler.cli.tables import print_json
     from scheduler.operations import executions
@@ -83,6 +106,13 @@ def enqueue(
         raise typer.BadParameter("it goes with --wait.", param_hint="--for")
     if at is not None and delay:
         raise typer.BadParameter("give either --delay or --at.", param_hint="--at")
+    for option, needs, given in (
+        ("--unique-until", "--unique-key", unique_until and not unique_key),
+        ("--on-conflict", "--unique-key", on_conflict and not unique_key),
+        ("--concurrency-limit", "--concurrency-key", concurrency_limit and not concurrency_key),
+    ):
+        if given:
+            raise typer.BadParameter(f"it goes with {needs}.", param_hint=option)
     patience = 0.0 if room_within is None else parsed_span(room_within, "--room-within").total_seconds()
     new = NewExecution(
         handler_name=handler,
@@ -94,6 +124,10 @@ def enqueue(
         timeout_seconds=timeout,
         max_retry=max_retry,
         unique_key=unique_key,
+        unique_until=unique_until or "finished",
+        on_conflict=_ON_CONFLICT[on_conflict or "return"],
+        concurrency_key=concurrency_key,
+        concurrency_limit=concurrency_limit,
     )
     with connected() as (project, session):
         enqueued = executions.enqueue(session, new, room_within=patience)
@@ -104,7 +138,8 @@ def enqueue(
         elif not wait:
             print_json(enqueued)
         if enqueued.existing:
-            typer.echo(f"note: Execution {enqueued.id} holds that unique key: nothing was enqueued.", err=True)
+            anew = ", and if it waits, its delay begins anew" if on_conflict == "restart-delay" else ""
+            typer.echo(f"note: Execution {enqueued.id} holds that unique key: nothing was enqueued{anew}.", err=True)
         ended = waiting.wait_for(session, [enqueued.id], at_most) if wait else None
     if ended is not None:
         waiting.tell(ended, as_json=as_json, alone=True)

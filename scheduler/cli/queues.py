@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli import completion
+from scheduler.cli import completion, pausing
 from scheduler.cli.limits import in_words
-from scheduler.cli.moments import absolute, parsed, parsed_span, relative
+from scheduler.cli.moments import relative
 from scheduler.cli.options import AsJson
 from scheduler.cli.printable import one_line
 from scheduler.cli.project import connected
@@ -58,14 +58,9 @@ def list_queues(as_json: AsJson = False) -> None:
 @group.command()
 def pause(
     name: Name,
-    reason: Annotated[str | None, typer.Option(help="Shown to who wonders why nothing runs.")] = None,
-    for_: Annotated[
-        str | None, typer.Option("--for", metavar="DURATION", help="The pause ends by itself after this, such as 2h.")
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="The pause ends by itself then; ISO 8601, in UTC where it names no offset."),
-    ] = None,
+    reason: pausing.Reason = None,
+    for_: pausing.For = None,
+    until: pausing.Until = None,
     new: Annotated[bool, typer.Option("--new", help="Also a queue that nothing names so far.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -77,23 +72,17 @@ def pause(
     from scheduler.operations import queues
     from scheduler.operations.overview import database_time
 
-    if for_ is not None and until is not None:
-        raise typer.BadParameter("give either --for or --until.", param_hint="--until")
-    lasting = None if for_ is None else parsed_span(for_, "--for")
-    end = None if until is None else parsed(until, "--until")
+    asked = pausing.AskedEnd.parsed(for_, until)
     with connected() as (project, session):
         now = database_time(session)
-        if lasting is not None:
-            end = now + lasting
-        elif end is not None and end <= now:
-            raise typer.BadParameter(f"{until} is past: write a later time.", param_hint="--until")
+        end = asked.after(now)
         if not new:
             _require(session, name, project.settings.worker.queues)
         queues.pause(session, name, reason=reason, resume_at=end)
     if as_json:
         print_json({"name": name, "paused": True, "paused_reason": reason, "resume_at": end})
     elif end is not None:
-        typer.echo(f"Queue {name!r} is paused until {absolute(end)} ({relative(end, now)}). What runs goes on.")
+        typer.echo(f"Queue {name!r} is paused {pausing.until_in_words(end, now)}. What runs goes on.")
     else:
         again = f"`scheduler queues resume {quote(name)}`"
         typer.echo(one_line(f"Queue {name!r} is paused, until {again}. What runs goes on."))
@@ -137,6 +126,16 @@ def limit(
     pause_for: Annotated[
         str | None, typer.Option(metavar="DURATION", help="How long such a pause lasts, such as 5m; or none.")
     ] = None,
+    aging: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="What has waited for so long goes up by a level; or none.")
+    ] = None,
+    keep_days: Annotated[
+        str | None,
+        typer.Option(metavar="DAYS", help="How long what is over is kept; forever; or none: as the settings say."),
+    ] = None,
+    keep_last: Annotated[
+        str | None, typer.Option(metavar="N", help="How many of what is over are kept; or none: as the settings say.")
+    ] = None,
     new: Annotated[bool, typer.Option("--new", help="Also a queue that nothing names so far.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -147,25 +146,27 @@ def limit(
     Example: scheduler queues limit mail --max-running 7 --rate 100/1s
 
     Example: scheduler queues limit mail --rate none
+
+    Example: scheduler queues limit mail --aging 10m --keep-days 7 --keep-last 10000
     """
-    from scheduler.cli.limits import breaker_in_words, parsed_limits
+    from scheduler.cli.limits import aging_in_words, as_object, breaker_in_words, parsed_limits, retention_in_words
     from scheduler.cli.tables import print_json
     from scheduler.operations import queues
 
     changes = parsed_limits(
         max_running=max_running, rate=rate, max_pending=max_pending, key_limit=key_limit, pause_after=pause_after,
-        pause_for=pause_for,
+        pause_for=pause_for, aging=aging, keep_days=keep_days, keep_last=keep_last,
     )  # fmt: skip
     with connected() as (project, session):
         if not new:
             _require(session, name, project.settings.worker.queues, "limits")
         limits = queues.limit(session, name, changes) if changes else queues.limits_of(session, name)
     if as_json:
-        print_json(limits)
+        print_json(as_object(limits))
         return
     typer.echo(one_line(f"Queue {name!r}: {in_words(limits) or 'no limits'}."))
-    if breaker := breaker_in_words(limits):
-        typer.echo(f"It {breaker}.")
+    for more in filter(None, (breaker_in_words(limits), aging_in_words(limits), retention_in_words(limits))):
+        typer.echo(f"It {more}.")
 
 
 def _require(session: "SyncSession", name: str, configured: "Sequence[str]", acts: str = "pauses") -> None:

@@ -261,8 +261,8 @@ class Client:
     def retry(self, id: int, *, connection: SyncTarget | None = None) -> Status:  # noqa: A002 - as above
         """Send a final execution back to PENDING with all its tries; its status now.
 
-        One that isn't final or was skipped stays as it is, and so does one whose unique key another execution holds.
-        Raises NotFoundError.
+        One that isn't final or was skipped stays as it is. Raises NotFoundError, and ConflictError where another
+        execution holds its unique key, which the error names.
         """
         return self._ask(questions.retry(id), connection)
 

@@ -1,5 +1,6 @@
 """Each thing that is asked once: a statement, its values, and what its answer means. Both clients ask the same."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import getpid
@@ -8,7 +9,14 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from scheduler.client.nouns import Claimed, Execution, QueueStats, Seen, queue_stats_of
-from scheduler.errors import ExecutionFailedError, LeaseLostError, NotFoundError, ParamsError, did_you_mean
+from scheduler.errors import (
+    ConflictError,
+    ExecutionFailedError,
+    LeaseLostError,
+    NotFoundError,
+    ParamsError,
+    did_you_mean,
+)
 from scheduler.handlers.params import encode_params
 from scheduler.model import Status
 
@@ -49,7 +57,19 @@ def cancel(id_: int, reason: str | None) -> Question[Status]:
 
 
 def retry(id_: int) -> Question[Status]:
-    return Question("client_retry", {"id": _id(id_)}, lambda rows: Status(rows[0]))
+    def answer(rows: list[Any]) -> Status:
+        told = json.loads(rows[0])
+        if told["unique_key"] is None:
+            return Status(told["status"])
+        stays = f"Execution {id_} stays {told['status']}: "
+        if told["holder"] is None:
+            raise ConflictError(f"{stays}its unique key {told['unique_key']!r} was taken for a moment. Retry it again.")
+        raise ConflictError(
+            f"{stays}execution {told['holder']} ({told['holder_status']}) holds its unique key {told['unique_key']!r}. "
+            "Retry it when that one is final, or cancel that one."
+        )
+
+    return Question("client_retry", {"id": _id(id_)}, answer)
 
 
 def queue_stats(name: str) -> Question[QueueStats | None]:

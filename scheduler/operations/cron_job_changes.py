@@ -68,10 +68,18 @@ def _plain(value: object) -> object:
             return value
 
 
-def pause(session: SyncSession, chosen: Sequence[str]) -> list[str]:
-    """Stop planning them; what is planned still runs. Those that were not paused before. Raises NotFoundError."""
+def pause(
+    session: SyncSession, chosen: Sequence[str], *, reason: str | None = None, resume_at: datetime | None = None
+) -> list[str]:
+    """Stop planning them, until `resume_at` (aware) or a resume; what is planned still runs.
+
+    Those that were not paused before; the others get the new reason and end, if there is one. Raises NotFoundError, and
+    RefusedError for an end that is past.
+    """
     enabled = _require(session, chosen)
-    ask(session, "pause_cron_jobs", names=list(chosen))
+    told = reason is not None or resume_at is not None
+    changed = [name for name in chosen if told or enabled[name]]
+    ask(session, "pause_cron_jobs", names=changed, reason=reason, resume_at=resume_at)
     return [name for name in chosen if enabled[name]]
 
 

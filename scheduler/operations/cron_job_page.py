@@ -23,6 +23,9 @@ class CronJob(CronJobDefinition):
     """A row as it is stored, and how it does. Times in UTC."""
 
     id: int
+    paused_reason: str | None
+    resume_at: datetime | None
+    """When the pause ends by itself; None: it isn't paused, or somebody has to resume it."""
     invalid_reason: str | None
     """Why it isn't planned; None: nothing is wrong with it."""
     next_run_at: datetime | None

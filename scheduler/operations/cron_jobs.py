@@ -90,6 +90,9 @@ class CronJobStatus:
     handler_name: str
     queue: str
     enabled: bool
+    paused_reason: str | None
+    resume_at: datetime | None
+    """When the pause ends by itself; None: it isn't paused, or somebody has to resume it."""
     invalid_reason: str | None
     """Why it isn't planned; None: nothing is wrong with it."""
     managed_by: str | None

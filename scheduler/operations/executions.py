@@ -41,6 +41,8 @@ class Execution:
     handler_params: Any
     queue: str
     priority: int
+    lifted: int | None
+    """How often it has gone up by a level because it waited for long; None: never."""
     status: str
     scheduled_at: datetime
     available_at: datetime

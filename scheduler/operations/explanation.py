@@ -21,6 +21,10 @@ class Explanation:
     timezone: str
     cron_job: str | None
     """Its name, where it is the expression of one."""
+    paused: bool
+    paused_reason: str | None
+    resume_at: datetime | None
+    """When its pause ends by itself; None: it isn't paused, or somebody has to resume it."""
     words: str
     fields: tuple[FieldWords, ...]
     """None of `@every`."""
@@ -35,10 +39,12 @@ def explain(
 ) -> Explanation:
     """The next `count` ticks from `now` on (aware). With a cron job, they count from its start and stay in its window.
 
+    Of one that is paused, those that it will have when it resumes by itself, or would have if it were resumed now.
+
     `@every` counts from `now` otherwise. Raises ScheduleError.
     """
     anchor = now if cron_job is None else cron_job.anchor
-    start = now if cron_job is None else max(now, cron_job.starts_at or now)
+    start = now if cron_job is None else max(now, cron_job.starts_at or now, cron_job.resume_at or now)
     end = (None if cron_job is None else cron_job.ends_at) or HORIZON
     schedule = parse(expression, timezone, anchor=anchor)
     changes = clock_changes(schedule, now, now + _YEAR)
@@ -46,6 +52,9 @@ def explain(
         expression=expression,
         timezone=timezone,
         cron_job=None if cron_job is None else cron_job.name,
+        paused=cron_job is not None and not cron_job.enabled,
+        paused_reason=None if cron_job is None else cron_job.paused_reason,
+        resume_at=None if cron_job is None else cron_job.resume_at,
         words=in_words(schedule),
         fields=field_words(expression) if isinstance(schedule, CronSchedule) else (),
         ticks=tuple(Tick.of(schedule, tick) for tick in islice(schedule.between(start, end), count)),

@@ -1,6 +1,7 @@
 """Queues: how they do, pause one, resume one, limit one."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +35,7 @@ class QueueStatus:
     rate_limit: int | None
     rate_period_seconds: float | None
     max_pending: int | None
+    aging_seconds: float | None
     reached: str | None
     """The limits that are reached now, by name."""
 
@@ -55,6 +57,10 @@ class Limits:
     max_pending: int | None = None
     pause_after_failures: int | None = None
     pause_seconds: float | None = None
+    aging_seconds: float | None = None
+    keep_days: float | None = None
+    """Infinite: for ever; None: as the setting `retention` says."""
+    keep_last: int | None = None
 
 
 def statuses(session: SyncSession) -> list[QueueStatus]:
@@ -110,8 +116,9 @@ def limits_of(session: SyncSession, name: str) -> Limits:
 def limit(session: SyncSession, name: str, changes: Mapping[str, float | None]) -> Limits:
     """Set these limits, by the names of `Limits`, and lift those that are None; all that it has now.
 
-    They hold from the next claim on, or enqueueing; what runs goes on. Raises RefusedError for a value that no limit
-    may have, or a name that no queue may have.
+    They hold from the next claim on, or enqueueing or pruning; what runs goes on. Raises RefusedError for a value that
+    no limit may have, or a name that no queue may have.
     """
-    ask(session, "limit_queue", name=name, limits=json.dumps(dict(changes)))
+    values = {column: str(value) if value == math.inf else value for column, value in changes.items()}
+    ask(session, "limit_queue", name=name, limits=json.dumps(values))
     return limits_of(session, name)

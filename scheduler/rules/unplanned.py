@@ -42,7 +42,7 @@ def _read(stretches: str, created_at: datetime) -> Iterator[Unplanned]:
         try:
             ticks = _span(stretch, created_at)
             if ticks is not None:
-                yield Unplanned(ticks, _WHY[stretch["because"]])
+                yield Unplanned(ticks, _WHY[stretch["because"]] + _reason(stretch))
         except (ScheduleError, ValueError, TypeError, KeyError, OverflowError):
             continue  # by hand, or a schedule that had no ticks
 
@@ -64,6 +64,12 @@ def _span(stretch: Mapping[str, Any], created_at: datetime) -> Span | None:
     schedule = parse(stretch["cron_expression"], stretch["timezone"], anchor=anchor(starts_at, created_at, created_at))
     opens, closes = max(since, created_at) + INSTANT, until + INSTANT
     return span(schedule, max(opens, starts_at or opens), min(closes, ends_at or closes))
+
+
+def _reason(stretch: Mapping[str, Any]) -> str:
+    """What was said when it was paused, in one line."""
+    said = " ".join((stretch.get("reason") or "").split())
+    return f" ({said})" if said and stretch["because"] == "paused" else ""
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -1,8 +1,9 @@
-"""planner: plans what is due, then sleeps until the next tick, an edit, or a second has passed."""
+"""planner: ends pauses, plans what is due, then sleeps until the next tick, an edit, or a second has passed."""
 
 import asyncio
 
-from scheduler.lifecycle.plan import plan
+from scheduler.lifecycle.plan import BATCH, plan
+from scheduler.messages import log
 from scheduler.rules.schedule import tzdata_version
 from scheduler.services.wakeups import Wakeups
 from scheduler.store.cron_jobs import CronJobs
@@ -26,6 +27,8 @@ class Planner:
         if not self._zones_checked:
             await self.cron_jobs.recompute_zones(tzdata_version())
             self._zones_checked = True
+        for name in await self.cron_jobs.resume_ended(BATCH):
+            log("planner.resumed", name=name)
         report = await plan(self.session)
         if report.executions:
             self.wakeups.ring(but=self.bell)

@@ -7,6 +7,7 @@ _FORMS = (
     (r"octet_length\((\w+)\) <= (\d+)", "{0} must have at most {1} bytes"),
     (r"octet_length\((\w+)::text\) <= (\d+)", "{0} must have at most {1} bytes as text"),
     (r"\((\w+) IS NULL\) = \((\w+) IS NULL\)", "{0} and {1} must be there both, or neither"),
+    (r"NOT (\w+) OR \((\w+) IS NULL AND (\w+) IS NULL\)", "{1} and {2} must be NULL unless {0} is false"),
     (r"(\w+) > (\d+) AND \1 <= (\d+)", "{0} must be more than {1} and at most {2}"),
     (r"(\w+) BETWEEN (-?\d+) AND (\d+)", "{0} must be from {1} to {2}"),
     (r"(\w+) >= (\d+)", "{0} must be {1} or more"),

@@ -22,7 +22,13 @@ SELECT {s}.cancel_job(CAST(%(id)s AS bigint), %(reason)s);
 
 
 -- name: client_retry
-SELECT {s}.retry_job(CAST(%(id)s AS bigint));
+-- With who holds its unique key, where that keeps it from going back. Index: job_executions_unique_key.
+SELECT json_build_object('status', r.status, 'holder', h.id, 'holder_status', h.status, 'unique_key', e.unique_key)::text
+FROM (SELECT {s}.retry_job(CAST(%(id)s AS bigint)) AS status OFFSET 0) AS r
+LEFT JOIN {s}.job_executions AS e ON e.id = CAST(%(id)s AS bigint) AND r.status NOT IN ('PENDING', 'RUNNING', 'SKIPPED')
+LEFT JOIN {s}.job_executions AS h ON h.unique_key = e.unique_key AND h.id <> e.id AND h.unique_key IS NOT NULL
+    AND (h.unique_until = 'forever' OR (h.unique_until = 'finished' AND h.status IN ('PENDING', 'RUNNING'))
+         OR (h.unique_until = 'started' AND h.status = 'PENDING' AND h.attempt = 0));
 
 
 -- name: client_queue

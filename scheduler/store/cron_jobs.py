@@ -53,9 +53,13 @@ class CronJobs:
         self.session = session
 
     async def next_tick(self) -> float | None:
-        """Seconds until the next cron job is due; None when none is."""
+        """Seconds until the next cron job is due, or resumes; None when none does."""
         rows = await self.session.run("next_tick", {})
         return None if not rows or rows[0][0] is None else float(rows[0][0])
+
+    async def resume_ended(self, n: int) -> list[str]:
+        """Resume up to `n` cron jobs whose pause was to end by now; their names."""
+        return [name for (name,) in await self.session.run("resume_ended", {"n": n})]
 
     async def recompute_zones(self, tzdata_version: str) -> None:
         """Have ticks computed anew that were computed with other time zone data."""

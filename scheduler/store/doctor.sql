@@ -218,6 +218,38 @@ ORDER BY q.name
 LIMIT 50;
 
 
+-- name: doctor_limits
+-- The limits that hold something up now, with the numbers they have. Of a range statistics say nothing, so that the index is used. Index: job_executions_of_worker; job_executions_claim, _claim_keyed.
+SELECT l.queue, l.limits
+FROM (
+    SELECT q.name AS queue, array_remove(ARRAY[
+        CASE WHEN q.max_running <= (SELECT count(*) FROM {s}.job_executions AS r WHERE r.queue >= q.name AND r.queue <= q.name AND r.status = 'RUNNING')
+             THEN 'max_running ' || q.max_running END,
+        CASE WHEN q.rate_limit IS NOT NULL AND q.rate_next_at > {s}.job_now() THEN 'rate_limit ' || q.rate_limit END,
+        CASE WHEN q.max_pending <= (SELECT count(*) FROM (
+            (SELECT FROM {s}.job_executions AS e WHERE e.queue >= q.name AND e.queue <= q.name AND e.status = 'PENDING' AND e.concurrency_key IS NULL LIMIT q.max_pending)
+            UNION ALL
+            (SELECT FROM {s}.job_executions AS e WHERE e.queue >= q.name AND e.queue <= q.name AND e.status = 'PENDING' AND e.concurrency_key IS NOT NULL LIMIT q.max_pending)
+        ) AS waiting) THEN 'max_pending ' || q.max_pending END
+    ], NULL) AS limits
+    FROM {s}.job_queues AS q
+    WHERE coalesce(q.max_running, q.rate_limit, q.max_pending) IS NOT NULL
+) AS l
+WHERE cardinality(l.limits) > 0
+ORDER BY l.queue
+LIMIT 200;
+
+
+-- name: doctor_paused_cron_jobs
+-- Those that were to resume first, then those whose pause has a reason. The last edit of a paused row is the pause, or later.
+SELECT c.name, c.paused_reason AS reason, c.resume_at, (extract(epoch FROM {s}.job_now()) - extract(epoch FROM c.resume_at))::double precision AS over,
+       (extract(epoch FROM {s}.job_now()) - extract(epoch FROM c.updated_at))::double precision AS age
+FROM {s}.cron_jobs AS c
+WHERE NOT c.enabled
+ORDER BY c.resume_at, c.paused_reason IS NULL, c.name
+LIMIT 20;
+
+
 -- name: doctor_planned
 -- How many cron jobs are on, how many of them are late, and by how much at the most.
 SELECT count(*) AS enabled, count(*) FILTER (WHERE due.at < due.now - make_interval(secs => %(seconds)s)) AS late,

@@ -201,6 +201,59 @@ WHERE EXISTS (
     ) AS waiting);
 
 
+-- name: aging_queues
+-- Queues whose rows age, which nobody has looked at for a tenth of that time (a minute, if that is less): from when to when rows have to
+-- have waited long enough. With a clock that was set back, from now on.
+SELECT q.name, q.aging_seconds, extract(epoch FROM least(coalesce(q.aged_until, to_timestamp(0)), n.now))::double precision, extract(epoch FROM n.now)::double precision
+FROM {s}.job_queues AS q CROSS JOIN (SELECT {s}.job_now() AS now) AS n
+WHERE q.aging_seconds IS NOT NULL
+  AND coalesce(q.aged_until NOT BETWEEN n.now - make_interval(secs => least(q.aging_seconds / 10, 60)) AND n.now, true)
+ORDER BY q.name;
+
+
+-- name: lift
+-- Up to n rows of a level go up, which have waited for one more aging_seconds between two moments. Index: job_executions_claim, _claim_keyed.
+-- * Only what came 1, 2, ... or 18 times aging_seconds before is read: neither what came since, nor what has waited for longer.
+-- * `lifted` tells what a row has been lifted for: whoever does it again, after a crash or at the same time, does nothing.
+-- * A row that somebody holds is left to them; if it waits on, it goes up by two levels next time. Claims find what was lifted below their
+--   bounds at their next full look.
+UPDATE {s}.job_executions AS e
+SET priority = least(9, e.priority + waited.times - coalesce(e.lifted, 0)), lifted = waited.times
+FROM generate_series(1, 18) AS waited (times)
+WHERE e.id = ANY(ARRAY(
+    SELECT waiting.id
+    FROM generate_series(18, 1, -1) AS step (times)
+    CROSS JOIN LATERAL (
+        SELECT * FROM (
+            SELECT w.id FROM {s}.job_executions AS w
+            WHERE w.queue = %(queue)s AND w.priority = %(level)s AND w.status = 'PENDING' AND w.concurrency_key IS NULL
+              AND w.available_at > to_timestamp(%(since)s - step.times * %(aging)s) AND w.available_at <= to_timestamp(%(until)s - step.times * %(aging)s)
+              AND coalesce(w.lifted, 0) < step.times
+            ORDER BY w.available_at, w.id
+            LIMIT %(n)s
+            FOR UPDATE SKIP LOCKED
+        ) AS plain
+        UNION ALL
+        SELECT * FROM (
+            SELECT w.id FROM {s}.job_executions AS w
+            WHERE w.queue = %(queue)s AND w.priority = %(level)s AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL
+              AND w.available_at > to_timestamp(%(since)s - step.times * %(aging)s) AND w.available_at <= to_timestamp(%(until)s - step.times * %(aging)s)
+              AND coalesce(w.lifted, 0) < step.times
+            ORDER BY w.available_at, w.id
+            LIMIT %(n)s
+            FOR UPDATE SKIP LOCKED
+        ) AS keyed
+    ) AS waiting
+    LIMIT %(n)s
+))
+  AND waited.times = greatest(coalesce(e.lifted, 0) + 1, least(18, floor((%(until)s - extract(epoch FROM e.available_at)::double precision) / %(aging)s)))
+RETURNING e.id;
+
+
+-- name: aged
+UPDATE {s}.job_queues SET aged_until = to_timestamp(%(until)s) WHERE name = %(queue)s AND aging_seconds = %(aging)s;
+
+
 -- name: find_claimed
 -- After a claim whose answer never came: what it took, if it took anything. Index: job_executions_of_worker.
 SELECT e.id, e.handler_name, e.handler_params::text, e.priority, date_part('epoch', e.available_at),
@@ -413,6 +466,16 @@ FROM (
 LIMIT %(n)s;
 
 
+-- name: resume_ended
+-- Cron jobs whose pause was to end by now: the trigger cron_jobs_edited ends it with any write, so that a planner needs no right to
+-- resume what others have paused. Index: cron_jobs_resume.
+UPDATE {s}.cron_jobs AS c SET next_run_at = NULL
+WHERE c.id = ANY(ARRAY(
+    SELECT p.id FROM {s}.cron_jobs AS p WHERE p.resume_at <= (SELECT {s}.job_now()) ORDER BY p.resume_at LIMIT %(n)s FOR UPDATE SKIP LOCKED
+))
+RETURNING c.name;
+
+
 -- name: unfinished
 -- What isn't final of these keys: how many wait and run, each counted up to 10,000, and the oldest running (or waiting) one.
 -- A backfill is in no tick's way: the tick waits for the one that runs, and goes before those that wait. However many of its rows
@@ -486,8 +549,11 @@ RETURNING e.id;
 
 
 -- name: next_tick
--- Seconds until the next cron job is due; NULL when none is. Index: cron_jobs_plan.
-SELECT extract(epoch FROM min(c.next_run_at) - {s}.job_now())::double precision FROM {s}.cron_jobs AS c WHERE c.enabled AND c.invalid_reason IS NULL AND c.next_run_at < 'infinity';
+-- Seconds until the next cron job is due, or resumes; NULL when none does. Index: cron_jobs_plan, cron_jobs_resume.
+SELECT extract(epoch FROM least(
+    (SELECT min(c.next_run_at) FROM {s}.cron_jobs AS c WHERE c.enabled AND c.invalid_reason IS NULL AND c.next_run_at < 'infinity'),
+    (SELECT min(p.resume_at) FROM {s}.cron_jobs AS p WHERE p.resume_at < 'infinity')
+) - {s}.job_now())::double precision;
 
 
 -- name: recompute_zones

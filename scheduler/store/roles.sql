@@ -46,11 +46,12 @@ REVOKE ALL ON cron_jobs, job_executions, job_workers, job_queues, job_installati
 REVOKE ALL ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue, resume_queue,
     limit_queue, register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, progress_job, release_job, snooze_job, leave_worker,
     job_queue_names, job_now, job_channel, job_retry_delay, job_errors_with,
-    job_did_you_mean, cron_job_named
+    job_did_you_mean, cron_job_named, job_restart_delay
     FROM {admin}, {enqueuer}, {worker}, {viewer};
 
 
--- Everybody. A function runs with its caller's rights, so that to call it is never enough to do what it does: these grants
+-- Everybody. A function runs with its caller's rights, so that to call it is never enough to do what it does (but for job_restart_delay(),
+-- which asks whether its caller may enqueue): these grants
 -- only matter where somebody has taken away the right to call functions that PostgreSQL gives to all.
 
 GRANT USAGE ON SCHEMA {s} TO {admin}, {enqueuer}, {worker}, {viewer};
@@ -64,20 +65,20 @@ GRANT SELECT ON job_workers, job_queues, job_installation, job_transactions, job
     cron_job_status, cron_job_ticks, job_queue_status, job_running, job_worker_status, job_in_doubt TO {viewer};
 
 GRANT SELECT (id, name, description, cron_expression, timezone, handler_name, queue, priority, timeout_seconds, max_retry, retry_backoff,
-        retry_delay_seconds, overlap_policy, catch_up, catch_up_limit, jitter_seconds, starts_at, ends_at, enabled, next_run_at, planned_until,
+        retry_delay_seconds, overlap_policy, catch_up, catch_up_limit, jitter_seconds, starts_at, ends_at, enabled, paused_reason, resume_at, next_run_at, planned_until,
         last_run_at, invalid_reason, managed_by, tzdata_version, unplanned, created_by, created_at, updated_at)
     ON cron_jobs TO {viewer};
 
 GRANT SELECT (id, source, cron_job_id, handler_name, queue, priority, status, scheduled_at, available_at, timeout_seconds, retry_count, max_retry,
         retry_backoff, retry_delay_seconds, attempt, claim_token, claimed_by, started_at, finished_at, suspect, cancel_requested_at, cancel_reason,
         progress, progress_message, error, unique_key, unique_until, concurrency_key, concurrency_limit, skipped_count, skipped_until, notify_done,
-        created_at)
+        lifted, created_at)
     ON job_executions TO {viewer};
 
 GRANT SELECT (id, source, cron_job_id, handler_name, queue, priority, status, scheduled_at, available_at, timeout_seconds, retry_count, max_retry,
         retry_backoff, retry_delay_seconds, attempt, claim_token, claimed_by, started_at, finished_at, suspect, cancel_requested_at, cancel_reason,
         progress, progress_message, error, unique_key, unique_until, concurrency_key, concurrency_limit, skipped_count, skipped_until, notify_done,
-        created_at, took)
+        lifted, created_at, took)
     ON job_history TO {viewer};
 
 GRANT SELECT (id, handler_name, queue, status, finished_at, attempt, retry_count, error, cron_job_id, scheduled_at)
@@ -101,11 +102,11 @@ GRANT SELECT (name, max_pending) ON job_queues TO {enqueuer};
 
 GRANT SELECT (wake_until) ON job_workers TO {enqueuer};
 
-GRANT EXECUTE ON FUNCTION enqueue_job TO {enqueuer};
+GRANT EXECUTE ON FUNCTION enqueue_job, job_restart_delay TO {enqueuer};
 
 
 -- The worker: planner, claims, outcomes, rescue, heartbeat, decisions; and its handlers may enqueue. Of a cron job it writes how far it
--- is planned, of an execution never what it is: handler, params, queue, priority, keys and tick stay as they were inserted.
+-- is planned, of an execution never what it is: handler, params, queue, keys and tick stay as they were inserted. Its priority it lifts where that ages.
 
 GRANT SELECT ON cron_jobs, job_executions, job_workers, job_queues, job_installation, job_transactions,
     cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history, job_in_doubt TO {worker};
@@ -116,7 +117,7 @@ GRANT INSERT (source, cron_job_id, handler_name, handler_params, queue, priority
         max_retry, retry_backoff, retry_delay_seconds, unique_key, unique_until, concurrency_key, concurrency_limit, skipped_count, skipped_until,
         error, notify_done),
     UPDATE (status, available_at, timeout_seconds, retry_count, max_retry, retry_backoff, retry_delay_seconds, attempt, claim_token, claimed_by,
-        started_at, finished_at, suspect, cancel_requested_at, cancel_reason, progress, progress_message, result, error, errors)
+        started_at, finished_at, suspect, cancel_requested_at, cancel_reason, progress, progress_message, result, error, errors, priority, lifted)
     ON job_executions TO {worker};
 
 GRANT INSERT (id, name, hostname, pid, queues, pool_size, lease_until, version),
@@ -127,13 +128,13 @@ GRANT INSERT (id, name, hostname, pid, queues, pool_size, lease_until, version),
 GRANT SELECT ON job_messages TO {worker};
 GRANT DELETE ON job_executions, job_workers, job_messages TO {worker};
 
--- Of a queue it keeps how far its rate is used up, and pauses it after too many failures.
-GRANT UPDATE (rate_next_at, rate_taken_at, rate_taken, paused, paused_reason, resume_at) ON job_queues TO {worker};
+-- Of a queue it keeps how far its rate is used up and what has aged, and pauses it after too many failures.
+GRANT UPDATE (rate_next_at, rate_taken_at, rate_taken, aged_until, paused, paused_reason, resume_at) ON job_queues TO {worker};
 
 -- A decision is made once and never changed; what everybody has carried out is deleted in the end.
 GRANT INSERT (gid, decision, participants, execution_id, claim_token), UPDATE (settled_at), DELETE ON job_transactions TO {worker};
 
-GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, cron_job_named, cron_job_tick_at, job_queue_names,
+GRANT EXECUTE ON FUNCTION enqueue_job, job_restart_delay, cancel_job, retry_job, cron_job_named, cron_job_tick_at, job_queue_names,
     register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, progress_job, release_job, snooze_job, leave_worker TO {worker};
 
 
@@ -142,7 +143,7 @@ GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, cron_job_named, cr
 GRANT SELECT, INSERT, UPDATE, DELETE ON cron_jobs, job_executions, job_workers, job_queues, job_messages TO {admin};
 GRANT SELECT ON job_installation, job_transactions,
     cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history, job_in_doubt TO {admin};
-GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue,
+GRANT EXECUTE ON FUNCTION enqueue_job, job_restart_delay, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue,
     resume_queue, limit_queue, register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, progress_job, release_job, snooze_job,
     leave_worker, cron_job_named, job_queue_names TO {admin};
 

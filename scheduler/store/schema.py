@@ -147,6 +147,13 @@ cron_jobs = Table(
         "false pauses it: nothing more is planned, and what fell into a pause is never caught up.",
         default=True,
     ),
+    optional("paused_reason", Text, "Why it is paused, for people. Cleared when it is resumed."),
+    optional(
+        "resume_at",
+        Time,
+        "The planner resumes it then, and a tick at that very moment runs; NULL: somebody has to. Cleared when it is "
+        "resumed.",
+    ),
     optional(
         "next_run_at",
         Time,
@@ -200,11 +207,13 @@ cron_jobs = Table(
     check("jitter_seconds", "jitter_seconds BETWEEN 0 AND 86400"),
     check("declared", "jsonb_typeof(declared) = 'object'"),
     check("unplanned", "jsonb_typeof(unplanned) = 'array'"),
+    check("pause", "NOT enabled OR (paused_reason IS NULL AND resume_at IS NULL)"),
     UniqueConstraint("name"),
     comment="When to run which handler, with which params and policies. INSERT, UPDATE and DELETE take effect within "
     "a second.",
 )
 Index("cron_jobs_plan", cron_jobs.c.next_run_at, postgresql_where=text("enabled AND invalid_reason IS NULL"))
+Index("cron_jobs_resume", cron_jobs.c.resume_at, postgresql_where=text("resume_at IS NOT NULL"))
 
 job_executions = Table(
     "job_executions",
@@ -334,6 +343,12 @@ job_executions = Table(
     ),
     optional("skipped_until", Time, "The last tick a SKIPPED row stands for. NULL: not SKIPPED."),
     required("notify_done", Boolean, "Somebody waits for its end, which is notified.", default=False),
+    optional(
+        "lifted",
+        SmallInteger,
+        "How often it has waited for aging_seconds of its queue, each of which lifts priority by 1, up to 9. "
+        "NULL: never.",
+    ),
     required("created_at", Time, "When the row was inserted.", default=NOW),
     check("source", "source IN ('enqueue', 'tick', 'manual', 'backfill', 'message')"),
     check("handler_name", "handler_name <> '' AND octet_length(handler_name) <= 200"),
@@ -522,6 +537,12 @@ job_queues = Table(
         "How long such a pause lasts: seconds, above 0, up to 31622400 (366 days). NULL: until somebody resumes it.",
     ),
     optional(
+        "aging_seconds",
+        Double,
+        "Each time that a row has waited for so long, its priority goes up by 1, up to 9: 1 to 31622400. NULL: never.",
+    ),
+    optional("aged_until", Time, "Kept by the lifter: it has lifted what had waited for so long by then."),
+    optional(
         "keep_days",
         Double,
         'Days that its final rows are kept, infinity for ever; NULL: as the setting "retention" says for their status.',
@@ -540,6 +561,7 @@ job_queues = Table(
     check("max_pending", "max_pending >= 1"),
     check("pause_after_failures", "pause_after_failures >= 1"),
     check("pause_seconds", "pause_seconds > 0 AND pause_seconds <= 31622400"),
+    check("aging_seconds", "aging_seconds BETWEEN 1 AND 31622400"),
     check("keep", "keep_days >= 0 AND keep_last >= 0"),
     comment="Settings of queues that have any; a queue needs no row to exist.",
 )

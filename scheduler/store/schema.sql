@@ -48,8 +48,14 @@ CREATE FUNCTION cron_jobs_edited()
 AS $function$
 DECLARE
     since timestamptz;
+    ended timestamptz;
     because text;
 BEGIN
+    -- A pause that is over ends with the next write, which the planner sees to. An edit of the schedule is told apart: it counts from now.
+    IF TG_OP = 'UPDATE' AND NOT OLD.enabled AND NEW.resume_at <= job_now()
+       AND (NEW.cron_expression, NEW.timezone, NEW.starts_at, NEW.ends_at) IS NOT DISTINCT FROM (OLD.cron_expression, OLD.timezone, OLD.starts_at, OLD.ends_at) THEN
+        NEW.enabled := true;
+    END IF;
     IF TG_OP = 'INSERT' THEN
         NEW.next_run_at := NULL;
         NEW.planned_until := job_now();
@@ -57,6 +63,14 @@ BEGIN
         NEW.updated_at := NEW.created_at;  -- the two defaults are a microsecond apart now and then
     ELSIF (NEW.cron_expression, NEW.timezone, NEW.starts_at, NEW.ends_at, NEW.enabled)
           IS DISTINCT FROM (OLD.cron_expression, OLD.timezone, OLD.starts_at, OLD.ends_at, OLD.enabled) THEN
+        ended := job_now();
+        IF NEW.enabled AND NOT OLD.enabled THEN
+            IF NEW.resume_at <= ended THEN  -- however late somebody says so: a tick at resume_at is no part of the pause
+                ended := greatest(least(OLD.planned_until, ended), greatest(NEW.resume_at, to_timestamp(0)) - interval '1 us');
+            END IF;
+            NEW.paused_reason := NULL;
+            NEW.resume_at := NULL;
+        END IF;
         IF OLD.planned_until > job_now() THEN
             -- A skip ends with it. What of it is past has to be counted anew, by the schedule of then, and that is the planner's.
             because := 'skip';
@@ -68,10 +82,10 @@ BEGIN
             because := CASE WHEN NOT OLD.enabled THEN 'paused' WHEN NOT NEW.enabled THEN 'pause' ELSE 'edit' END;
             since := OLD.planned_until;
         END IF;
-        IF since < job_now() THEN
+        IF since < ended THEN
             -- A hundred are enough for a row that nobody plans; whoever reads them reckons with any text in them.
             NEW.unplanned := CASE WHEN jsonb_array_length(OLD.unplanned) >= 100 THEN OLD.unplanned - 0 ELSE coalesce(OLD.unplanned, '[]') END
-                || jsonb_build_object('since', since, 'until', job_now(), 'because', because,
+                || jsonb_build_object('since', since, 'until', ended, 'because', because, 'reason', left(OLD.paused_reason, 200),
                                       'cron_expression', left(OLD.cron_expression, 201), 'timezone', left(OLD.timezone, 100),
                                       'starts_at', OLD.starts_at, 'ends_at', OLD.ends_at);
         END IF;
@@ -80,7 +94,7 @@ BEGIN
         IF since IS NOT NULL OR OLD.planned_until NOT BETWEEN job_now() AND job_now() + interval '1 day'
            OR (NEW.cron_expression, NEW.timezone, NEW.starts_at, NEW.ends_at)
               IS DISTINCT FROM (OLD.cron_expression, OLD.timezone, OLD.starts_at, OLD.ends_at) THEN
-            NEW.planned_until := job_now();
+            NEW.planned_until := ended;
         END IF;
         NEW.invalid_reason := NULL;
         NEW.updated_at := job_now();
@@ -145,6 +159,9 @@ CREATE TABLE cron_jobs (
     ends_at             timestamptz,                                        -- No tick at or after this. NULL: no end.
     enabled             boolean          NOT NULL DEFAULT true,             -- false pauses it: nothing more is planned, and what fell into
                                                                             -- a pause is never caught up.
+    paused_reason       text,                                               -- Why it is paused, for people. Cleared when it is resumed.
+    resume_at           timestamptz,                                        -- The planner resumes it then, and a tick at that very moment
+                                                                            -- runs; NULL: somebody has to. Cleared when it is resumed.
     next_run_at         timestamptz,                                        -- The next tick. Kept by the planner: NULL makes it compute
                                                                             -- anew, infinity means never again.
     planned_until       timestamptz      NOT NULL DEFAULT job_now(),        -- Every tick up to this is accounted for by a row of
@@ -179,11 +196,13 @@ CREATE TABLE cron_jobs (
     CONSTRAINT cron_jobs_catch_up_limit_check CHECK (catch_up_limit >= 1 AND catch_up_limit <= 10000),
     CONSTRAINT cron_jobs_jitter_seconds_check CHECK (jitter_seconds >= 0 AND jitter_seconds <= 86400),
     CONSTRAINT cron_jobs_declared_check CHECK (jsonb_typeof(declared) = 'object'),
-    CONSTRAINT cron_jobs_unplanned_check CHECK (jsonb_typeof(unplanned) = 'array')
+    CONSTRAINT cron_jobs_unplanned_check CHECK (jsonb_typeof(unplanned) = 'array'),
+    CONSTRAINT cron_jobs_pause_check CHECK (NOT enabled OR paused_reason IS NULL AND resume_at IS NULL)
 );
 CREATE INDEX cron_jobs_plan ON cron_jobs USING btree (next_run_at) WHERE enabled AND invalid_reason IS NULL;
+CREATE INDEX cron_jobs_resume ON cron_jobs USING btree (resume_at) WHERE resume_at IS NOT NULL;
 CREATE TRIGGER cron_jobs_edited BEFORE INSERT OR UPDATE ON cron_jobs FOR EACH ROW EXECUTE FUNCTION cron_jobs_edited();
-CREATE TRIGGER cron_jobs_wake AFTER INSERT OR UPDATE OF cron_expression, timezone, starts_at, ends_at, enabled ON cron_jobs FOR EACH STATEMENT EXECUTE FUNCTION cron_jobs_wake();
+CREATE TRIGGER cron_jobs_wake AFTER INSERT OR UPDATE OF cron_expression, timezone, starts_at, ends_at, enabled, resume_at ON cron_jobs FOR EACH STATEMENT EXECUTE FUNCTION cron_jobs_wake();
 
 
 -- job_executions ------------------------------------------------------------------------------------------------------
@@ -251,6 +270,8 @@ CREATE TABLE job_executions (
                                                                             -- 10000: at least so many. NULL: not SKIPPED.
     skipped_until       timestamptz,                                        -- The last tick a SKIPPED row stands for. NULL: not SKIPPED.
     notify_done         boolean          NOT NULL DEFAULT false,            -- Somebody waits for its end, which is notified.
+    lifted              smallint,                                           -- How often it has waited for aging_seconds of its queue, each
+                                                                            -- of which lifts priority by 1, up to 9. NULL: never.
     created_at          timestamptz      NOT NULL DEFAULT job_now(),        -- When the row was inserted.
     CONSTRAINT job_executions_pkey PRIMARY KEY (id),
     CONSTRAINT job_executions_source_check CHECK (source = ANY (ARRAY['enqueue', 'tick', 'manual', 'backfill', 'message'])),
@@ -349,6 +370,9 @@ CREATE TABLE job_queues (
                                                                    -- NULL: none does.
     pause_seconds        double precision,                         -- How long such a pause lasts: seconds, above 0, up to 31622400 (366
                                                                    -- days). NULL: until somebody resumes it.
+    aging_seconds        double precision,                         -- Each time that a row has waited for so long, its priority goes up by
+                                                                   -- 1, up to 9: 1 to 31622400. NULL: never.
+    aged_until           timestamptz,                              -- Kept by the lifter: it has lifted what had waited for so long by then.
     keep_days            double precision,                         -- Days that its final rows are kept, infinity for ever; NULL: as the
                                                                    -- setting "retention" says for their status.
     keep_last            integer,                                  -- How many of its newest final rows are kept; NULL: as the setting
@@ -363,6 +387,7 @@ CREATE TABLE job_queues (
     CONSTRAINT job_queues_max_pending_check CHECK (max_pending >= 1),
     CONSTRAINT job_queues_pause_after_failures_check CHECK (pause_after_failures >= 1),
     CONSTRAINT job_queues_pause_seconds_check CHECK (pause_seconds > 0 AND pause_seconds <= 31622400),
+    CONSTRAINT job_queues_aging_seconds_check CHECK (aging_seconds >= 1 AND aging_seconds <= 31622400),
     CONSTRAINT job_queues_keep_check CHECK (keep_days >= 0 AND keep_last >= 0)
 );
 
@@ -477,6 +502,28 @@ AS $function$
     UNION SELECT unnest(w.queues) FROM job_workers w;
 $function$;
 
+-- Used inside others, with the rights of its owner: what waits and holds a unique_key waits anew. False: it waits no
+-- more. For whoever may insert executions.
+CREATE FUNCTION job_restart_delay(id bigint, unique_key text, not_before timestamptz)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path FROM CURRENT
+AS $function$
+#variable_conflict use_column
+DECLARE
+    caller text := coalesce(nullif(current_setting('role'), 'none'), session_user);
+BEGIN
+    -- Whoever may enqueue may have what holds the key wait anew, as if it were enqueued now; no other change of a row is theirs.
+    IF NOT has_column_privilege(caller, 'job_executions', 'unique_key', 'INSERT') THEN
+        RAISE EXCEPTION 'permission denied for table job_executions' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    -- One that waits for its next try keeps at least its backoff.
+    UPDATE job_executions e SET available_at = CASE e.attempt WHEN 0 THEN not_before ELSE greatest(e.available_at, not_before) END
+    WHERE e.id = job_restart_delay.id AND e.unique_key = job_restart_delay.unique_key AND e.status = 'PENDING';
+    RETURN FOUND;
+END $function$;
+
 -- Enqueues one execution and returns its id; where unique_key is taken, on_conflict says: return existing (the id of
 -- the holder), error, or restart delay (a waiting holder waits anew). SQLSTATE QFULL: the queue's max_pending is
 -- reached. SELECT enqueue_job('email', '{"to": "ada@example.com"}', delay_seconds => 60);
@@ -588,10 +635,7 @@ BEGIN
             RAISE EXCEPTION 'execution % (%) holds the unique_key "%"', holder.id, holder.status, enqueue_job.unique_key
                 USING ERRCODE = 'unique_violation', HINT = 'Enqueue it when that one has let go of it, or use another key.';
         ELSIF on_conflict = 'restart delay' AND holder.status = 'PENDING' THEN
-            -- One that waits for its next try keeps at least its backoff.
-            UPDATE job_executions e SET available_at = CASE e.attempt WHEN 0 THEN not_before ELSE greatest(e.available_at, not_before) END
-            WHERE e.id = holder.id AND e.status = 'PENDING';
-            CONTINUE WHEN NOT FOUND;    -- it has just been claimed: it may still hold the key, or not
+            CONTINUE WHEN NOT job_restart_delay(holder.id, enqueue_job.unique_key, not_before);   -- it has just been claimed: it may still hold the key, or not
         END IF;
         new_id := holder.id;
         EXIT;
@@ -699,14 +743,26 @@ BEGIN
     RETURN new_id;
 END $function$;
 
--- Stops planning a cron job; what is planned already still runs.
-CREATE FUNCTION pause_cron_job(name text)
+-- Stops planning a cron job until resume_cron_job() or resume_at; what is planned already still runs. SELECT
+-- pause_cron_job('nightly', 'the source is down', now() + interval '1 day');
+CREATE FUNCTION pause_cron_job(
+    name text,
+    reason text DEFAULT NULL,
+    resume_at timestamptz DEFAULT NULL
+)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path FROM CURRENT
 AS $function$
-    UPDATE cron_jobs c SET enabled = false WHERE c.id = cron_job_named(pause_cron_job.name);
-$function$;
+#variable_conflict use_column
+BEGIN
+    IF pause_cron_job.resume_at <= job_now() THEN
+        RAISE EXCEPTION 'resume_at % is past', pause_cron_job.resume_at
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Write a time to come, or leave it out: then resume_cron_job() ends the pause.';
+    END IF;
+    UPDATE cron_jobs c SET enabled = false, paused_reason = pause_cron_job.reason, resume_at = pause_cron_job.resume_at
+    WHERE c.id = cron_job_named(pause_cron_job.name);
+END $function$;
 
 -- Plans a cron job again from now on; what fell into the pause is not made up for.
 CREATE FUNCTION resume_cron_job(name text)
@@ -800,7 +856,7 @@ AS $function$
 #variable_conflict use_column
 DECLARE
     known text[] := ARRAY(SELECT job_queue_names());
-    there_are text[] := '{max_running,key_limit,rate_limit,rate_period_seconds,max_pending,pause_after_failures,pause_seconds}';
+    there_are text[] := '{max_running,key_limit,rate_limit,rate_period_seconds,max_pending,pause_after_failures,pause_seconds,aging_seconds,keep_days,keep_last}';
     wrong text := (SELECT min(l.key) FROM jsonb_object_keys(limits) AS l (key) WHERE l.key <> ALL (there_are));
 BEGIN
     IF (octet_length(limit_queue.name) BETWEEN 1 AND 200) IS NOT TRUE THEN
@@ -814,8 +870,10 @@ BEGIN
     END IF;
     INSERT INTO job_queues (name) VALUES (limit_queue.name) ON CONFLICT (name) DO NOTHING;
     UPDATE job_queues q
-    SET (max_running, key_limit, rate_limit, rate_period_seconds, max_pending, pause_after_failures, pause_seconds, rate_next_at) = (
-        SELECT r.max_running, r.key_limit, r.rate_limit, r.rate_period_seconds, r.max_pending, r.pause_after_failures, r.pause_seconds, NULL::timestamptz
+    SET (max_running, key_limit, rate_limit, rate_period_seconds, max_pending, pause_after_failures, pause_seconds, aging_seconds, keep_days, keep_last,
+         rate_next_at, aged_until) = (
+        SELECT r.max_running, r.key_limit, r.rate_limit, r.rate_period_seconds, r.max_pending, r.pause_after_failures, r.pause_seconds, r.aging_seconds,
+               r.keep_days, r.keep_last, NULL::timestamptz, CASE WHEN r.aging_seconds = q.aging_seconds THEN q.aged_until END
         FROM jsonb_populate_record(q, limit_queue.limits) AS r)
     WHERE q.name = limit_queue.name;
     PERFORM pg_notify(job_channel(), '');
@@ -1257,6 +1315,8 @@ END $function$;
 CREATE VIEW cron_job_status AS
  SELECT c.name,
     c.enabled,
+    c.paused_reason,
+    c.resume_at,
     c.cron_expression,
     c.timezone,
     c.handler_name,
@@ -1270,6 +1330,7 @@ CREATE VIEW cron_job_status AS
     open.waiting,
         CASE
             WHEN c.enabled AND c.invalid_reason IS NULL AND c.next_run_at < job_now() THEN job_now() - c.next_run_at
+            WHEN c.resume_at < job_now() THEN job_now() - c.resume_at
             ELSE NULL
         END AS late_by,
     c.invalid_reason,
@@ -1363,6 +1424,7 @@ CREATE VIEW job_queue_status AS
     q.rate_limit,
     q.rate_period_seconds,
     q.max_pending,
+    q.aging_seconds,
     NULLIF(concat_ws(', ',
         CASE
             WHEN busy.running >= q.max_running THEN 'max_running'
@@ -1522,6 +1584,7 @@ CREATE VIEW job_history AS
     skipped_count,
     skipped_until,
     notify_done,
+    lifted,
     created_at,
     finished_at - started_at AS took
    FROM job_executions e
@@ -1578,6 +1641,8 @@ COMMENT ON COLUMN cron_jobs.jitter_seconds IS 'Seconds, 0 to 86400: a tick becom
 COMMENT ON COLUMN cron_jobs.starts_at IS 'No tick before this; also the anchor of @every. NULL: from created_at on.';
 COMMENT ON COLUMN cron_jobs.ends_at IS 'No tick at or after this. NULL: no end.';
 COMMENT ON COLUMN cron_jobs.enabled IS 'false pauses it: nothing more is planned, and what fell into a pause is never caught up.';
+COMMENT ON COLUMN cron_jobs.paused_reason IS 'Why it is paused, for people. Cleared when it is resumed.';
+COMMENT ON COLUMN cron_jobs.resume_at IS 'The planner resumes it then, and a tick at that very moment runs; NULL: somebody has to. Cleared when it is resumed.';
 COMMENT ON COLUMN cron_jobs.next_run_at IS 'The next tick. Kept by the planner: NULL makes it compute anew, infinity means never again.';
 COMMENT ON COLUMN cron_jobs.planned_until IS 'Every tick up to this is accounted for by a row of job_executions. Kept by the planner.';
 COMMENT ON COLUMN cron_jobs.last_run_at IS 'The last tick that became an execution. NULL: none yet.';
@@ -1625,6 +1690,7 @@ COMMENT ON COLUMN job_executions.concurrency_limit IS 'How many rows with this c
 COMMENT ON COLUMN job_executions.skipped_count IS 'Ticks that a SKIPPED row stands for, up to skipped_until; 10000: at least so many. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_executions.skipped_until IS 'The last tick a SKIPPED row stands for. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_executions.notify_done IS 'Somebody waits for its end, which is notified.';
+COMMENT ON COLUMN job_executions.lifted IS 'How often it has waited for aging_seconds of its queue, each of which lifts priority by 1, up to 9. NULL: never.';
 COMMENT ON COLUMN job_executions.created_at IS 'When the row was inserted.';
 COMMENT ON TABLE job_workers IS 'One row per process that claims and runs, made anew at each start. See job_worker_status.';
 COMMENT ON COLUMN job_workers.id IS 'job_executions.claimed_by names it.';
@@ -1658,6 +1724,8 @@ COMMENT ON COLUMN job_queues.rate_taken IS 'Kept by the claim: how much was clai
 COMMENT ON COLUMN job_queues.max_pending IS 'enqueue_job() refuses while so many rows of it are PENDING, delayed ones included. NULL: no limit.';
 COMMENT ON COLUMN job_queues.pause_after_failures IS 'A worker that sees so many attempts of it fail in a row pauses it. NULL: none does.';
 COMMENT ON COLUMN job_queues.pause_seconds IS 'How long such a pause lasts: seconds, above 0, up to 31622400 (366 days). NULL: until somebody resumes it.';
+COMMENT ON COLUMN job_queues.aging_seconds IS 'Each time that a row has waited for so long, its priority goes up by 1, up to 9: 1 to 31622400. NULL: never.';
+COMMENT ON COLUMN job_queues.aged_until IS 'Kept by the lifter: it has lifted what had waited for so long by then.';
 COMMENT ON COLUMN job_queues.keep_days IS 'Days that its final rows are kept, infinity for ever; NULL: as the setting "retention" says for their status.';
 COMMENT ON COLUMN job_queues.keep_last IS 'How many of its newest final rows are kept; NULL: as the setting "retention" says for their status.';
 COMMENT ON TABLE job_installation IS 'One row: the name by which these tables know their own prepared transactions in other databases.';
@@ -1686,11 +1754,12 @@ COMMENT ON FUNCTION cron_jobs_wake() IS 'Trigger: notifies the planners of an ed
 COMMENT ON FUNCTION job_did_you_mean(word text, names text[]) IS 'Used inside others: a question after the name that shares the most pairs of letters with a mistyped one; empty where none is like it.';
 COMMENT ON FUNCTION cron_job_named(name text) IS 'Used inside others: cron_jobs.id by name; a name that none has is an error that says which was meant.';
 COMMENT ON FUNCTION job_queue_names() IS 'Every queue that settings, a worker, a cron job, a waiting or running execution, or one of the newest 10,000 names; queues exist by being named.';
+COMMENT ON FUNCTION job_restart_delay(id bigint, unique_key text, not_before timestamp with time zone) IS 'Used inside others, with the rights of its owner: what waits and holds a unique_key waits anew. False: it waits no more. For whoever may insert executions.';
 COMMENT ON FUNCTION enqueue_job(handler_name text, handler_params jsonb, queue text, priority integer, delay_seconds double precision, available_at timestamp with time zone, timeout_seconds double precision, max_retry integer, retry_backoff text, retry_delay_seconds double precision, unique_key text, unique_until text, concurrency_key text, concurrency_limit integer, on_conflict text, notify_done boolean) IS 'Enqueues one execution and returns its id; where unique_key is taken, on_conflict says: return existing (the id of the holder), error, or restart delay (a waiting holder waits anew). SQLSTATE QFULL: the queue''s max_pending is reached. SELECT enqueue_job(''email'', ''{"to": "ada@example.com"}'', delay_seconds => 60);';
 COMMENT ON FUNCTION cancel_job(id bigint, reason text) IS 'Cancels a waiting execution at once and asks a running one to stop. Returns the status it has now; a final one keeps its own.';
 COMMENT ON FUNCTION retry_job(id bigint, handler_params jsonb) IS 'Sends a final execution back to PENDING with all its tries; attempt and errors are kept, and so are its params unless others are given. Returns the status it has now: SKIPPED stays, and so does, with a warning, one whose unique_key another row holds.';
 COMMENT ON FUNCTION run_cron_job(name text) IS 'Enqueues an execution of a cron job now, apart from its schedule and also while it is paused; returns its id. It waits where ticks may not overlap.';
-COMMENT ON FUNCTION pause_cron_job(name text) IS 'Stops planning a cron job; what is planned already still runs.';
+COMMENT ON FUNCTION pause_cron_job(name text, reason text, resume_at timestamp with time zone) IS 'Stops planning a cron job until resume_cron_job() or resume_at; what is planned already still runs. SELECT pause_cron_job(''nightly'', ''the source is down'', now() + interval ''1 day'');';
 COMMENT ON FUNCTION resume_cron_job(name text) IS 'Plans a cron job again from now on; what fell into the pause is not made up for.';
 COMMENT ON FUNCTION cron_job_tick_at(name text, at timestamp with time zone) IS 'What accounts for the newest tick of a cron job at or before an instant; covers is false where the instant itself was no tick, or is not planned yet. No row: no tick so far. Two index probes, however long the history.';
 COMMENT ON FUNCTION pause_queue(name text, reason text, resume_at timestamp with time zone) IS 'Nothing more is claimed from the queue until resume_queue() or resume_at; what runs goes on. Warns of a name that nothing has. SELECT pause_queue(''mail'', ''provider is down'', now() + interval ''1 hour'');';
@@ -1711,6 +1780,8 @@ COMMENT ON FUNCTION snooze_job(id bigint, token uuid, delay_seconds double preci
 COMMENT ON VIEW cron_job_status IS 'Each cron job at a glance: next tick, last outcome, failures in a row, how late it is, why it is refused.';
 COMMENT ON COLUMN cron_job_status.name IS 'The cron job.';
 COMMENT ON COLUMN cron_job_status.enabled IS 'false: paused.';
+COMMENT ON COLUMN cron_job_status.paused_reason IS 'Why it is paused.';
+COMMENT ON COLUMN cron_job_status.resume_at IS 'When it resumes by itself. NULL: it is not paused, or somebody has to resume it.';
 COMMENT ON COLUMN cron_job_status.cron_expression IS 'When, as in cron_jobs.';
 COMMENT ON COLUMN cron_job_status.timezone IS 'The zone that it is meant in.';
 COMMENT ON COLUMN cron_job_status.handler_name IS 'The handler that its executions run.';
@@ -1722,7 +1793,7 @@ COMMENT ON COLUMN cron_job_status.last_error IS 'What went wrong with it. NULL: 
 COMMENT ON COLUMN cron_job_status.failures_in_a_row IS 'FAILED or TIMEOUT since the last SUCCESS, of the newest 100 that are final among the newest 10,000.';
 COMMENT ON COLUMN cron_job_status.running IS 'Executions that run now, of those that may not overlap; 0 under overlap_policy = allow.';
 COMMENT ON COLUMN cron_job_status.waiting IS 'Executions that wait now, of those that may not overlap; 0 under overlap_policy = allow.';
-COMMENT ON COLUMN cron_job_status.late_by IS 'Since when the next tick is due and not planned; more than some seconds: no planner is at work. NULL: not late.';
+COMMENT ON COLUMN cron_job_status.late_by IS 'Since when its next tick, or the end of its pause, is due; more than some seconds: no planner is at work. NULL: not late.';
 COMMENT ON COLUMN cron_job_status.invalid_reason IS 'Why the planner refuses the row. NULL: nothing is wrong.';
 COMMENT ON COLUMN cron_job_status.cron_job_id IS 'cron_jobs.id.';
 COMMENT ON VIEW cron_job_ticks IS 'What became of each tick: an execution, or a SKIPPED span with the reason. Filter by name and scheduled_at.';
@@ -1753,6 +1824,7 @@ COMMENT ON COLUMN job_queue_status.key_limit IS 'How many of a concurrency_key m
 COMMENT ON COLUMN job_queue_status.rate_limit IS 'How many may be claimed in any rate_period_seconds. NULL: no limit.';
 COMMENT ON COLUMN job_queue_status.rate_period_seconds IS 'Seconds that rate_limit is about. NULL: no limit.';
 COMMENT ON COLUMN job_queue_status.max_pending IS 'How many may wait, delayed ones included, before enqueue_job() refuses. NULL: no limit.';
+COMMENT ON COLUMN job_queue_status.aging_seconds IS 'Each time that a row has waited for so many seconds, its priority goes up by 1. NULL: never.';
 COMMENT ON COLUMN job_queue_status.reached IS 'The limits that are reached now: max_running and rate_limit hold up claims, max_pending enqueue_job(). NULL: none.';
 COMMENT ON VIEW job_running IS 'What is claimed now, the oldest first: how long, how long it may still take, how far it is, and who has it.';
 COMMENT ON COLUMN job_running.id IS 'job_executions.id; SELECT cancel_job(id) asks it to stop.';
@@ -1844,6 +1916,7 @@ COMMENT ON COLUMN job_history.concurrency_limit IS 'How many rows with this conc
 COMMENT ON COLUMN job_history.skipped_count IS 'Ticks that a SKIPPED row stands for, from scheduled_at to skipped_until; 10000: at least so many. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_history.skipped_until IS 'The last tick a SKIPPED row stands for. NULL: not SKIPPED.';
 COMMENT ON COLUMN job_history.notify_done IS 'Somebody waits for its end, which is notified.';
+COMMENT ON COLUMN job_history.lifted IS 'How often it has waited for aging_seconds of its queue, each of which lifts priority by 1, up to 9. NULL: never.';
 COMMENT ON COLUMN job_history.created_at IS 'When the row was inserted.';
 COMMENT ON COLUMN job_history.took IS 'Duration of the last attempt. NULL: never claimed.';
 COMMENT ON VIEW job_in_doubt IS 'What is prepared and not ended, as far as this server sees, and decisions that some participant may not have heard of yet.';

@@ -83,8 +83,10 @@ async def test_cancel_and_retry(place: Place, either: Either) -> None:
     assert await either.cancel(id_) == Status.CANCELLED
     assert await either.retry(id_) == Status.PENDING
     assert await either.cancel(id_, "why") == Status.CANCELLED
-    await either.enqueue("h", unique_key="k")
-    assert await either.retry(id_) == Status.CANCELLED
+    holder = await either.enqueue("h", unique_key="k")
+    held = rf"^Execution {id_} stays CANCELLED: execution {holder} \(PENDING\) holds its unique key 'k'\. Retry it when"
+    with pytest.raises(ConflictError, match=held):
+        await either.retry(id_)
     found = await either.get(id_)
     assert (found.handler_name, found.params, found.queue, found.priority) == ("h", {"a": 1}, "q", 2)
     assert (found.unique_key, found.concurrency_key, found.error, found.result) == ("k", "c", "why", None)

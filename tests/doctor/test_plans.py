@@ -17,6 +17,7 @@ INDEXES = {
     "doctor_overdue": {"job_executions_of_worker"},
     "doctor_workers": {"job_executions_of_worker"},
     "doctor_waiting": {"job_executions_claim", "job_executions_claim_keyed"},
+    "doctor_limits": {"job_executions_claim", "job_executions_claim_keyed", "job_executions_of_worker"},
     "doctor_waiting_handlers": {"job_executions_claim", "job_executions_claim_keyed"},
     "doctor_failed_handlers": {"job_executions_dead_letters"},
     "doctor_never": {"job_executions_skipped"},
@@ -36,6 +37,10 @@ def filled(postgres_server: ThrowawayPostgres, migrated_template: str) -> Iterat
     ):
         connection.execute(FILL.replace("{rows}", str(ROWS)).encode())
         connection.execute("VACUUM ANALYZE")
+        connection.execute(
+            "INSERT INTO job_queues (name, max_running, rate_limit, rate_period_seconds, max_pending)"
+            " VALUES ('default', 7, 5, 1, 1000)"
+        )
         usual_values(connection)
         yield connection
 

@@ -160,8 +160,51 @@ class TestWork:
             sql(statement)
         assert not doctor.bad(Code.QUEUE_PAUSED)
 
+    def test_a_limit_that_is_reached_for_long(self, doctor: Doctor, sql: Sql) -> None:
+        ((worker,),) = sql(WORKER)
+        limits = {"max_running": 1, "max_pending": 1, "rate_limit": 5, "rate_period_seconds": 60}
+        sql("SELECT limit_queue('default', %s)", Jsonb(limits))
+        running(sql, worker)
+        sql(WAITING, "default", "5 min")
+        assert not doctor.bad(Code.QUEUE_LIMITED)
+        sql(WAITING, "default", "3 h")
+        finding = doctor.only(Code.QUEUE_LIMITED)
+        assert "'default' is at its limits (max_running 1, max_pending 1), and work has been waiting in it for 3 h" in (
+            finding.says
+        )
+        assert "`scheduler queues limit default --max-running … --max-pending …`" in (finding.fix or "")
+        assert not doctor.bad(Code.QUEUE_BACKLOG)
+        sql("SELECT limit_queue('default', '{\"max_running\": 2, \"max_pending\": 3}')")
+        assert not doctor.bad(Code.QUEUE_LIMITED)
+        assert doctor.bad(Code.QUEUE_BACKLOG)
+
 
 class TestCronJobs:
+    def test_a_pause_whose_end_nobody_saw(self, doctor: Doctor, sql: Sql) -> None:
+        sql(CRON_JOB, "nightly", "@daily")
+        sql("SELECT pause_cron_job('nightly', E'the source\nis down', job_now() + interval '1 h')")
+        assert not doctor.bad(Code.CRON_PAUSED)
+        assert any(
+            "1 cron job paused: 'nightly' (the source is down) until 2" in each.says for each in doctor.findings()
+        )
+        sql("ALTER TABLE cron_jobs DISABLE TRIGGER USER")
+        sql("UPDATE cron_jobs SET resume_at = job_now() - interval '3 h'")
+        assert "'nightly' was to resume 3 h ago" in doctor.only(Code.CRON_PAUSED).says
+
+    def test_a_pause_without_an_end_that_was_forgotten(self, doctor: Doctor, sql: Sql) -> None:
+        sql(CRON_JOB, "it's", "@daily")
+        sql("SELECT pause_cron_job('it''s')")
+        sql("ALTER TABLE cron_jobs DISABLE TRIGGER USER")
+        sql("UPDATE cron_jobs SET updated_at = job_now() - interval '9 d'")
+        assert not doctor.bad(Code.CRON_PAUSED)
+        sql("UPDATE cron_jobs SET paused_reason = 'smtp is down'")
+        sql("ALTER TABLE cron_jobs ENABLE TRIGGER USER")
+        finding = doctor.only(Code.CRON_PAUSED)
+        assert "is paused (smtp is down) for 9 d, without an end" in finding.says
+        for statement in finding.sql:
+            sql(statement)
+        assert not doctor.bad(Code.CRON_PAUSED)
+
     def test_late_and_nobody_plans(self, doctor: Doctor, sql: Sql) -> None:
         sql(CRON_JOB, "nightly", "@daily")
         assert not doctor.bad(Code.CRON_LATE)

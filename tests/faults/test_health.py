@@ -15,7 +15,7 @@ from tests.faults.harness import PATIENCE_SECONDS, Scene, SchedulerProcess
 
 LOOPS = (
     "pulse", "lease", "rescuer", "resolver", "listener", "claim", "settle", "watch", "planner", "reports", "heartbeat",
-    "pruner",
+    "pruner", "lifter",
 )  # fmt: skip
 HASTY: dict[str, Any] = {
     "WORKER__HEALTH_PORT": 0,
@@ -27,6 +27,8 @@ HASTY: dict[str, Any] = {
         "services.worker.IDLE_SECONDS": 0.5,
         "services.rescuer.ROUND_SECONDS": 0.5,
         "services.pruner.SLICE_SECONDS": 0.5,
+        "services.lifter.ROUND_SECONDS": 0.5,
+        "services.lifter.SLICE_SECONDS": 0.5,
         "services.resolver.ROUND_SECONDS": 0.5,
         "services.resolver.LONGEST_ROUND_SECONDS": 0.6,
         "database.recovery.SECONDS": 0.5,

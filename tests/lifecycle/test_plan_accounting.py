@@ -9,6 +9,7 @@ import pytest
 
 from scheduler.lifecycle.plan import plan
 from scheduler.rules.schedule import parse
+from scheduler.store.cron_jobs import CronJobs
 from scheduler.store.session import Session
 from tests.store.tables import Tables
 
@@ -178,3 +179,71 @@ def accounted(tables: Tables, in_force: list[tuple[tuple[str, str], datetime, da
         span = ticks(text, zone, first - timedelta(microseconds=1), last)
         assert (span[0], span[-1], len(span)) == (first, last, count)
         yield from span
+
+
+async def look(session: Session) -> int:
+    """As the planner looks: how many executions it plans."""
+    await CronJobs(session).resume_ended(500)
+    return (await plan(session)).executions
+
+
+async def test_a_pause_ends_by_itself_and_is_not_made_up_for(night: Tables, session: Session) -> None:
+    night.cron_job("*/10 * * * *", overlap_policy="allow")
+    await look(session)
+    night.execute("SELECT pause_cron_job(name, 'the source\nis down', %s) FROM cron_jobs", after(60))
+    night.move_clock(3000)
+    assert await look(session) == 0
+    assert night.value("SELECT enabled FROM cron_jobs") is False
+    night.move_clock(700)
+    assert await look(session) == 1
+    assert told(night) == [(after(10), after(50), 5, f"{PAUSED.format('5 ticks')} (the source is down)")]
+    assert night.rows("SELECT scheduled_at FROM job_executions WHERE status = 'PENDING'") == [(after(60),)]
+    assert night.rows("SELECT enabled, paused_reason, resume_at FROM cron_jobs") == [(True, None, None)]
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_a_pause_that_nobody_was_there_to_end_ended_when_it_was_to_end(
+    night: Tables, session: Session, by_hand: bool
+) -> None:
+    night.cron_job("*/10 * * * *", catch_up="all", overlap_policy="allow")
+    await look(session)
+    night.execute("SELECT pause_cron_job(name, resume_at => %s) FROM cron_jobs", after(25))
+    night.move_clock(3000)
+    assert night.value("SELECT late_by > '20 min' FROM cron_job_status")
+    if by_hand:
+        pause(night, paused=False)
+    assert await look(session) == 3
+    assert told(night) == [(after(10), after(20), 2, PAUSED.format("2 ticks"))]
+    assert night.value("SELECT min(scheduled_at) FROM job_executions WHERE status = 'PENDING'") == after(30)
+
+
+async def test_an_edit_after_the_end_of_a_pause_is_what_its_ticks_count_from(night: Tables, session: Session) -> None:
+    night.cron_job("*/10 * * * *", catch_up="all", overlap_policy="allow")
+    await look(session)
+    night.execute("SELECT pause_cron_job(name, resume_at => %s) FROM cron_jobs", after(15))
+    night.move_clock(1800)
+    night.execute("UPDATE cron_jobs SET cron_expression = '*/5 * * * *'")
+    night.move_clock(600)
+    assert await look(session) == 2
+    assert told(night) == [(after(10), after(30), 3, PAUSED.format("3 ticks"))]
+
+
+@pytest.mark.parametrize("moment", ["'-infinity'", "'4714-11-24 00:00:00+00 BC'", "'1969-01-01'", "'epoch'"])
+async def test_an_end_that_nobody_means_is_past(night: Tables, session: Session, moment: str) -> None:
+    night.cron_job("*/10 * * * *")
+    await look(session)
+    pause(night)
+    night.execute(f"UPDATE cron_jobs SET resume_at = {moment}")
+    night.move_clock(60)
+    await look(session)
+    assert night.value("SELECT enabled AND next_run_at IS NOT NULL FROM cron_jobs")
+
+
+async def test_a_pause_for_ever_keeps_nobody_awake(night: Tables, session: Session) -> None:
+    night.cron_job("*/10 * * * *")
+    pause(night)
+    night.execute("UPDATE cron_jobs SET resume_at = 'infinity'")
+    assert await look(session) == 0
+    assert await CronJobs(session).next_tick() is None
+    night.execute("UPDATE cron_jobs SET resume_at = %s", night.now() + MINUTE)
+    assert await CronJobs(session).next_tick() == pytest.approx(60, abs=30)

@@ -144,6 +144,21 @@ def test_an_absurd_time_hides_nothing(session: SyncSession, psql: psycopg.Connec
     assert page.cron_job.starts_at is not None
 
 
+def test_a_pause_has_a_reason_and_an_end(session: SyncSession) -> None:
+    end = datetime(2090, 1, 1, tzinfo=UTC)
+    assert pause(session, ["a", "b"], reason="why", resume_at=end) == ["b"]
+    assert {(job.paused_reason, job.resume_at) for job in statuses(session, Selection(enabled=False))} == {("why", end)}
+    found = find(session, "a")
+    assert (found.enabled, found.paused_reason, found.resume_at) == (False, "why", end)
+    pause(session, ["a", "b"])  # as it is
+    pause(session, ["a"], reason="another")
+    assert [(job.paused_reason, job.resume_at) for job in statuses(session)] == [("another", None), ("why", end)]
+    with pytest.raises(RefusedError, match="is past"):
+        pause(session, ["a"], resume_at=datetime(2020, 1, 1, tzinfo=UTC))
+    resume(session, ["a", "b"])
+    assert {(job.enabled, job.paused_reason, job.resume_at) for job in statuses(session)} == {(True, None, None)}
+
+
 def test_pause_and_resume_say_what_they_changed(session: SyncSession) -> None:
     assert dict(names(session)) == {"a": False, "b": True}
     assert pause(session, ["a", "b"]) == ["b"]

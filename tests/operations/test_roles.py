@@ -49,6 +49,8 @@ WHOLE: Mapping[str, set[str]] = {
 FUNCTIONS: Mapping[str, set[str]] = {
     "enqueue_job('email')": WRITERS,
     "enqueue_job('email', unique_key => 'taken')": WRITERS,
+    "enqueue_job('email', unique_key => 'taken', on_conflict => 'restart delay')": WRITERS,
+    "job_restart_delay(1, 'taken', now())": WRITERS,
     "cancel_job(1)": {"worker", "admin"},
     "retry_job(2)": {"worker", "admin"},
     "run_cron_job('nightly')": {"worker", "admin"},
@@ -96,7 +98,7 @@ STATEMENTS: Mapping[LiteralString, set[str]] = {
     "UPDATE job_executions SET handler_params = '{}'": {"admin"},
     "UPDATE job_executions SET handler_name = 'x'": {"admin"},
     "UPDATE job_executions SET queue = 'x'": {"admin"},
-    "UPDATE job_executions SET priority = 9": {"admin"},
+    "UPDATE job_executions SET priority = 9, lifted = 1": {"worker", "admin"},
     "UPDATE job_executions SET scheduled_at = now()": {"admin"},
     "UPDATE job_executions SET unique_key = NULL": {"admin"},
     "UPDATE job_executions SET concurrency_key = NULL": {"admin"},

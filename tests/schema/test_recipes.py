@@ -71,7 +71,7 @@ ANSWERS: Mapping[str, Rows] = {
     "Let no more than seven of a queue run at once": [{"limit_queue": ""}],
     "Add a cron job": [],
     "Change a schedule": [{"name": "nightly", "next_run_at": None, "invalid_reason": None}],
-    "Pause a cron job": [{"pause_cron_job": None}],
+    "Pause a cron job": [{"pause_cron_job": ""}],
     "Remove a cron job": [],
     "Enqueue in a transaction of my own": [{"enqueue_job": 101}],
     "Enqueue it at most once": [{"enqueue_job": 101}],

@@ -61,6 +61,15 @@ async def test_an_edit_is_seen_when_the_bell_rings(
     assert tables.cron_job_row(id_)["next_run_at"] is not None
 
 
+async def test_a_pause_ends_when_it_is_to_end(planner: Planner, tables: Tables) -> None:
+    id_ = tables.cron_job("@daily")
+    tables.execute("SELECT pause_cron_job(name, resume_at => job_now() + interval '100 ms') FROM cron_jobs")
+    while not tables.cron_job_row(id_)["enabled"]:
+        await planner.looked()
+    while tables.cron_job_row(id_)["next_run_at"] is None:
+        await planner.looked()
+
+
 async def test_zones_are_checked_once_at_the_start(session: Session, wakeups: Wakeups, tables: Tables) -> None:
     id_ = tables.cron_job("@daily")
     planner = Planner(session, wakeups)

@@ -13,6 +13,7 @@ from scheduler.cli.cron import options
 from scheduler.cli.cron.ticks import print_ticks, tick_json
 from scheduler.cli.moments import relative
 from scheduler.cli.options import AsJson
+from scheduler.cli.pausing import until_in_words
 from scheduler.cli.project import connected
 from scheduler.errors import ScheduleError, SchedulerError
 
@@ -106,6 +107,9 @@ def _as_object(explained: "Explanation") -> Mapping[str, Any]:
         "expression": explained.expression,
         "timezone": explained.timezone,
         "cron_job": explained.cron_job,
+        "paused": explained.paused,
+        "paused_reason": explained.paused_reason,
+        "resume_at": explained.resume_at,
         "words": explained.words,
         "fields": explained.fields,
         "ticks": [tick_json(tick) for tick in explained.ticks],
@@ -140,6 +144,11 @@ def _print(explained: "Explanation", now: datetime) -> None:
         Text.assemble((one_line(explained.expression), "bold cyan"), f"  in {explained.timezone}"), soft_wrap=True
     )
     out.print(Text(f"{words}.", "bold"))
+    if explained.paused:
+        until = "" if explained.resume_at is None else f" {until_in_words(explained.resume_at, now)}"
+        reason = f": {explained.paused_reason.rstrip('. ')}" if explained.paused_reason else ""
+        said = one_line(f"It is paused{until}{reason}. No tick before it is resumed runs.")
+        out.print(Text(said, "yellow"), soft_wrap=True)
     if explained.fields:
         typer.echo()
         print_table(("field", "written", "means"), ((f.name, f.text, f.meaning) for f in explained.fields))

@@ -18,7 +18,20 @@ if TYPE_CHECKING:
     from scheduler.operations.cron_jobs import CronJobStatus, Selection
     from scheduler.store.session import SyncSession
 
-_HEADERS = ("name", "schedule", "zone", "handler", "next", "last", "ended", "streak", "state", "managed by", "reason")
+_HEADERS = (
+    "name",
+    "schedule",
+    "zone",
+    "handler",
+    "next",
+    "last",
+    "ended",
+    "streak",
+    "state",
+    "until",
+    "managed by",
+    "reason",
+)
 _SPARE = ("managed by", "ended", "streak", "zone")
 
 
@@ -97,7 +110,8 @@ def _cells(job: "CronJobStatus", now: datetime) -> "Sequence[object]":
     schedule = job.name, job.cron_expression, job.timezone, job.handler_name
     next_tick = None if job.next_run_at is None else until_due(job.next_run_at, now)
     outcome = job.last_status, relative(job.last_finished_at, now), job.failures_in_a_row or None
-    return *schedule, next_tick, *outcome, state(job), job.managed_by, job.invalid_reason
+    until = relative(job.resume_at, now) or None
+    return *schedule, next_tick, *outcome, state(job), until, job.managed_by, job.invalid_reason or job.paused_reason
 
 
 def state(job: "CronJobStatus | CronJob") -> str:

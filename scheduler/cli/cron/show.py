@@ -14,6 +14,7 @@ from scheduler.cli.cron.listing import state
 from scheduler.cli.cron.ticks import print_ticks, tick_json
 from scheduler.cli.moments import duration, relative, when
 from scheduler.cli.options import AsJson
+from scheduler.cli.pausing import until_in_words
 from scheduler.cli.printable import printable
 from scheduler.cli.project import connected
 from scheduler.cli.values import HIDDEN
@@ -126,7 +127,9 @@ def _problems(page: "CronJobPage", now: datetime) -> Iterator[str]:
     if page.refusal is not None:
         yield f"The planner refuses it. {page.refusal}\nMend it: scheduler cron edit {_quoted(job)} --expression …"
     if not job.enabled:
-        yield f"It is paused. Resume it: scheduler cron resume {_quoted(job)}"
+        reason = f": {job.paused_reason.rstrip('. ')}" if job.paused_reason else ""
+        until = f" {until_in_words(job.resume_at, now)}" if job.resume_at else ""
+        yield f"It is paused{until}{reason}. Resume it: scheduler cron resume {_quoted(job)}"
     elif job.ends_at is not None and job.ends_at <= now:
         yield f"Its end is past. Go on without one: scheduler cron edit {_quoted(job)} --unset ends-at"
     elif page.skipped_until is not None:
@@ -136,9 +139,10 @@ def _problems(page: "CronJobPage", now: datetime) -> Iterator[str]:
         )
     elif page.refusal is None and job.next_run_at is None:
         yield f"It will never tick again. See why: scheduler cron explain {_quoted(job)}"
-    if job.next_run_at is not None and (now - job.next_run_at).total_seconds() > _LATE_SECONDS:
+    due, what = (job.next_run_at, "tick") if job.enabled else (job.resume_at, "end of its pause")
+    if due is not None and (now - due).total_seconds() > _LATE_SECONDS:
         yield (
-            f"Its tick is due since {span(now - job.next_run_at)}, and no planner has seen it. "
+            f"Its {what} is due since {span(now - due)}, and no planner has seen it. "
             "See who is at work: scheduler workers list"
         )
     failed = next((e for e in page.executions if e.status in ("FAILED", "TIMEOUT")), None)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli import completion
+from scheduler.cli import completion, pausing
 from scheduler.cli.cron import options
 from scheduler.cli.moments import relative
 from scheduler.cli.options import AsJson
@@ -24,25 +24,44 @@ Names = Annotated[
 All = Annotated[bool, typer.Option("--all", help="Every cron job there is.")]
 
 
-def pause(names: Names = None, everything: All = False, as_json: AsJson = False) -> None:
+def pause(
+    names: Names = None,
+    everything: All = False,
+    reason: pausing.Reason = None,
+    for_: pausing.For = None,
+    until: pausing.Until = None,
+    as_json: AsJson = False,
+) -> None:
     """Pause cron jobs: nothing more is planned, and what falls into the pause is never caught up.
 
+    With --for or --until they resume by themselves; a tick at that very moment runs.
+
     Example: scheduler cron pause nightly weekly
+
+    Example: scheduler cron pause nightly --reason "the source is down" --for 2h
 
     Example: scheduler cron pause --all
     """
     from scheduler.cli.tables import print_json
     from scheduler.operations.cron_job_changes import pause as pause_them
+    from scheduler.operations.overview import database_time
 
+    asked = pausing.AskedEnd.parsed(for_, until)
     with connected() as (_, session):
+        now = database_time(session)
+        end = asked.after(now)
         chosen = _chosen(session, names, everything)
-        paused = dict.fromkeys(pause_them(session, chosen))
+        paused = dict.fromkeys(pause_them(session, chosen, reason=reason, resume_at=end))
     if as_json:
-        print_json({"paused": list(paused), "already_paused": [name for name in chosen if name not in paused]})
+        already = [name for name in chosen if name not in paused]
+        print_json({"paused": list(paused), "already_paused": already, "paused_reason": reason, "resume_at": end})
         return
+    lasting = "" if end is None else f" {pausing.until_in_words(end, now)}"
+    changed = lasting or ("" if reason is None else " for another reason")
     for name in chosen:
-        said = "is paused. What is planned already still runs." if name in paused else "was paused already."
-        typer.echo(one_line(f"Cron job {name!r} {said}"))
+        said = f"is paused{lasting}. What is planned already still runs."
+        before = f"was paused already{f', and is now{changed}' if changed else ''}."
+        typer.echo(one_line(f"Cron job {name!r} {said if name in paused else before}"))
 
 
 def resume(names: Names = None, everything: All = False, as_json: AsJson = False) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 from scheduler.errors import ScheduleError, nearest
 from scheduler.operations.doctor.bench import Bench
 from scheduler.operations.doctor.finding import Code, Finding, literal
-from scheduler.operations.words import count_of, span
+from scheduler.operations.words import count_of, listed, span
 from scheduler.rules.schedule import parse
 from scheduler.rules.zones import zone_names
 
 _LATE_SECONDS = 60
+_FORGOTTEN_SECONDS = 7 * 86_400
 _ANY_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 """Whether an expression can be read doesn't depend on when `@every` begins."""
 _DATES = {
@@ -76,6 +77,39 @@ def failing(bench: Bench) -> Iterator[Finding]:
         )
     if not rows:
         yield Finding.fine(Code.CRON_FAILING, "No cron job failed three times in a row.")
+
+
+def paused(bench: Bench) -> Iterator[Finding]:
+    """None is paused for longer than somebody meant."""
+    rows = bench.ask("doctor_paused_cron_jobs")
+    late = [row for row in rows if (row["over"] or 0.0) > _LATE_SECONDS]
+    forgotten = [row for row in rows if row["reason"] and row["resume_at"] is None and row["age"] > _FORGOTTEN_SECONDS]
+    for row in late:
+        yield Finding.warning(
+            Code.CRON_PAUSED,
+            f"Cron job {row['name']!r} was to resume {span(row['over'])} ago, and nobody has resumed it.",
+            "Start `scheduler run`, without --only or with --only planner, and look at its log.",
+        )
+    for row in forgotten:
+        yield Finding.warning(
+            Code.CRON_PAUSED,
+            f"Cron job {row['name']!r} is paused ({_one_line(row['reason'])}) for {span(row['age'])}, without an end.",
+            f"Resume it when the reason is over: `scheduler cron resume {quote(row['name'])}`.",
+            [f"SELECT {bench.table('resume_cron_job')}({literal(row['name'])});"],
+        )
+    if not late and not forgotten:
+        names = f": {listed(map(_paused, rows))}" if rows else ""
+        yield Finding.fine(Code.CRON_PAUSED, f"{count_of(len(rows), 'cron job')} paused{names}.")
+
+
+def _paused(row: Mapping[str, Any]) -> str:
+    reason = f" ({_one_line(row['reason'])})" if row["reason"] else ""
+    until = f" until {row['resume_at']:%Y-%m-%d %H:%M} UTC" if row["resume_at"] else ""
+    return f"{row['name']!r}{reason}{until}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:200]
 
 
 def _never(bench: Bench, row: Mapping[str, Any]) -> Finding:

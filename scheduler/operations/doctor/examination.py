@@ -51,6 +51,7 @@ CHECKS = (
     Check("Cron jobs", "refused cron jobs", cron.invalid, needs_tables=True),
     Check("Cron jobs", "cron jobs without an end or a tick", cron.never, needs_tables=True),
     Check("Cron jobs", "failing cron jobs", cron.failing, needs_tables=True),
+    Check("Cron jobs", "paused cron jobs", cron.paused, needs_tables=True),
     Check("Cron jobs", "handlers that rows name", unknown_handlers, needs_tables=True),
 )
 

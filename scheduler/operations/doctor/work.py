@@ -1,6 +1,6 @@
 """Work that doesn't move: executions without a worker, past their time, or waiting where nobody looks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from shlex import quote
 from typing import Any
 
@@ -14,6 +14,7 @@ _OVERDUE_SECONDS = 60
 _UNSERVED_SECONDS = 60
 _BACKLOG_SECONDS = 900
 _PAUSED_SECONDS = 3_600
+_OPTIONS = {"max_running": "--max-running", "rate_limit": "--rate", "max_pending": "--max-pending"}
 
 
 def running(bench: Bench) -> Iterator[Finding]:
@@ -42,11 +43,12 @@ def queues(bench: Bench) -> Iterator[Finding]:
     """What waits is in a queue that somebody works on, and not for long."""
     waiting = {row["queue"]: row for row in bench.ask("doctor_waiting")}
     paused = {row["queue"]: row for row in bench.ask("doctor_paused")}
+    limited = {row["queue"]: row["limits"] for row in bench.ask("doctor_limits")}
     served = {queue for process in bench.alive for queue in process.queues}
     findings = [
         finding
         for queue in sorted(waiting.keys() | paused.keys())
-        for finding in _queue(queue, waiting.get(queue), paused.get(queue), served, bench)
+        for finding in _queue(queue, waiting.get(queue), paused.get(queue), limited.get(queue, ()), served, bench)
     ]
     yield from findings
     if not findings:
@@ -54,7 +56,12 @@ def queues(bench: Bench) -> Iterator[Finding]:
 
 
 def _queue(
-    queue: str, waiting: Mapping[str, Any] | None, paused: Mapping[str, Any] | None, served: set[str], bench: Bench
+    queue: str,
+    waiting: Mapping[str, Any] | None,
+    paused: Mapping[str, Any] | None,
+    limits: Sequence[str],
+    served: set[str],
+    bench: Bench,
 ) -> Iterator[Finding]:
     age = waiting["age"] if waiting else 0.0
     plain_age = (waiting["unkeyed_age"] if waiting else None) or 0.0
@@ -68,6 +75,15 @@ def _queue(
             f"{did_you_mean(queue, known - {queue})}",
             f"Add it to worker.queues of a worker and restart that, or start one of its own: "
             f"`SCHEDULER_WORKER__QUEUES={quote(queue)} scheduler run`.",
+        )
+    elif limits and plain_age > _BACKLOG_SECONDS:
+        options = " ".join(f"{_OPTIONS[limit.split()[0]]} …" for limit in limits)
+        yield Finding.warning(
+            Code.QUEUE_LIMITED,
+            f"The queue {queue!r} is at its limits ({', '.join(limits)}), and work has been waiting in it for "
+            f"{span(plain_age)}.",
+            f"See what runs (`SELECT * FROM job_running`); raise or lift what is too low: "
+            f"`scheduler queues limit {quote(queue)} {options}`.",
         )
     elif plain_age > _BACKLOG_SECONDS:
         yield Finding.warning(

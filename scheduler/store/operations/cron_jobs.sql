@@ -34,7 +34,7 @@ DELETE FROM {s}.cron_jobs AS c WHERE c.id = ANY (%(ids)s::bigint[]) RETURNING c.
 
 -- name: pause_cron_jobs
 -- In one order whoever does it, so that two at once don't wait for each other.
-SELECT {s}.pause_cron_job(name) FROM (SELECT n.name FROM unnest(%(names)s::text[]) AS n (name) ORDER BY n.name OFFSET 0) AS sorted;
+SELECT {s}.pause_cron_job(name, %(reason)s, %(resume_at)s) FROM (SELECT n.name FROM unnest(%(names)s::text[]) AS n (name) ORDER BY n.name OFFSET 0) AS sorted;
 
 
 -- name: resume_cron_jobs
@@ -62,7 +62,7 @@ FROM {s}.cron_jobs AS c WHERE c.name = ANY(%(names)s::text[]);
 -- name: cron_job_statuses
 -- `uncomputed`: no planner has looked at the row yet, so that its next tick is still to be computed. A page walks the index by name,
 -- so that the view looks at the executions of no other.
-SELECT s.cron_job_id AS id, s.name, c.description, s.cron_expression, s.timezone, s.handler_name, c.queue, s.enabled, s.invalid_reason,
+SELECT s.cron_job_id AS id, s.name, c.description, s.cron_expression, s.timezone, s.handler_name, c.queue, s.enabled, s.paused_reason, s.resume_at, s.invalid_reason,
        c.managed_by, s.next_run_at, s.last_run_at, s.last_status, s.last_finished_at, s.last_error, s.failures_in_a_row,
        c.next_run_at IS NULL AS uncomputed, c.starts_at, c.ends_at, c.created_at
 FROM {s}.cron_job_status AS s JOIN {s}.cron_jobs AS c ON c.id = s.cron_job_id
@@ -85,7 +85,7 @@ SELECT DISTINCT c.handler_name, c.queue FROM {s}.cron_jobs AS c;
 -- `version` tells whether somebody has edited the row since.
 SELECT c.id, c.name, c.description, c.cron_expression, c.timezone, c.handler_name, c.queue, c.priority, c.timeout_seconds,
        c.max_retry, c.retry_backoff, c.retry_delay_seconds, c.overlap_policy, c.catch_up, c.catch_up_limit, c.jitter_seconds,
-       c.starts_at, c.ends_at, c.enabled, c.invalid_reason, s.next_run_at, c.next_run_at IS NULL AS uncomputed,
+       c.starts_at, c.ends_at, c.enabled, c.paused_reason, c.resume_at, c.invalid_reason, s.next_run_at, c.next_run_at IS NULL AS uncomputed,
        c.last_run_at, c.planned_until, c.managed_by, c.created_by, c.created_at, c.updated_at, extract(epoch FROM c.updated_at)::text AS version,
        s.last_status, s.last_finished_at, s.last_error, s.failures_in_a_row, s.running, s.waiting
 FROM {s}.cron_jobs AS c JOIN {s}.cron_job_status AS s ON s.name = c.name

@@ -17,7 +17,7 @@ FROM (SELECT {s}.enqueue_job(
 
 -- name: one_execution
 -- With what it waits for. Indexes: the primary keys; job_executions_of_key.
-SELECT e.id, e.source, e.cron_job_id, c.name AS cron_job, e.handler_name, e.queue, e.priority, e.status, e.scheduled_at,
+SELECT e.id, e.source, e.cron_job_id, c.name AS cron_job, e.handler_name, e.queue, e.priority, e.lifted, e.status, e.scheduled_at,
        e.available_at, e.timeout_seconds, e.retry_count, e.max_retry, e.retry_backoff, e.retry_delay_seconds, e.attempt, e.claimed_by,
        w.name AS worker, e.started_at, e.finished_at, e.suspect, e.cancel_requested_at, e.cancel_reason, e.progress, e.progress_message,
        e.error, e.unique_key, e.unique_until, e.concurrency_key, e.concurrency_limit, e.skipped_count,

@@ -15,7 +15,8 @@ ORDER BY v.started_at, v.name;
 
 -- name: queue_statuses
 SELECT v.queue AS name, v.paused, v.paused_reason, v.resume_at, v.waiting, v.delayed, v.running, extract(epoch FROM v.oldest_waiting)::double precision AS oldest_waiting_seconds,
-       v.workers, v.per_minute::double precision, v.max_running, v.key_limit, v.rate_limit, v.rate_period_seconds, v.max_pending, v.reached
+       v.workers, v.per_minute::double precision, v.max_running, v.key_limit, v.rate_limit, v.rate_period_seconds, v.max_pending, v.aging_seconds,
+       v.reached
 FROM {s}.job_queue_status AS v
 ORDER BY v.queue;
 
@@ -48,7 +49,8 @@ SELECT {s}.limit_queue(%(name)s, %(limits)s::jsonb);
 
 
 -- name: queue_limits
-SELECT q.max_running, q.key_limit, q.rate_limit, q.rate_period_seconds, q.max_pending, q.pause_after_failures, q.pause_seconds
+SELECT q.max_running, q.key_limit, q.rate_limit, q.rate_period_seconds, q.max_pending, q.pause_after_failures, q.pause_seconds, q.aging_seconds,
+       q.keep_days, q.keep_last
 FROM {s}.job_queues AS q WHERE q.name = %(name)s;
 
 
