@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 _COUNTS: "list[QueueAttributeNameType]" = [
     "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed", "ApproximateNumberOfMessagesNotVisible",
 ]  # fmt: skip
-_LOOK_SECONDS = 10
-"""How long dead letters that somebody looks at are hidden from others who look, should we die."""
+_LOOK_SECONDS = 10  # for which dead letters that somebody looks at stay hidden, should we die
 
 
 class SqsMessageQueue:
