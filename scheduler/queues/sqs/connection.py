@@ -5,11 +5,13 @@ from asyncio import Lock
 from contextlib import AsyncExitStack
 from functools import cache
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import ClientError
 
+from scheduler.errors import ConfigurationError
 from scheduler.queues.protocol import QueueOptions
 from scheduler.queues.sqs.failures import is_absent
 from scheduler.queues.sqs.messages import LONGEST_VISIBILITY_SECONDS
@@ -106,3 +108,18 @@ def session() -> AioSession:
 def dead_name(name: str) -> str:
     stem = name.removesuffix(FIFO)
     return f"{stem}-dead{name[len(stem) :]}"
+
+
+def endpoint_of(url: str | None) -> tuple[str | None, str | None]:
+    """Its endpoint and its region, of an url such as https://sqs.eu-west-1.amazonaws.com or sqs://?region=eu-west-1."""
+    if not url:
+        return None, None
+    parts = urlsplit(url)
+    region = parse_qs(parts.query).get("region", [None])[0]
+    if parts.scheme == "sqs" and not parts.path.strip("/"):
+        return None, region or parts.hostname
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(
+            "The url of a driver of kind sqs is sqs://REGION, or an endpoint such as http://localhost:4566?region=us-east-1."
+        )
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")), region

@@ -3,12 +3,14 @@
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from math import ceil
 from typing import TYPE_CHECKING
 
+from scheduler.clock import monotonic
 from scheduler.queues.protocol import DeadLetter, Delivery, never_acked
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ _DUE = "scheduler-due"
 _DELIVERIES = "scheduler-deliveries"
 _REASON = "scheduler-reason"
 
+AT_ONCE = 10
+"""What SQS takes and gives in one call."""
 LONGEST_DELAY_SECONDS = 900
 """How long SQS itself keeps back what is published."""
 LONGEST_VISIBILITY_SECONDS = 43_200
@@ -140,3 +144,17 @@ def deduplication_id(id: str, deliveries: int) -> str:  # noqa: A002 - the messa
 
 def _string(text: str) -> "MessageAttributeValueTypeDef":
     return {"DataType": "String", "StringValue": text}
+
+
+def held(delivery: Delivery) -> Receipt | None:
+    receipt = delivery.receipt
+    return receipt if isinstance(receipt, Receipt) and receipt.until > monotonic() else None
+
+
+def tens(receipts: Sequence[Receipt]) -> Iterator[Sequence[Receipt]]:
+    return (receipts[first : first + AT_ONCE] for first in range(0, len(receipts), AT_ONCE))
+
+
+def whole_seconds(given: float, most: int) -> int:
+    """SQS counts in whole seconds: rather too late than too early."""
+    return min(ceil(max(given, 0.0)), most)

@@ -2,19 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from math import ceil
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from scheduler.clock import monotonic
-from scheduler.errors import BrokerError, ConfigurationError
+from scheduler.errors import BrokerError
 from scheduler.queues.payload import check_size, message_id
 from scheduler.queues.protocol import DeadLetter, Delivery, QueueOptions, QueueStats, never_acked
-from scheduler.queues.sqs.connection import FIFO, LONGEST_POLL_SECONDS, Connection
+from scheduler.queues.sqs.connection import FIFO, LONGEST_POLL_SECONDS, Connection, endpoint_of
 from scheduler.queues.sqs.failures import FAILURES, explained, is_absent, is_stale
 from scheduler.queues.sqs.messages import (
+    AT_ONCE,
     LONGEST_DELAY_SECONDS,
     LONGEST_VISIBILITY_SECONDS,
     Receipt,
@@ -22,16 +21,20 @@ from scheduler.queues.sqs.messages import (
     attributes,
     content,
     deduplication_id,
+    held,
+    tens,
+    whole_seconds,
 )
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
+    from types_aiobotocore_sqs.literals import QueueAttributeNameType
     from types_aiobotocore_sqs.type_defs import BatchResultErrorEntryTypeDef
 
-_AT_ONCE = 10
-"""What SQS takes and gives in one call."""
-_LOOK_SECONDS = 10
-"""How long dead letters that somebody looks at are hidden from others who look, should we die."""
+_COUNTS: "list[QueueAttributeNameType]" = [
+    "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed", "ApproximateNumberOfMessagesNotVisible",
+]  # fmt: skip
+_LOOK_SECONDS = 10  # for which dead letters that somebody looks at stay hidden, should we die
 
 
 class SqsMessageQueue:
@@ -47,7 +50,7 @@ class SqsMessageQueue:
     ) -> None:
         self.name = name
         self._options = options or QueueOptions()
-        endpoint, named = _endpoint(url)
+        endpoint, named = endpoint_of(url)
         self._connection = Connection(endpoint, region or named, name, self._options)
         self._receiving: set[asyncio.Task[list[Delivery]]] = set()
         self._handing_back: set[asyncio.Task[None]] = set()
@@ -82,7 +85,7 @@ class SqsMessageQueue:
             raise
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
-        for some in _tens(self._claimed(deliveries)):
+        for some in tens(self._claimed(deliveries)):
             async with self._asking() as client:
                 answer = await client.delete_message_batch(
                     QueueUrl=self._connection.queue,
@@ -102,8 +105,8 @@ class SqsMessageQueue:
 
     async def extend(self, deliveries: Sequence[Delivery]) -> None:
         seconds = self._visibility
-        held = [receipt for delivery in deliveries if (receipt := _held(delivery))]
-        for some in _tens(held):
+        ours = [receipt for delivery in deliveries if (receipt := held(delivery))]
+        for some in tens(ours):
             async with self._asking() as client:
                 answer = await client.change_message_visibility_batch(
                     QueueUrl=self._connection.queue,
@@ -144,7 +147,7 @@ class SqsMessageQueue:
             dead = self._connection.dead
             try:
                 while len(found) < limit:
-                    some = await self._call(client, dead, min(limit - len(found), _AT_ONCE), _LOOK_SECONDS, 0)
+                    some = await self._call(client, dead, min(limit - len(found), AT_ONCE), _LOOK_SECONDS, 0)
                     if not {each.message["MessageId"] for each in some} - found.keys():
                         break
                     found |= {each.message["MessageId"]: each for each in some}
@@ -163,7 +166,7 @@ class SqsMessageQueue:
 
     @property
     def _visibility(self) -> int:
-        return _seconds(self._options.visibility_seconds, LONGEST_VISIBILITY_SECONDS)
+        return whole_seconds(self._options.visibility_seconds, LONGEST_VISIBILITY_SECONDS)
 
     async def _receive(self, limit: int, deadline: float) -> list[Delivery]:
         found: list[Delivery] = []
@@ -174,12 +177,12 @@ class SqsMessageQueue:
                 some = await self._call(
                     client,
                     self._connection.queue,
-                    min(limit - len(found), _AT_ONCE),
+                    min(limit - len(found), AT_ONCE),
                     self._visibility,
-                    _seconds(left, LONGEST_POLL_SECONDS),
+                    whole_seconds(left, LONGEST_POLL_SECONDS),
                 )
             found += [each.delivery(until) for each in some if await self._is_for_somebody(each, until)]
-            if (found and len(some) < _AT_ONCE) or (not some and monotonic() >= deadline):
+            if (found and len(some) < AT_ONCE) or (not some and monotonic() >= deadline):
                 break
         return found
 
@@ -223,30 +226,24 @@ class SqsMessageQueue:
             await client.change_message_visibility(
                 QueueUrl=self._connection.queue,
                 ReceiptHandle=receipt.handle,
-                VisibilityTimeout=_seconds(seconds, LONGEST_VISIBILITY_SECONDS - self._visibility),
+                VisibilityTimeout=whole_seconds(seconds, LONGEST_VISIBILITY_SECONDS - self._visibility),
             )
 
     async def _send(
-        self,
-        body: bytes,
-        id: str,  # noqa: A002 - the message's
-        *,
-        delay: float = 0.0,
-        deliveries: int = 0,
-        reason: str | None = None,
+        self, body: bytes, named: str, *, delay: float = 0.0, deliveries: int = 0, reason: str | None = None
     ) -> None:
         text, how = content(body)
         due = time.time() + delay if delay > LONGEST_DELAY_SECONDS and reason is None else None
-        order: dict[str, Any] = {"DelaySeconds": _seconds(delay, LONGEST_DELAY_SECONDS)}
+        order: dict[str, Any] = {"DelaySeconds": whole_seconds(delay, LONGEST_DELAY_SECONDS)}
         if self.name.endswith(FIFO):
-            order = {"MessageGroupId": "scheduler", "MessageDeduplicationId": deduplication_id(id, deliveries)}
+            order = {"MessageGroupId": "scheduler", "MessageDeduplicationId": deduplication_id(named, deliveries)}
         elif reason is not None:
             order = {}
         async with self._asking() as client:
             await client.send_message(
                 QueueUrl=self._connection.queue if reason is None else self._connection.dead,
                 MessageBody=text,
-                MessageAttributes=how | attributes(id, due=due, deliveries=deliveries, reason=reason),
+                MessageAttributes=how | attributes(named, due=due, deliveries=deliveries, reason=reason),
                 **order,
             )
 
@@ -267,25 +264,17 @@ class SqsMessageQueue:
         async with self._asking() as client:
             answer = await client.get_queue_attributes(
                 QueueUrl=self._connection.dead if dead else self._connection.queue,
-                AttributeNames=[
-                    "ApproximateNumberOfMessages",
-                    "ApproximateNumberOfMessagesDelayed",
-                    "ApproximateNumberOfMessagesNotVisible",
-                ],
+                AttributeNames=_COUNTS,
             )
-        found = answer["Attributes"]
-        return (
-            int(found["ApproximateNumberOfMessages"]),
-            int(found["ApproximateNumberOfMessagesDelayed"]),
-            int(found["ApproximateNumberOfMessagesNotVisible"]),
-        )
+        waiting, delayed, in_flight = (int(answer["Attributes"][name]) for name in _COUNTS)
+        return waiting, delayed, in_flight
 
     def _claimed(self, deliveries: Iterable[Delivery]) -> list[Receipt]:
         """What is still ours to decide on, and from now on nobody else's."""
-        held = [receipt for delivery in deliveries if (receipt := _held(delivery))]
-        for receipt in held:
+        ours = [receipt for delivery in deliveries if (receipt := held(delivery))]
+        for receipt in ours:
             receipt.until = 0.0
-        return held
+        return ours
 
     def _check(self, failed: "Sequence[BatchResultErrorEntryTypeDef]") -> None:
         """Raises BrokerError for what went wrong in a batch, unless it was only too late."""
@@ -309,32 +298,3 @@ class SqsMessageQueue:
 
     def _was_closed(self) -> BrokerError:
         return BrokerError(f"Message queue {self.name!r} was closed: open it again.")
-
-
-def _held(delivery: Delivery) -> Receipt | None:
-    receipt = delivery.receipt
-    return receipt if isinstance(receipt, Receipt) and receipt.until > monotonic() else None
-
-
-def _tens(receipts: Sequence[Receipt]) -> Iterator[Sequence[Receipt]]:
-    return (receipts[first : first + _AT_ONCE] for first in range(0, len(receipts), _AT_ONCE))
-
-
-def _seconds(given: float, most: int) -> int:
-    """SQS counts in whole seconds: rather too late than too early."""
-    return min(ceil(max(given, 0.0)), most)
-
-
-def _endpoint(url: str | None) -> tuple[str | None, str | None]:
-    """Its endpoint and its region, of an url such as https://sqs.eu-west-1.amazonaws.com or sqs://?region=eu-west-1."""
-    if not url:
-        return None, None
-    parts = urlsplit(url)
-    region = parse_qs(parts.query).get("region", [None])[0]
-    if parts.scheme == "sqs" and not parts.path.strip("/"):
-        return None, region or parts.hostname
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(
-            "The url of a driver of kind sqs is sqs://REGION, or an endpoint such as http://localhost:4566?region=us-east-1."
-        )
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")), region
