@@ -34,11 +34,21 @@ def connected() -> "Iterator[tuple[Project, SyncSession]]":
     """The project and a session in its job database. Raises SchemaError too, unless its tables are current."""
     with opened() as project:
         project.require_schema()
-        session = project.session("scheduler command")
+        session = project.session("scheduler command", actor=_user())
         try:
             yield project, session
         finally:
             session.close()
+
+
+def _user() -> str | None:
+    """Whoever types; None where this host has no name for them."""
+    from getpass import getuser
+
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return None
 
 
 @contextmanager

@@ -1,0 +1,73 @@
+"""Serve the application: where it may, and until it is asked to end."""
+
+import asyncio
+import socket
+from contextlib import closing
+from typing import Final
+
+import uvicorn
+
+from scheduler.app import Project
+from scheduler.config.web import is_loopback
+from scheduler.errors import ConfigurationError
+from scheduler.messages import log
+from scheduler.operations import tokens
+from scheduler.store.session import SyncSession
+from scheduler.web.app import create_app
+
+_SHUTDOWN_SECONDS: Final = 5
+"""What answers that are under way may take at the end; streams are cut."""
+
+
+def serve(project: Project) -> None:
+    """Until SIGTERM or SIGINT.
+
+    Raises ConfigurationError for an address that can't be had, and for one that others reach while there is no token.
+    """
+    settings = project.settings.web
+    _require_tokens(project)
+    limit = settings.statement_timeout_seconds
+
+    def open_session() -> SyncSession:
+        return project.session("scheduler web", statement_seconds=limit)
+
+    app = create_app(settings, open_session, project.database.conninfo, project.schema)
+    listening = _listen(settings.host, settings.port)
+    with closing(listening):
+        shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+        log("web.served", address=shown, port=listening.getsockname()[1])
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        )
+        asyncio.run(uvicorn.Server(config).serve([listening]))
+    log("web.stopped")
+
+
+def _require_tokens(project: Project) -> None:
+    settings = project.settings.web
+    if not settings.needs_token:
+        return
+    with closing(project.session("scheduler web")) as session:
+        if any(not token.expired for token in tokens.tokens(session)):
+            return
+    where = f"web.host is {settings.host}" if not is_loopback(settings.host) else "web asks for tokens"
+    raise ConfigurationError(
+        f"{where}, and there is no token yet, so that nobody could use it: make one with "
+        "`scheduler web token add NAME --role admin`, or serve this host alone with web.host: 127.0.0.1."
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ConfigurationError(
+            f"web.host: {host} can't be listened at on port {port}: {error.strerror or error}. Write another web.port "
+            "or web.host, or end what has it."
+        ) from None
