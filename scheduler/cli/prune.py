@@ -123,7 +123,12 @@ def _tell(pruned: "Pruned", narrowed: "Narrowed", *, dry_run: bool, as_json: boo
         executions = [
             {"status": kind[0], "queue": kind[1], "count": count, "oldest": oldest[kind]} for kind, count in kinds
         ]
-        rest = {"workers": pruned.workers, "messages": pruned.messages, "requests": pruned.requests, "audit": pruned.audit}
+        rest = {
+            "workers": pruned.workers,
+            "messages": pruned.messages,
+            "requests": pruned.requests,
+            "audit": pruned.audit,
+        }
         print_json({"dry_run": dry_run, "executions": executions, **rest, "unknown_cron_jobs": list(pruned.unknown)})
     else:
         if kinds:

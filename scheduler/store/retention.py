@@ -212,7 +212,6 @@ class Pruning:
             self.pruned.messages += len(due)
             place = dict(zip(("source", "message_id"), found[-1][:2], strict=True))
 
-
     def _old(self, kind: str, now: float, days: float | None) -> Generator[Step, list[Row], int]:
         """Rows that go by nothing but their age; how many."""
         if days is None:

@@ -38,9 +38,7 @@ class Caller:
     around: Surroundings
     veil: Veil
 
-    async def do(
-        self, operation: Callable[Concatenate[SyncSession, P], T], *args: P.args, **named: P.kwargs
-    ) -> T:
+    async def do(self, operation: Callable[Concatenate[SyncSession, P], T], *args: P.args, **named: P.kwargs) -> T:
         """The operation, in a thread, under the caller's name."""
         return await self.around.desk.do(self.principal.actor, operation, *args, **named)
 

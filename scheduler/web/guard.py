@@ -100,7 +100,9 @@ class Guard:
         if origin is not None:
             foreign = foreign or urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
         if foreign:
-            raise Problem("foreign-origin", "Only pages of this server itself may send this: send it without a browser.")
+            raise Problem(
+                "foreign-origin", "Only pages of this server itself may send this: send it without a browser."
+            )
 
     async def _principal(self, headers: Headers) -> Principal:
         scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -150,7 +152,9 @@ def _name(host: str) -> str:
 
 def hosts_of(host: str, allowed: Sequence[str]) -> frozenset[str]:
     """The names that a server at `host` goes by."""
-    return frozenset(_name(each) if ":" not in each else each.lower() for each in ("localhost", "127.0.0.1", "::1", host, *allowed))
+    return frozenset(
+        _name(each) if ":" not in each else each.lower() for each in ("localhost", "127.0.0.1", "::1", host, *allowed)
+    )
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -201,12 +201,8 @@ def shown_cron_job(page: CronJobPage, veil: Veil) -> ShownCronJobPage:
     row["handler_params"] = veil.value(decoded(job.handler_params))
     row["params_hidden"] = job.params_hidden or veil.hides
     row["last_error"] = veil.text(job.last_error)
-    executions = tuple(
-        NewestExecution(**asdict(each) | {"error": veil.text(each.error)}) for each in page.executions
-    )
-    return ShownCronJobPage(
-        ShownCronJob(**row), page.words, page.refusal, page.ticks, page.skipped_until, executions
-    )
+    executions = tuple(NewestExecution(**asdict(each) | {"error": veil.text(each.error)}) for each in page.executions)
+    return ShownCronJobPage(ShownCronJob(**row), page.words, page.refusal, page.ticks, page.skipped_until, executions)
 
 
 def shown_execution(execution: Execution, veil: Veil) -> Execution:

@@ -270,9 +270,7 @@ def _explain(session: SyncSession, name: str, count: int) -> Explanation:
     return explain(job.cron_expression, job.timezone, now=database_time(session), count=count, cron_job=job)
 
 
-def _preview(
-    session: SyncSession, name: str, after: datetime | None, until: datetime | None, count: int
-) -> Preview:
+def _preview(session: SyncSession, name: str, after: datetime | None, until: datetime | None, count: int) -> Preview:
     job = cron_job_page.find(session, name, only_look=True)
     start = after or database_time(session)
     return preview(job.cron_expression, job.timezone, after=start, until=until, count=count, anchor=job.anchor)

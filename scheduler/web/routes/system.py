@@ -79,7 +79,13 @@ async def show_health(request: Request, response: Response) -> Health:
     except (SchedulerError, Problem):
         response.status_code = _UNAVAILABLE
         return Health(
-            healthy=False, database=False, stalled=[], workers=0, tick_lag_seconds=None, in_doubt=0, in_doubt_seconds=None
+            healthy=False,
+            database=False,
+            stalled=[],
+            workers=0,
+            tick_lag_seconds=None,
+            in_doubt=0,
+            in_doubt_seconds=None,
         )
     if not found.healthy:
         response.status_code = _UNAVAILABLE
