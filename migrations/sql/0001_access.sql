@@ -15,7 +15,7 @@ CREATE TABLE job_tokens (
 
 COMMENT ON TABLE job_tokens IS 'Who may use the HTTP API. `scheduler web token add` makes one.';
 COMMENT ON COLUMN job_tokens.name IS 'Whose it is; what the audit calls them.';
-COMMENT ON COLUMN job_tokens.role IS 'viewer (sees all but params, results and errors) | operator (also enqueues, calls, cancels, retries, pauses) | admin (all).';
+COMMENT ON COLUMN job_tokens.role IS 'viewer (no params, results, errors) | operator (also enqueues, calls, cancels, retries, pauses) | admin (all).';
 COMMENT ON COLUMN job_tokens.digest IS 'SHA-256 of the token, which itself is nowhere.';
 COMMENT ON COLUMN job_tokens.created_by IS 'The database role that inserted it.';
 COMMENT ON COLUMN job_tokens.created_at IS 'When it was made.';
@@ -55,9 +55,9 @@ COMMENT ON TABLE job_audit IS 'Who did what, by SQL, by commands and over HTTP; 
 COMMENT ON COLUMN job_audit.id IS 'In the order in which it was done.';
 COMMENT ON COLUMN job_audit.at IS 'When.';
 COMMENT ON COLUMN job_audit.role IS 'The database role.';
-COMMENT ON COLUMN job_audit.actor IS 'Who that was, as the setting scheduler.actor of the session says: the name of a token, or of whoever typed a command. NULL: it does not say.';
+COMMENT ON COLUMN job_audit.actor IS 'Who that was, as the session''s setting scheduler.actor says: a token''s name, or a person''s. NULL: it does not say.';
 COMMENT ON COLUMN job_audit.application IS 'The application_name of the session.';
-COMMENT ON COLUMN job_audit.action IS 'What: cron_job.add, edit, pause, resume, remove, run, backfill, skip; execution.cancel, retry; queue.pause, resume, edit, remove; token.add, edit, remove.';
+COMMENT ON COLUMN job_audit.action IS 'What, such as cron_job.edit, execution.retry, queue.pause, token.add; docs/http-api.md lists them.';
 COMMENT ON COLUMN job_audit.target IS 'With what: the name of the cron job, queue or token, or the id of the execution.';
 COMMENT ON COLUMN job_audit.changes IS 'Column -> [before, after], or what else there is to say. Of params only that they changed. NULL: nothing more.';
 

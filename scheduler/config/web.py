@@ -41,7 +41,9 @@ class WebSettings(Section):
     """Names by which clients may call this server (their `Host` header), beside the loopback's and `host` itself."""
     max_body_bytes: Annotated[int, BeforeValidator(_bytes), Field(ge=_KIB, le=256 * _KIB * _KIB)] = 8 * _KIB * _KIB
     """The largest request that is read."""
-    redact: Names = ["password", "passwd", "secret", "token", "api_key", "authorization", "credential", "private_key"]
+    redact: Names = Field(
+        default=["password", "passwd", "secret", "token", "api_key", "authorization", "credential", "private_key"]
+    )
     """Params and results whose key holds one of these words, in any case, are shown as `[redacted]`."""
     statement_timeout_seconds: Seconds = 10.0
     """The longest that the job database may take for a request."""

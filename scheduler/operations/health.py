@@ -1,4 +1,4 @@
-"""Whether work gets on, as the job database sees it: somebody plans and runs, nothing stalls, nothing stays in doubt."""
+"""Whether work gets on, as the job database sees it: somebody plans and runs, nothing stalls or stays in doubt."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Enqueue once: a request whose answer got lost may be sent again and enqueues nothing more.
 
-What was asked for and what became of it are one transaction, and of two with the same key the second waits for the first.
+What was asked for and what became of it are one transaction; of two with the same key the second waits for the first.
 """
 
 from collections.abc import Sequence

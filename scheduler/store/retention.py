@@ -1,6 +1,6 @@
 """Deleting what is over, as steps: each is one short statement, and whoever takes them chooses when the next one comes.
 
-    begin ──> bounds by count ──> look ──> delete ──> look ──> delete ──> … ──> workers ──> messages ──> requests ──> audit
+    begin ──> bounds by count ──> look ──> delete ──> look ──> delete ──> … ──> workers ──> messages ──> …
 
 Nothing here waits or talks to anybody: a service takes the steps with pauses between them, a command without, and a dry
 run takes the same ones but for the deletes.

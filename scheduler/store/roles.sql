@@ -56,10 +56,10 @@ REVOKE ALL ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_c
 
 GRANT USAGE ON SCHEMA {s} TO {admin}, {enqueuer}, {worker}, {viewer};
 GRANT SELECT ON scheduler_version TO {admin}, {enqueuer}, {worker}, {viewer};
-GRANT EXECUTE ON FUNCTION job_now, job_channel, job_retry_delay, job_errors_with, job_did_you_mean TO {admin}, {enqueuer}, {worker}, {viewer};
+GRANT EXECUTE ON FUNCTION job_now, job_channel, job_retry_delay, job_errors_with, job_did_you_mean, job_audited TO {admin}, {enqueuer}, {worker}, {viewer};
 
 
--- The viewer: every column but handler_params, declared (which repeats them), result, errors and traceback.
+-- The viewer: every column but handler_params, declared (which repeats them), result, errors, traceback and digest.
 
 GRANT SELECT ON job_workers, job_queues, job_installation, job_transactions, job_messages, job_audit, job_audit_log,
     cron_job_status, cron_job_ticks, job_queue_status, job_running, job_worker_status, job_in_doubt TO {viewer};
@@ -88,6 +88,8 @@ GRANT SELECT (execution_id, handler_name, cron_job_id, attempt, outcome, at, wor
     ON job_attempts TO {viewer};
 
 GRANT SELECT (name, role, created_by, created_at, expires_at) ON job_tokens TO {viewer};
+
+GRANT SELECT (scope, key, execution_ids, created_at) ON job_requests TO {viewer};
 
 GRANT EXECUTE ON FUNCTION cron_job_named, cron_job_tick_at, job_queue_names TO {viewer};
 
@@ -127,7 +129,7 @@ GRANT INSERT (id, name, hostname, pid, queues, pool_size, lease_until, version),
     ON job_workers TO {worker};
 
 -- Retention: what is over and old enough is deleted by whichever worker's turn it is.
-GRANT SELECT ON job_messages, job_audit TO {worker};
+GRANT SELECT ON job_messages, job_audit, job_audit_log TO {worker};
 GRANT SELECT (scope, key, created_at) ON job_requests TO {worker};
 GRANT DELETE ON job_executions, job_workers, job_messages, job_requests, job_audit TO {worker};
 
@@ -138,8 +140,7 @@ GRANT UPDATE (rate_next_at, rate_taken_at, rate_taken, paused, paused_reason, re
 GRANT INSERT (gid, decision, participants, execution_id, claim_token), UPDATE (settled_at), DELETE ON job_transactions TO {worker};
 
 GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, cron_job_named, cron_job_tick_at, job_queue_names,
-    register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, progress_job, release_job, snooze_job, leave_worker,
-    job_audited TO {worker};
+    register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, progress_job, release_job, snooze_job, leave_worker TO {worker};
 
 
 -- The admin. The decisions of transactions over several databases are nobody's to edit.
@@ -151,6 +152,6 @@ GRANT SELECT ON job_installation, job_transactions, job_audit, job_audit_log,
     cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history, job_in_doubt TO {admin};
 GRANT EXECUTE ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue,
     resume_queue, limit_queue, register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, progress_job, release_job, snooze_job,
-    leave_worker, cron_job_named, job_queue_names, job_audited TO {admin};
+    leave_worker, cron_job_named, job_queue_names TO {admin};
 
 COMMIT;

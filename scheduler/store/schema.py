@@ -608,7 +608,7 @@ job_tokens = Table(
     required(
         "role",
         Text,
-        "viewer (sees all but params, results and errors) | operator (also enqueues, calls, cancels, retries, pauses) "
+        "viewer (no params, results, errors) | operator (also enqueues, calls, cancels, retries, pauses) "
         "| admin (all).",
     ),
     required("digest", LargeBinary, "SHA-256 of the token, which itself is nowhere."),
@@ -648,15 +648,14 @@ job_audit = Table(
     optional(
         "actor",
         Text,
-        "Who that was, as the setting scheduler.actor of the session says: the name of a token, or of whoever typed a "
-        "command. NULL: it does not say.",
+        "Who that was, as the session's setting scheduler.actor says: a token's name, or a person's. "
+        "NULL: it does not say.",
     ),
     required("application", Text, "The application_name of the session.", default=""),
     required(
         "action",
         Text,
-        "What: cron_job.add, edit, pause, resume, remove, run, backfill, skip; execution.cancel, retry; queue.pause, "
-        "resume, edit, remove; token.add, edit, remove.",
+        "What, such as cron_job.edit, execution.retry, queue.pause, token.add; docs/http-api.md lists them.",
     ),
     required("target", Text, "With what: the name of the cron job, queue or token, or the id of the execution."),
     optional(

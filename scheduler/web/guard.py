@@ -89,7 +89,7 @@ class Guard:
         length = headers.get("content-length", "0")
         has_body = "transfer-encoding" in headers or length != "0"
         media = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if has_body and media != "application/json" or (not has_body and media not in {"", "application/json"}):
+        if media != "application/json" and (has_body or media):
             raise Problem("not-json", "Send JSON, with the header Content-Type: application/json.")
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Pages of lists: by a cursor, which says where the next one begins, so that a page costs the same however far it is."""
+"""Pages of lists: a cursor says where the next one begins, so that a page costs the same however far it is."""
 
 import base64
 import binascii

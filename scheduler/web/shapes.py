@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from scheduler.client.new_execution import EnqueueOptions, new_execution
+from scheduler.handlers.params import encode_params
 from scheduler.model import Backoff, CatchUp, NewExecution, OnConflict, OverlapPolicy, UniqueUntil
 from scheduler.operations.cron_job_page import CronJob, CronJobPage, NewestExecution
 from scheduler.operations.cron_jobs import CronJobDefinition
@@ -16,7 +17,6 @@ from scheduler.operations.json_values import decoded
 from scheduler.operations.preview import Tick
 from scheduler.web.problems import Problem
 from scheduler.web.veil import REDACTED, Veil
-from scheduler.handlers.params import encode_params
 
 _FIRST, _LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 

@@ -106,7 +106,8 @@ def test_cancel_and_retry(api: Api) -> None:
 def test_dead_letters_are_retried_together(api: Api) -> None:
     api.rows(
         "INSERT INTO job_executions (handler_name, status, finished_at, error, attempt) "
-        "SELECT CASE WHEN n <= 3 THEN 'mail' ELSE 'other' END, 'FAILED', job_now(), 'smtp down', 1 FROM generate_series(1, 5) n"
+        "SELECT CASE WHEN n <= 3 THEN 'mail' ELSE 'other' END, 'FAILED', job_now(), 'smtp down', 1 "
+        "FROM generate_series(1, 5) n"
     )
     acted = api.post("/executions/retry", {"filter": {"handler": "mail"}, "limit": 2}).json()
     assert (len(acted["done"]), acted["left"], acted["more"]) == (2, [], True)

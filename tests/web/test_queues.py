@@ -33,7 +33,8 @@ def test_workers_and_health(api: Api) -> None:
 
 def test_a_frozen_loop_a_late_tick_and_a_doubt_turn_it_red(api: Api) -> None:
     api.rows(
-        "INSERT INTO job_workers (id, name, lease_until, loops) VALUES (gen_random_uuid(), 'w', job_now() + interval '1 h', %s)",
+        "INSERT INTO job_workers (id, name, lease_until, loops) "
+        "VALUES (gen_random_uuid(), 'w', job_now() + interval '1 h', %s)",
         '{"claim": {"age": 99, "limit": 30}, "settle": {"age": 1, "limit": 30}}',
     )
     health = api.http.get("/health")
@@ -48,7 +49,8 @@ def test_a_frozen_loop_a_late_tick_and_a_doubt_turn_it_red(api: Api) -> None:
     assert "nobody plans it" in api.get("/status").json()["problems"][0]
     api.rows("DELETE FROM cron_jobs")
     api.rows(
-        "INSERT INTO job_transactions (gid, decision, decided_at) VALUES ('sched:x:y', 'COMMIT', job_now() - interval '1 h')"
+        "INSERT INTO job_transactions (gid, decision, decided_at) "
+        "VALUES ('sched:x:y', 'COMMIT', job_now() - interval '1 h')"
     )
     try:
         health = api.http.get("/health")

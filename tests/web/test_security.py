@@ -2,8 +2,9 @@
 
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_too_much_is_refused_before_it_is_read(api: Api) -> None:
     with serving(api.database_url, max_body_bytes=2_048) as small:
         assert "2,048 bytes" in problem(small.post("/executions", {"handler": "x" * 3_000}), 413, "too-large")
 
-        def parts() -> object:
+        def parts() -> Iterator[bytes]:
             yield from (b'"' + b"x" * 1_000 for _ in range(10))
 
         endless = small.http.post("/api/v1/executions", content=parts(), headers={"content-type": "application/json"})
@@ -149,13 +150,13 @@ def test_each_role_does_what_it_may(api: Api, viewer: Api, operator: Api) -> Non
     nightly = {"name": "n", "cron_expression": "@daily", "handler_name": "h"}
     assert api.post("/cron-jobs", nightly).status_code == 201
     (id_,) = operator.post("/executions", {"handler": "a"}).json()["ids"]
-    for_operators = [
+    for_operators: list[tuple[str, str, Any]] = [
         ("POST", "/executions", {"handler": "a"}), ("POST", f"/executions/{id_}/cancel", None),
         ("POST", f"/executions/{id_}/retry", None), ("POST", "/executions/retry", {"filter": {}}),
         ("POST", "/queues/default/pause", None), ("POST", "/queues/default/resume", None),
         ("POST", "/cron-jobs/n/pause", None), ("POST", "/cron-jobs/n/resume", None), ("POST", "/cron-jobs/n/run", None),
     ]  # fmt: skip
-    for_admins = [
+    for_admins: list[tuple[str, str, Any]] = [
         ("POST", "/cron-jobs", {**nightly, "name": "m"}), ("PATCH", "/cron-jobs/n", {"description": "d"}),
         ("PATCH", "/queues/default/limits", {"max_running": 1}), ("GET", "/audit", None), ("DELETE", "/cron-jobs/n", None),
     ]  # fmt: skip
@@ -185,7 +186,8 @@ def test_each_role_does_what_it_may(api: Api, viewer: Api, operator: Api) -> Non
 def test_a_viewer_sees_no_secret_anywhere(api: Api, viewer: Api, operator: Api) -> None:
     """S65: the canary is in params, results, errors, tracebacks, and in a url's password in an error."""
     api.rows(
-        "INSERT INTO job_executions (handler_name, handler_params, status, finished_at, attempt, result, error, errors, progress_message) "
+        "INSERT INTO job_executions (handler_name, handler_params, status, finished_at, attempt, result, error, errors, "
+        "progress_message) "
         "SELECT 'h', %s, s, job_now(), 1, %s, %s, %s, %s FROM unnest(ARRAY['SUCCESS', 'FAILED']) AS s",
         json.dumps({"to": CANARY}), json.dumps({"password": CANARY}), f"ValueError: {CANARY}",
         json.dumps([{"attempt": 1, "outcome": "failure", "error": CANARY, "traceback": CANARY}]), CANARY,
@@ -221,7 +223,8 @@ def test_secrets_by_their_keys_are_shown_to_nobody(api: Api) -> None:
     params = {"db": {"Api-Key": "k1", "dsn": "postgresql://u:pw1@host/db"}, "list": [{"accessToken": "t1"}], "n": 1}
     (id_,) = api.post("/executions", {"handler": "a", "params": params}).json()["ids"]
     api.rows(
-        "UPDATE job_executions SET status = 'FAILED', finished_at = job_now(), error = 'no postgres://u:pw2@h/d: password=pw3 x'"
+        "UPDATE job_executions SET status = 'FAILED', finished_at = job_now(), "
+        "error = 'no postgres://u:pw2@h/d: password=pw3 x'"
     )
     shown = api.get(f"/executions/{id_}")
     assert shown.json()["handler_params"] == {

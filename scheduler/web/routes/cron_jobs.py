@@ -1,6 +1,7 @@
 """Cron jobs: make, change, pause, resume, run, backfill, skip, and what their expressions mean."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -245,16 +246,15 @@ def _backfill(session: SyncSession, wanted: Wanted, *, dry_run: bool) -> Backfil
     if ahead.count > MOST_TICKS:
         raise Problem(
             "invalid",
-            f"These are {ahead.count:,} ticks, and over HTTP at most {MOST_TICKS:,} go at once: ask for a shorter time, "
-            "or use `scheduler cron backfill`.",
+            f"These are {ahead.count:,} ticks, and over HTTP at most {MOST_TICKS:,} go at once: ask for a shorter "
+            "time, or use `scheduler cron backfill`.",
         )
-    done = backfill.Done()
-    for done in backfill.rehearse(session, ahead) if dry_run else backfill.enqueue(session, ahead):
-        pass
-    return _backfilled(ahead, done, dry_run=dry_run)
+    steps = backfill.rehearse(session, ahead) if dry_run else backfill.enqueue(session, ahead)
+    return _backfilled(ahead, deque(steps, maxlen=1), dry_run=dry_run)
 
 
-def _backfilled(ahead: Ahead, done: backfill.Done, *, dry_run: bool) -> Backfilled:
+def _backfilled(ahead: Ahead, last: Iterable[backfill.Done], *, dry_run: bool) -> Backfilled:
+    done = next(iter(last), backfill.Done())
     return Backfilled(
         ticks=ahead.count,
         enqueued=done.enqueued,

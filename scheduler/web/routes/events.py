@@ -64,7 +64,7 @@ def _told(execution: Execution, veil: Veil) -> str:
 
 @router.get("/executions/{id}/events", tags=["executions"], response_class=StreamingResponse, responses=_STREAM)
 async def follow_execution(caller: Viewer, id: Id) -> StreamingResponse:  # noqa: A002 - the column's name
-    """`change` for how it is now and each change of status, attempt or progress; `end` for its outcome, the last event."""
+    """`change` for how it is now, and when status, attempt or progress change; `end` for its outcome, the last one."""
     await caller.do(executions.show, id)  # 404 rather than a stream
 
     async def changes() -> AsyncIterator[str]:
