@@ -177,6 +177,8 @@ CATALOGUE: Mapping[str, Event] = {
 
     "web.served":            Event(I, "The HTTP API is served at http://{address}:{port}/api/v1",
                                       "HTTP API 주소: http://{address}:{port}/api/v1"),
+    "web.failed":            Event(E, "{method} {path} failed by a fault of the scheduler's own: {error}",
+                                      "{method} {path}: 스케줄러 자체의 오류로 실패했습니다: {error}"),
     "web.stopped":           Event(I, "The HTTP API has ended", "HTTP API가 종료되었습니다"),
     "web.restarted":         Event(W, "The HTTP API ended with code {code}; starting it again in {seconds} s",
                                       "HTTP API가 코드 {code}(으)로 종료되어 {seconds}초 뒤 다시 시작합니다"),

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened() -> "Iterator[Project]":
-    """The project, joined to its embedded server where it has one. Raises ConfigurationError, EmbeddedPostgresError."""
+def opened(*, quiet: bool = True) -> "Iterator[Project]":
+    """The project, joined to its embedded server where it has one. Raises ConfigurationError, EmbeddedPostgresError.
+
+    `quiet` is for a command that only passes by.
+    """
     from scheduler.app import Project
 
-    project = Project.open(Path.cwd(), quiet=True)
+    project = Project.open(Path.cwd(), quiet=quiet)
     try:
         yield project
     finally:

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 STARTED_BY = "SCHEDULER_STARTED_BY"
 """The variable by which `scheduler run --web` tells that it is the parent."""
 
-group = typer.Typer(invoke_without_command=True)
+group = typer.Typer()
 token_group = typer.Typer(no_args_is_help=True, help="Who may use the HTTP API.")
 group.add_typer(token_group, name="token")
 
 _HEADERS = ("name", "role", "made by", "made", "expires")
 
 
-@group.callback()
+@group.callback(invoke_without_command=True)
 def web(context: typer.Context) -> None:
     """Serve the HTTP API at web.host and web.port, until a signal.
 
@@ -41,7 +41,7 @@ def web(context: typer.Context) -> None:
     _end_with_parent()
     from scheduler.web.server import serve
 
-    with opened() as project:
+    with opened(quiet=False) as project:
         project.require_schema()
         serve(project)
 
@@ -72,7 +72,7 @@ def add_token(
         until = None if lasts is None else database_time(session) + lasts
         token = add(session, name, role, expires_at=until)
     typer.echo(token)
-    typer.echo(f"note: It is not shown again. Send it as `Authorization: Bearer {token[:9]}…`.", err=True)
+    typer.echo("note: It is not shown again. Send it in the header `Authorization: Bearer sched_…`.", err=True)
 
 
 @token_group.command("list")

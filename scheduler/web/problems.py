@@ -23,6 +23,7 @@ from scheduler.errors import (
     SchedulerError,
     WaitTimeoutError,
 )
+from scheduler.messages import log
 from scheduler.web.veil import without_passwords
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -130,7 +131,9 @@ async def of_http_exception(_: Request, error: Exception) -> Response:
     return answer(kind, details.get(kind, f"{error.detail}."), headers=error.headers)
 
 
-async def of_fault(_: Request, error: Exception) -> Response:
+async def of_fault(request: Request, error: Exception) -> Response:
+    """The server's log has it, too: with the traceback, which the framework's server writes."""
+    log("web.failed", method=request.method, path=request.url.path, error=f"{type(error).__name__}: {error}")
     return answer("internal", f"{type(error).__name__}: the server's log says more. This is worth a report.")
 
 

@@ -2,10 +2,13 @@
 
 import asyncio
 import socket
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from signal import SIGINT, SIGTERM, Signals
 from typing import Final
 
 import uvicorn
+from fastapi import FastAPI
 
 from scheduler.app import Project
 from scheduler.config.web import is_loopback
@@ -44,8 +47,32 @@ def serve(project: Project) -> None:
             proxy_headers=False,
             timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         )
-        asyncio.run(uvicorn.Server(config).serve([listening]))
+        asyncio.run(_Server(config, app).serve([listening]))
     log("web.stopped")
+
+
+class _Server(uvicorn.Server):
+    """Ends on a signal, which is no failure."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As the base class does, which would raise the signal again at the end."""
+        loop = asyncio.get_running_loop()
+        for number in (SIGINT, SIGTERM):
+            loop.add_signal_handler(number, self._end, number)
+        try:
+            yield
+        finally:
+            for number in (SIGINT, SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def _end(self, number: Signals) -> None:
+        self.handle_exit(number, None)
+        self._app.state.around.streams.close()
 
 
 def _require_tokens(project: Project) -> None:

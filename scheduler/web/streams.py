@@ -22,6 +22,7 @@ class Streams:
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self._over = asyncio.Event()
         self.open = 0
 
     def response(self, events: AsyncIterator[str]) -> StreamingResponse:
@@ -31,10 +32,14 @@ class Streams:
         self.open += 1
         return StreamingResponse(self._counted(events), media_type=MEDIA_TYPE, headers={"X-Accel-Buffering": "no"})
 
+    def close(self) -> None:
+        """All of them end: the server does."""
+        self._over.set()
+
     async def _counted(self, events: AsyncIterator[str]) -> AsyncGenerator[str, None]:
         try:
             yield ": connected\n\n"
-            async for each in _alive(events):
+            async for each in _alive(events, self._over):
                 yield each
         finally:
             self.open -= 1
@@ -45,12 +50,16 @@ def event(kind: str, data: Any) -> str:
     return f"event: {kind}\ndata: {json.dumps(data, default=str)}\n\n"
 
 
-async def _alive(events: AsyncIterator[str]) -> AsyncGenerator[str, None]:
+async def _alive(events: AsyncIterator[str], over: asyncio.Event) -> AsyncGenerator[str, None]:
     """With a comment now and then; an error is the last event."""
-    coming = asyncio.ensure_future(anext(events))
+    coming, ending = asyncio.ensure_future(anext(events)), asyncio.ensure_future(over.wait())
     try:
-        while True:
-            done, _ = await asyncio.wait({coming}, timeout=_SILENCE_SECONDS)
+        while not over.is_set():
+            done, _ = await asyncio.wait(
+                {coming, ending}, timeout=_SILENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            if ending in done:
+                return
             if not done:
                 yield ": still here\n\n"
                 continue
@@ -63,6 +72,7 @@ async def _alive(events: AsyncIterator[str]) -> AsyncGenerator[str, None]:
                 return
             coming = asyncio.ensure_future(anext(events))
     finally:
+        ending.cancel()
         coming.cancel()
         with suppress(asyncio.CancelledError, StopAsyncIteration, SchedulerError):
             await coming

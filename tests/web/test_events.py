@@ -31,7 +31,8 @@ def test_one_execution_is_followed_to_its_end(api: Api) -> None:
         assert (kind, data["status"]) == ("change", "PENDING")
         api.rows(
             "UPDATE job_executions SET status = 'RUNNING', claim_token = gen_random_uuid(), "
-            "claimed_by = gen_random_uuid(), started_at = job_now(), attempt = 1, progress = 0.5, progress_message = 'half'"
+            "claimed_by = gen_random_uuid(), started_at = job_now(), attempt = 1, "
+            "progress = 0.5, progress_message = 'half'"
         )
         kind, data = next(told)
         assert (kind, data["progress"], data["progress_message"]) == ("change", 0.5, "half")

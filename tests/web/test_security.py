@@ -158,7 +158,8 @@ def test_each_role_does_what_it_may(api: Api, viewer: Api, operator: Api) -> Non
     ]  # fmt: skip
     for_admins: list[tuple[str, str, Any]] = [
         ("POST", "/cron-jobs", {**nightly, "name": "m"}), ("PATCH", "/cron-jobs/n", {"description": "d"}),
-        ("PATCH", "/queues/default/limits", {"max_running": 1}), ("GET", "/audit", None), ("DELETE", "/cron-jobs/n", None),
+        ("PATCH", "/queues/default/limits", {"max_running": 1}), ("GET", "/audit", None),
+        ("DELETE", "/cron-jobs/n", None),
     ]  # fmt: skip
     for_all = [
         "/executions",
@@ -186,8 +187,8 @@ def test_each_role_does_what_it_may(api: Api, viewer: Api, operator: Api) -> Non
 def test_a_viewer_sees_no_secret_anywhere(api: Api, viewer: Api, operator: Api) -> None:
     """S65: the canary is in params, results, errors, tracebacks, and in a url's password in an error."""
     api.rows(
-        "INSERT INTO job_executions (handler_name, handler_params, status, finished_at, attempt, result, error, errors, "
-        "progress_message) "
+        "INSERT INTO job_executions (handler_name, handler_params, status, finished_at, attempt, result, error, "
+        "errors, progress_message) "
         "SELECT 'h', %s, s, job_now(), 1, %s, %s, %s, %s FROM unnest(ARRAY['SUCCESS', 'FAILED']) AS s",
         json.dumps({"to": CANARY}), json.dumps({"password": CANARY}), f"ValueError: {CANARY}",
         json.dumps([{"attempt": 1, "outcome": "failure", "error": CANARY, "traceback": CANARY}]), CANARY,
