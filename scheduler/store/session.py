@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 from psycopg import IsolationLevel
+from psycopg.pq import TransactionStatus
 
 from scheduler.database.libpq import connect, connect_sync
 from scheduler.store.statements import statements
@@ -165,9 +166,12 @@ class SyncSession:
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection[Row]]:
         connection = self.connection()
+        outermost = connection.info.transaction_status is TransactionStatus.IDLE
         try:
             with connection.transaction():
-                connection.execute(_BEGIN, {"actor": self.actor or "", "own": self._own_limit, "limit": self._limit})
+                if outermost:
+                    values = {"actor": self.actor or "", "own": self._own_limit, "limit": self._limit}
+                    connection.execute(_BEGIN, values)
                 yield connection
         except psycopg.Error as error:
             if not isinstance(error, RowRefused):
