@@ -2,8 +2,8 @@
 
     python -m benchmarks.lists [--executions 1000000] [--cron-jobs 10000] [--rounds 40] [--url postgresql://…]
 
-Fills a database with finished executions (2 % failed, of 50 handlers and 20 queues, a fifth of them ticks) and cron jobs, asks each
-list over HTTP, a page of 50, the first and pages from all over, and reports the median and the 95th percentile in milliseconds.
+Fills a database with finished executions (2 % failed, of 50 handlers and 20 queues, a fifth of them ticks) and cron
+jobs, asks each list over HTTP, page after page of 50, and reports the median and the 95th percentile in milliseconds.
 """
 
 import argparse
@@ -25,10 +25,11 @@ _CRON_JOBS = """
     SELECT 'job ' || lpad(n::text, 6, '0'), (n %% 60) || ' * * * *', 'handler ' || n %% 50, 'queue ' || n %% 20
     FROM generate_series(1, %s) AS n"""
 _EXECUTIONS = """
-    INSERT INTO job_executions (handler_name, queue, source, cron_job_id, status, scheduled_at, available_at, created_at, started_at, finished_at,
-                                attempt, error, handler_params)
+    INSERT INTO job_executions (handler_name, queue, source, cron_job_id, status, scheduled_at, available_at,
+                                created_at, started_at, finished_at, attempt, error, handler_params)
     SELECT 'handler ' || n %% 50, 'queue ' || n %% 20, CASE WHEN n %% 5 = 0 THEN 'tick' ELSE 'enqueue' END,
-           CASE WHEN n %% 5 = 0 THEN 1 + (n / 5) %% %s END, CASE WHEN n %% 50 = 7 THEN 'FAILED' ELSE 'SUCCESS' END, t.at, t.at, t.at, t.at, t.at, 1,
+           CASE WHEN n %% 5 = 0 THEN 1 + (n / 5) %% %s END, CASE WHEN n %% 50 = 7 THEN 'FAILED' ELSE 'SUCCESS' END,
+           t.at, t.at, t.at, t.at, t.at, 1,
            CASE WHEN n %% 50 = 7 THEN 'ConnectionError: no ' || n END, jsonb_build_object('n', n)
     FROM generate_series(1, %s) AS n CROSS JOIN LATERAL (SELECT now() - (%s - n) * interval '2 s' AS at) AS t"""
 _PATIENCE_SECONDS = 120.0
