@@ -1,7 +1,6 @@
 """A server of the test's own, at a free port, and clients of it."""
 
 import asyncio
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import uvicorn
 from scheduler.config.web import WebSettings
 from scheduler.store.session import SyncSession
 from scheduler.web.app import create_app
+from scheduler.web.server import listen
 
 PATIENCE = 30.0
 
@@ -64,7 +64,7 @@ def serving(database_url: str, **settings: Any) -> Iterator[Api]:
         return SyncSession(database_url, "public", "scheduler web", statement_seconds=web.statement_timeout_seconds)
 
     app = create_app(web, open_session, database_url, "public")
-    listening = socket.create_server(("127.0.0.1", 0), backlog=512)
+    listening = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
     thread.start()
