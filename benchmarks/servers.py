@@ -1,6 +1,7 @@
 """Where a benchmark runs: on a durable server of its own, or on one that is given; and a worker there."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -45,6 +46,31 @@ def worker(url: str) -> Iterator[None]:
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()
+
+
+@contextmanager
+def web(url: str) -> Iterator[tuple[str, int]]:
+    """`scheduler web` in a process of its own, as it comes, at a free port; its host and port."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("SCHEDULER_")} | {
+        "SCHEDULER_DATABASE_URL": url if url.startswith("postgres") else as_url(url),
+        "SCHEDULER_WEB__PORT": "0",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "scheduler", "web"]
+        process = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        try:
+            served = next(
+                (found for line in process.stderr if (found := re.search(r"http://([\d.]+):(\d+)", line))), None
+            )
+            if served is None:
+                sys.exit("`scheduler web` did not start.")
+            yield served[1], int(served[2])
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+            process.stderr.close()
 
 
 def _fresh(url: str, name: str) -> str:

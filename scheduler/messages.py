@@ -190,6 +190,14 @@ CATALOGUE: Mapping[str, Event] = {
     "health.served":         Event(I, "Health is served at http://{address}:{port}/health and /live",
                                       "상태 페이지: http://{address}:{port}/health, /live"),
 
+    "web.served":            Event(I, "The HTTP API is served at http://{address}:{port}/api/v1",
+                                      "HTTP API 주소: http://{address}:{port}/api/v1"),
+    "web.failed":            Event(E, "{method} {path} failed by a fault of the scheduler's own: {error}",
+                                      "{method} {path}: 스케줄러 자체의 오류로 실패했습니다: {error}"),
+    "web.stopped":           Event(I, "The HTTP API has ended", "HTTP API가 종료되었습니다"),
+    "web.restarted":         Event(W, "The HTTP API ended with code {code}; starting it again in {seconds} s",
+                                      "HTTP API가 코드 {code}(으)로 종료되어 {seconds}초 뒤 다시 시작합니다"),
+
     # databases
     "database.pool_exhausted": Event(W, "Database {database}: no connection became free within {seconds:g} s (pool_size {pool_size})",
                                         "데이터베이스 {database}: {seconds:g}초 안에 빈 연결이 없습니다(pool_size {pool_size})"),

@@ -57,6 +57,14 @@ class WorkerStatus(StrEnum):
     LOST = "LOST"
 
 
+class Role(StrEnum):
+    """`job_tokens.role`; each may do what those before it may."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
 UniqueUntil = Literal["started", "finished", "forever"]
 """`unique_until`: how long an execution holds its unique key."""
 OnConflict = Literal["return existing", "error", "restart delay"]

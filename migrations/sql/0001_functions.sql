@@ -191,6 +191,9 @@ BEGIN
         cancel_reason = coalesce(cancel_job.reason, e.cancel_reason)
     WHERE e.id = cancel_job.id AND e.status IN ('PENDING', 'RUNNING')
     RETURNING e.status INTO found_status;
+    IF found_status IS NOT NULL THEN
+        PERFORM job_audited('execution.cancel', cancel_job.id::text, jsonb_build_object('status', found_status, 'reason', cancel_job.reason));
+    END IF;
     IF found_status = 'RUNNING' THEN
         PERFORM pg_notify(job_channel(), '');
     ELSIF found_status IS NULL THEN
@@ -239,6 +242,8 @@ BEGIN
     IF retry_job.handler_params IS NOT NULL THEN  -- apart, for a worker may send back and not change what is run
         UPDATE job_executions e SET handler_params = retry_job.handler_params WHERE e.id = retry_job.id;
     END IF;
+    PERFORM job_audited('execution.retry', retry_job.id::text, jsonb_build_object('status', jsonb_build_array(execution.status, 'PENDING'))
+        || CASE WHEN retry_job.handler_params IS NULL THEN '{}' ELSE jsonb_build_object('handler_params', 'changed') END);
     PERFORM pg_notify(job_channel(), '');
     RETURN 'PENDING';
 END $$;
@@ -255,6 +260,7 @@ BEGIN
            c.retry_delay_seconds, CASE WHEN c.overlap_policy <> 'allow' THEN 'cron:' || c.id END, CASE WHEN c.overlap_policy <> 'allow' THEN 1 END
     FROM cron_jobs c WHERE c.id = cron_job_named(run_cron_job.name)
     RETURNING id INTO new_id;
+    PERFORM job_audited('cron_job.run', run_cron_job.name, jsonb_build_object('execution_id', new_id));
     RETURN new_id;
 END $$;
 COMMENT ON FUNCTION run_cron_job IS 'Enqueues an execution of a cron job now, apart from its schedule and also while it is paused; returns its id. It waits where ticks may not overlap.';

@@ -273,3 +273,16 @@ COMMENT ON COLUMN job_in_doubt.age IS 'Time since then.';
 COMMENT ON COLUMN job_in_doubt.owner IS 'The role that prepared it, which alone may end it, or a superuser. NULL: a decision.';
 COMMENT ON COLUMN job_in_doubt.participants IS 'The names of the databases that prepared. NULL: not decided.';
 COMMENT ON COLUMN job_in_doubt.execution_id IS 'The execution (job_executions.id) that it was part of. NULL: none, or not decided.';
+
+CREATE VIEW job_audit_log AS
+SELECT a.id, a.at, coalesce(a.actor, a.role) AS who, a.action, a.target, a.changes, a.role, a.application
+FROM job_audit a;
+COMMENT ON VIEW job_audit_log IS 'Who did what, and with what. SELECT * FROM job_audit_log ORDER BY id DESC LIMIT 20;';
+COMMENT ON COLUMN job_audit_log.id IS 'In the order in which it was done.';
+COMMENT ON COLUMN job_audit_log.at IS 'When.';
+COMMENT ON COLUMN job_audit_log.who IS 'The token or person where the session says so (the setting scheduler.actor), else the database role.';
+COMMENT ON COLUMN job_audit_log.action IS 'What, such as cron_job.pause or execution.retry; job_audit lists them.';
+COMMENT ON COLUMN job_audit_log.target IS 'With what: the name of the cron job, queue or token, or the id of the execution.';
+COMMENT ON COLUMN job_audit_log.changes IS 'Column -> [before, after], or what else there is to say. NULL: nothing more.';
+COMMENT ON COLUMN job_audit_log.role IS 'The database role.';
+COMMENT ON COLUMN job_audit_log.application IS 'The application_name of the session: psql, scheduler command, scheduler web.';

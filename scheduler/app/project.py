@@ -94,9 +94,13 @@ class Project:
         """Everything that the project declares. Raises ConfigurationError for what can't become a row."""
         return gather(self.declared_cron_jobs(handlers), handlers, self.settings.managed_by)
 
-    def session(self, application_name: str) -> SyncSession:
-        """A connection to the job database for a command."""
-        return SyncSession(self.database.conninfo, self.schema, application_name)
+    def session(
+        self, application_name: str, *, actor: str | None = None, statement_seconds: float | None = None
+    ) -> SyncSession:
+        """A connection to the job database for a command. `actor` is whom the audit names."""
+        return SyncSession(
+            self.database.conninfo, self.schema, application_name, actor=actor, statement_seconds=statement_seconds
+        )
 
     def require_schema(self, *, writable: bool = False) -> None:
         """Raises ConfigurationError if the database can't be reached, SchemaError if its tables don't fit.

@@ -15,6 +15,8 @@ def rules_of(settings: RetentionSettings) -> Retention:
         unique_forever_days=settings.unique_forever.keep_days,
         workers_days=settings.workers.keep_days,
         messages_days=settings.messages.keep_days,
+        requests_days=settings.requests.keep_days,
+        audit_days=settings.audit.keep_days,
     )
 
 

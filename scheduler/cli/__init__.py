@@ -2,7 +2,7 @@
 
     root ── run, migrate, doctor         banner    what `run` shows before it starts
        ├─── cron, jobs, queues,          tables    rows for people, JSON for programs
-       │    workers, db                  moments   times, written and read
+       │    workers, web, db                moments   times, written and read
        └─── project                      progress  what a terminal shows while something lasts
 
 Modules here import nothing heavy before a command runs, so that `scheduler --help` answers at once.

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened() -> "Iterator[Project]":
-    """The project, joined to its embedded server where it has one. Raises ConfigurationError, EmbeddedPostgresError."""
+def opened(*, quiet: bool = True) -> "Iterator[Project]":
+    """The project, joined to its embedded server where it has one. Raises ConfigurationError, EmbeddedPostgresError.
+
+    `quiet` is for a command that only passes by.
+    """
     from scheduler.app import Project
 
-    project = Project.open(Path.cwd(), quiet=True)
+    project = Project.open(Path.cwd(), quiet=quiet)
     try:
         yield project
     finally:
@@ -34,11 +37,21 @@ def connected() -> "Iterator[tuple[Project, SyncSession]]":
     """The project and a session in its job database. Raises SchemaError too, unless its tables are current."""
     with opened() as project:
         project.require_schema()
-        session = project.session("scheduler command")
+        session = project.session("scheduler command", actor=_user())
         try:
             yield project, session
         finally:
             session.close()
+
+
+def _user() -> str | None:
+    """Whoever types; None where this host has no name for them."""
+    from getpass import getuser
+
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return None
 
 
 @contextmanager

@@ -123,7 +123,12 @@ def _tell(pruned: "Pruned", narrowed: "Narrowed", *, dry_run: bool, as_json: boo
         executions = [
             {"status": kind[0], "queue": kind[1], "count": count, "oldest": oldest[kind]} for kind, count in kinds
         ]
-        rest = {"workers": pruned.workers, "messages": pruned.messages}
+        rest = {
+            "workers": pruned.workers,
+            "messages": pruned.messages,
+            "requests": pruned.requests,
+            "audit": pruned.audit,
+        }
         print_json({"dry_run": dry_run, "executions": executions, **rest, "unknown_cron_jobs": list(pruned.unknown)})
     else:
         if kinds:
@@ -140,5 +145,9 @@ def _words(pruned: "Pruned", narrowed: "Narrowed", *, dry_run: bool) -> str:
     counts = [count_of(pruned.total, "execution")]
     if narrowed.all:
         counts += [count_of(pruned.workers, "worker"), count_of(pruned.messages, "message")]
+        if pruned.requests:
+            counts.append(count_of(pruned.requests, "request"))
+        if pruned.audit:
+            counts.append(count_of(pruned.audit, "line of the audit", "lines of the audit"))
     listed = " and ".join((", ".join(counts[:-1]), counts[-1])) if counts[1:] else counts[0]
     return f"{listed} would be deleted. Nothing was done: --dry-run." if dry_run else f"{listed} deleted."

@@ -48,7 +48,7 @@ def _sections() -> Iterator[tuple[str, str, str]]:
         below = vars(command).get("commands", {})
         if below:
             waiting[:0] = [(f"{name} {word}", inner) for word, inner in below.items()]
-        elif not command.hidden:
+        if not command.hidden and (not below or vars(command)["invoke_without_command"]):
             context = typer.Context(command, info_name=name, terminal_width=_WIDTH, max_content_width=_WIDTH)
             yield name, command.get_short_help_str(limit=200), command.get_help(context).rstrip()
 

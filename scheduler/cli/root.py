@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from scheduler.cli import cron, db, jobs, queues, workers
+from scheduler.cli import cron, db, jobs, queues, web, workers
 from scheduler.cli.doctor import doctor
 from scheduler.cli.examples import show_examples_last
 from scheduler.cli.init import init
@@ -52,5 +52,6 @@ root.add_typer(cron.group, name="cron")
 root.add_typer(jobs.group, name="jobs")
 root.add_typer(queues.group, name="queues")
 root.add_typer(workers.group, name="workers")
+root.add_typer(web.group, name="web")
 root.add_typer(db.group, name="db")
 show_examples_last(root)

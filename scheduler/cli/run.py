@@ -45,6 +45,7 @@ def run(
     embedded: Annotated[
         bool, typer.Option("--embedded", help="Use a PostgreSQL of this folder's own, in .scheduler/.")
     ] = False,
+    web: Annotated[bool, typer.Option("--web", help="Serve the HTTP API too, as `scheduler web` does.")] = False,
 ) -> None:
     """Plan cron jobs and run executions, until a signal.
 
@@ -65,12 +66,25 @@ def run(
     """
     import os
 
+    from scheduler.services.companion import companion
+
     told = os.environ.pop(_TOLD, None)  # so that nothing a handler starts inherits it
     settings = _supervised(processes) if told is None else None
     parts = [part.value for part in Part if part in (only or Part)]
-    raise typer.Exit(
-        _work(until_idle, parts, embedded, apply, told) if settings is None else _supervise(settings, until_idle)
-    )
+    with companion(_web_server if web and told is None else None):
+        code = _work(until_idle, parts, embedded, apply, told) if settings is None else _supervise(settings, until_idle)
+    raise typer.Exit(code)
+
+
+def _web_server() -> "subprocess.Popen[bytes]":
+    """`scheduler web`, in a process group of its own, so that Ctrl-C reaches this process alone."""
+    import os
+    import subprocess
+
+    from scheduler.cli.web import STARTED_BY
+
+    told = {STARTED_BY: str(os.getpid())}
+    return subprocess.Popen([sys.executable, "-m", "scheduler", "web"], env=os.environ | told, process_group=0)
 
 
 def _supervised(processes: str | None) -> "WorkerSettings | None":

@@ -25,6 +25,7 @@ from scheduler.config.values import (
     Text,
     lower_case,
 )
+from scheduler.config.web import WebSettings
 from scheduler.errors import did_you_mean
 from scheduler.handlers.cron import Name
 
@@ -136,6 +137,10 @@ class RetentionSettings(Section):
     """Workers that have ended."""
     messages: AgeRule = AgeRule(keep_days=90)
     """Messages whose execution is gone, by which a redelivery is known."""
+    requests: AgeRule = AgeRule(keep_days=7)
+    """Requests to the HTTP API with an `Idempotency-Key`, by which a second one is known."""
+    audit: AgeRule = AgeRule(keep_days=365)
+    """Who did what (`job_audit_log`)."""
     interval_seconds: Seconds = 300.0
     """How often one of all workers looks for what may go, on average."""
 
@@ -189,6 +194,7 @@ class Settings(BaseSettings):
     cron_jobs: dict[Name, CronJobSettings] = Field(default_factory=dict)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     log: LogSettings = Field(default_factory=LogSettings)
+    web: WebSettings = Field(default_factory=WebSettings)
     drivers: dict[str, DriverSettings] = Field(default_factory=dict)
     queues: dict[str, MessageQueueSettings] = Field(default_factory=dict)
     consumers: dict[str, ConsumerSettings] = Field(default_factory=dict)

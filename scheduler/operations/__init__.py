@@ -7,6 +7,8 @@ executions   enqueue, show                               overview    what comes 
 search       find executions among millions              bulk        cancel, retry
 waiting      for executions to end                       queues      list, pause, resume
 declared     cron jobs that settings and handlers declare, beside their rows; differences, declared_at_start
+tokens       who may use the HTTP API                requests    enqueue at most once
+audit        who did what                            health      whether work gets on
 migration    the tables themselves                       roles       who may do what with them
                                                          new_project  its files, its first cron job
 doctor       what is wrong, and what to do about it        words       counts, spans of time, lists

@@ -19,6 +19,7 @@ from typing import Any
 from scheduler import failpoints
 from scheduler.errors import ConflictError, NotFoundError, RefusedError
 from scheduler.model import OverlapPolicy
+from scheduler.operations.audit import write
 from scheduler.operations.cron_jobs import names, unknown
 from scheduler.operations.preview import Tick
 from scheduler.rules.instants import INSTANT
@@ -132,6 +133,8 @@ def enqueue(session: SyncSession, ahead: Ahead) -> Iterator[Done]:
     were told of are written.
     """
     done = Done()
+    asked = {"start": ahead.start, "end": ahead.end, "ticks": ahead.count, "queue": ahead.queue}
+    write(session, "cron_job.backfill", ahead.cron_job, asked)
     for ticks in _batches(ahead):
         (row,) = ask(
             session,

@@ -15,6 +15,7 @@ from typing import Any
 
 from scheduler.errors import ConflictError, NotFoundError, RefusedError
 from scheduler.model import Span
+from scheduler.operations.audit import write
 from scheduler.operations.cron_jobs import names, unknown
 from scheduler.operations.preview import Tick
 from scheduler.rules.catch_up import span
@@ -56,6 +57,7 @@ def skip(session: SyncSession, name: str, until: datetime) -> Skip:
     with one_transaction(session):
         row = _locked(session, name)
         _require_ticks_to_come(row, until)
+        write(session, "cron_job.skip", name, {"until": until})
         return _skip_until(session, row, until, _in_force(session, row))
 
 
@@ -65,6 +67,7 @@ def end_skip(session: SyncSession, name: str) -> Skip:
         row = _locked(session, name)
         if row["planned_until"] <= row["now"]:
             return _told(row, row["now"])
+        write(session, "cron_job.skip", name, {"until": None})
         return _skip_until(session, row, row["now"], _in_force(session, row))
 
 

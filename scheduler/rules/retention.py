@@ -30,6 +30,10 @@ class Retention:
     """Workers that have ended, counted from their last heartbeat; None: for ever."""
     messages_days: float | None = None
     """Messages whose execution is gone; None: for ever."""
+    requests_days: float | None = None
+    """Requests with an Idempotency-Key; None: for ever."""
+    audit_days: float | None = None
+    """Who did what; None: for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Deleting what is over, as steps: each is one short statement, and whoever takes them chooses when the next one comes.
 
-    begin ──> bounds by count ──> look ──> delete ──> look ──> delete ──> … ──> workers ──> messages
+    begin ──> bounds by count ──> look ──> delete ──> look ──> delete ──> … ──> workers ──> messages ──> …
 
 Nothing here waits or talks to anybody: a service takes the steps with pauses between them, a command without, and a dry
 run takes the same ones but for the deletes.
@@ -77,6 +77,9 @@ class Pruned:
     """When the oldest of each ended, in Unix seconds."""
     workers: int = 0
     messages: int = 0
+    requests: int = 0
+    audit: int = 0
+    """Lines of who did what."""
     unknown: Sequence[str] = ()
     """Cron jobs that the rules name and that aren't there."""
     done: float = 0.0
@@ -116,6 +119,8 @@ class Pruning:
         if self.narrowed.all:
             yield from self._workers(bounds.now)
             yield from self._messages(bounds.now)
+            self.pruned.requests = yield from self._old("requests", bounds.now, self.rules.requests_days)
+            self.pruned.audit = yield from self._old("audit", bounds.now, self.rules.audit_days)
         self.pruned.done = 1.0
 
     def _begin(self) -> Generator[Step, list[Row], _Bounds]:
@@ -206,6 +211,20 @@ class Pruning:
                 yield Step("prune_messages", {"sources": list(sources), "message_ids": list(ids)})
             self.pruned.messages += len(due)
             place = dict(zip(("source", "message_id"), found[-1][:2], strict=True))
+
+    def _old(self, kind: str, now: float, days: float | None) -> Generator[Step, list[Row], int]:
+        """Rows that go by nothing but their age; how many."""
+        if days is None:
+            return 0
+        values = {"now": now, "days": days, "n": BATCH}
+        if self.dry_run:
+            ((due,),) = yield Step(f"prune_{kind}_due", values)
+            return int(due)
+        count, gone = 0, BATCH
+        while gone == BATCH:
+            gone = len((yield Step(f"prune_{kind}", values)))
+            count += gone
+        return count
 
 
 def _first_since(moment: float) -> Generator[Step, list[Row], int]:

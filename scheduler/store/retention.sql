@@ -130,3 +130,26 @@ DELETE FROM {s}.job_messages AS m
 USING unnest(%(sources)s::text[], %(message_ids)s::text[]) AS d (source, message_id)
 WHERE m.source = d.source AND m.message_id = d.message_id
 RETURNING m.message_id;
+
+
+-- name: prune_requests
+DELETE FROM {s}.job_requests AS r
+USING (SELECT d.scope, d.key FROM {s}.job_requests AS d WHERE d.created_at < to_timestamp(%(now)s - %(days)s * 86400) LIMIT %(n)s) AS old
+WHERE r.scope = old.scope AND r.key = old.key
+RETURNING r.key;
+
+
+-- name: prune_requests_due
+SELECT count(*) FROM {s}.job_requests AS r WHERE r.created_at < to_timestamp(%(now)s - %(days)s * 86400);
+
+
+-- name: prune_audit
+-- The oldest first, as far as the first that is to stay. Index: the primary key.
+DELETE FROM {s}.job_audit AS a
+WHERE a.id = ANY (ARRAY(SELECT d.id FROM (SELECT o.id, o.at FROM {s}.job_audit AS o ORDER BY o.id LIMIT %(n)s) AS d
+                        WHERE d.at < to_timestamp(%(now)s - %(days)s * 86400)))
+RETURNING a.id;
+
+
+-- name: prune_audit_due
+SELECT count(*) FROM {s}.job_audit AS a WHERE a.at < to_timestamp(%(now)s - %(days)s * 86400);

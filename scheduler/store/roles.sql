@@ -39,14 +39,15 @@ END $$;
 
 -- Begin anew: what an older version granted, and this one would not, is gone at the end of this transaction.
 
-REVOKE ALL ON cron_jobs, job_executions, job_workers, job_queues, job_installation, job_transactions, job_messages, scheduler_version,
-    cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history, job_in_doubt
+REVOKE ALL ON cron_jobs, job_executions, job_workers, job_queues, job_installation, job_transactions, job_messages, job_tokens, job_requests, job_audit, scheduler_version,
+    cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history, job_in_doubt,
+    job_audit_log
     FROM {admin}, {enqueuer}, {worker}, {viewer};
 
 REVOKE ALL ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue, resume_queue,
     limit_queue, register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, progress_job, release_job, snooze_job, leave_worker,
     job_queue_names, job_now, job_channel, job_retry_delay, job_errors_with,
-    job_did_you_mean, cron_job_named, job_restart_delay
+    job_did_you_mean, cron_job_named, job_restart_delay, job_audited
     FROM {admin}, {enqueuer}, {worker}, {viewer};
 
 
@@ -56,12 +57,12 @@ REVOKE ALL ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_c
 
 GRANT USAGE ON SCHEMA {s} TO {admin}, {enqueuer}, {worker}, {viewer};
 GRANT SELECT ON scheduler_version TO {admin}, {enqueuer}, {worker}, {viewer};
-GRANT EXECUTE ON FUNCTION job_now, job_channel, job_retry_delay, job_errors_with, job_did_you_mean TO {admin}, {enqueuer}, {worker}, {viewer};
+GRANT EXECUTE ON FUNCTION job_now, job_channel, job_retry_delay, job_errors_with, job_did_you_mean, job_audited TO {admin}, {enqueuer}, {worker}, {viewer};
 
 
--- The viewer: every column but handler_params, declared (which repeats them), result, errors and traceback.
+-- The viewer: every column but handler_params, declared (which repeats them), result, errors, traceback and digest.
 
-GRANT SELECT ON job_workers, job_queues, job_installation, job_transactions, job_messages,
+GRANT SELECT ON job_workers, job_queues, job_installation, job_transactions, job_messages, job_audit, job_audit_log,
     cron_job_status, cron_job_ticks, job_queue_status, job_running, job_worker_status, job_in_doubt TO {viewer};
 
 GRANT SELECT (id, name, description, cron_expression, timezone, handler_name, queue, priority, timeout_seconds, max_retry, retry_backoff,
@@ -86,6 +87,10 @@ GRANT SELECT (id, handler_name, queue, status, finished_at, attempt, retry_count
 
 GRANT SELECT (execution_id, handler_name, cron_job_id, attempt, outcome, at, worker, error)
     ON job_attempts TO {viewer};
+
+GRANT SELECT (name, role, created_by, created_at, expires_at) ON job_tokens TO {viewer};
+
+GRANT SELECT (scope, key, execution_ids, created_at) ON job_requests TO {viewer};
 
 GRANT EXECUTE ON FUNCTION cron_job_named, cron_job_tick_at, job_queue_names TO {viewer};
 
@@ -125,8 +130,9 @@ GRANT INSERT (id, name, hostname, pid, queues, pool_size, lease_until, version),
     ON job_workers TO {worker};
 
 -- Retention: what is over and old enough is deleted by whichever worker's turn it is.
-GRANT SELECT ON job_messages TO {worker};
-GRANT DELETE ON job_executions, job_workers, job_messages TO {worker};
+GRANT SELECT ON job_messages, job_audit, job_audit_log TO {worker};
+GRANT SELECT (scope, key, created_at) ON job_requests TO {worker};
+GRANT DELETE ON job_executions, job_workers, job_messages, job_requests, job_audit TO {worker};
 
 -- Of a queue it keeps how far its rate is used up and what has aged, and pauses it after too many failures.
 GRANT UPDATE (rate_next_at, rate_taken_at, rate_taken, aged_until, paused, paused_reason, resume_at) ON job_queues TO {worker};
@@ -141,7 +147,9 @@ GRANT EXECUTE ON FUNCTION enqueue_job, job_restart_delay, cancel_job, retry_job,
 -- The admin. The decisions of transactions over several databases are nobody's to edit.
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON cron_jobs, job_executions, job_workers, job_queues, job_messages TO {admin};
-GRANT SELECT ON job_installation, job_transactions,
+GRANT SELECT, INSERT, DELETE ON job_tokens, job_requests TO {admin};
+GRANT UPDATE (execution_ids) ON job_requests TO {admin};
+GRANT SELECT ON job_installation, job_transactions, job_audit, job_audit_log,
     cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history, job_in_doubt TO {admin};
 GRANT EXECUTE ON FUNCTION enqueue_job, job_restart_delay, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue,
     resume_queue, limit_queue, register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, progress_job, release_job, snooze_job,

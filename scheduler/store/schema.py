@@ -16,6 +16,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     Table,
@@ -620,4 +621,70 @@ job_messages = Table(
     required("received_at", Time, "When it became an execution.", default=NOW),
     check("message_id", "octet_length(source) <= 200 AND octet_length(message_id) <= 1024"),
     comment="Messages already turned into executions, so that a redelivery makes no second one.",
+)
+
+job_tokens = Table(
+    "job_tokens",
+    metadata,
+    Column("name", Text, primary_key=True, comment="Whose it is; what the audit calls them."),
+    required(
+        "role",
+        Text,
+        "viewer (no params, results, errors) | operator (also enqueues, calls, cancels, retries, pauses) "
+        "| admin (all).",
+    ),
+    required("digest", LargeBinary, "SHA-256 of the token, which itself is nowhere."),
+    required("created_by", Text, "The database role that inserted it.", default=text("current_user")),
+    required("created_at", Time, "When it was made.", default=NOW),
+    optional("expires_at", Time, "Not taken from then on. NULL: until it is removed."),
+    UniqueConstraint("digest"),
+    check("name", "name <> '' AND octet_length(name) <= 200"),
+    check("role", "role IN ('viewer', 'operator', 'admin')"),
+    check("digest", "octet_length(digest) = 32"),
+    comment="Who may use the HTTP API. `scheduler web token add` makes one.",
+)
+
+job_requests = Table(
+    "job_requests",
+    metadata,
+    Column("scope", Text, primary_key=True, comment="Whose key it is."),
+    Column("key", Text, primary_key=True, comment="The Idempotency-Key."),
+    required("digest", LargeBinary, "SHA-256 of what was asked for: the same key with something else is refused."),
+    required(
+        "execution_ids",
+        ARRAY(BigInteger),
+        "What it enqueued (job_executions.id), in its order; the rows may be gone.",
+        default="{}",
+    ),
+    required("created_at", Time, "When it was asked for first.", default=NOW),
+    check("key", "octet_length(scope) <= 400 AND octet_length(key) <= 1024"),
+    comment="Requests with an Idempotency-Key and what they enqueued, so that the same again enqueues nothing more.",
+)
+
+job_audit = Table(
+    "job_audit",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True, comment="In the order in which it was done."),
+    required("at", Time, "When.", default=NOW),
+    required("role", Text, "The database role.", default=text("current_user")),
+    optional(
+        "actor",
+        Text,
+        "Who that was, as the session's setting scheduler.actor says: a token's name, or a person's. "
+        "NULL: it does not say.",
+    ),
+    required("application", Text, "The application_name of the session.", default=""),
+    required(
+        "action",
+        Text,
+        "What, such as cron_job.edit, execution.retry, queue.pause, token.add; docs/http-api.md lists them.",
+    ),
+    required("target", Text, "With what: the name of the cron job, queue or token, or the id of the execution."),
+    optional(
+        "changes",
+        JSONB,
+        "Column -> [before, after], or what else there is to say. Of params only that they changed. "
+        "NULL: nothing more.",
+    ),
+    comment="Who did what, by SQL, by commands and over HTTP; written by triggers and functions. See job_audit_log.",
 )

@@ -117,6 +117,38 @@ BEGIN
     RETURN NULL;
 END $function$;
 
+-- Trigger: writes down who added, edited or removed a cron job, a queue's settings or a token. The line's own writes
+-- name none of these columns.
+CREATE FUNCTION job_audited_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path FROM CURRENT
+AS $function$
+DECLARE
+    kept_by_us text[] := '{id,created_at,created_by,updated_at,next_run_at,planned_until,last_run_at,invalid_reason,tzdata_version,unplanned,declared,rate_next_at,rate_taken_at,rate_taken}';
+    secret text[] := '{handler_params,digest}';
+    before jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) WHEN TG_TABLE_NAME = 'job_queues' THEN jsonb_build_object('name', NEW.name, 'paused', false) ELSE '{}' END;
+    after jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) ELSE '{}' END;
+    changes jsonb;
+    verb text;
+BEGIN
+    SELECT jsonb_object_agg(k.key, CASE WHEN k.key = ANY (secret) THEN to_jsonb('changed'::text) ELSE jsonb_build_array(before -> k.key, after -> k.key) END)
+    INTO changes
+    FROM jsonb_object_keys(before || after) AS k (key)
+    WHERE k.key <> ALL (kept_by_us) AND coalesce(before -> k.key, 'null') IS DISTINCT FROM coalesce(after -> k.key, 'null');
+    IF changes IS NULL THEN
+        RETURN NULL;
+    END IF;
+    verb := CASE WHEN TG_OP = 'DELETE' THEN 'remove'
+                 WHEN changes ? 'paused' THEN CASE after ->> 'paused' WHEN 'true' THEN 'pause' ELSE 'resume' END
+                 WHEN TG_OP = 'INSERT' AND TG_TABLE_NAME <> 'job_queues' THEN 'add'
+                 WHEN changes ? 'enabled' AND changes - 'enabled' = '{}' THEN CASE after ->> 'enabled' WHEN 'true' THEN 'resume' ELSE 'pause' END
+                 ELSE 'edit' END;
+    PERFORM job_audited(regexp_replace(TG_TABLE_NAME, '^job_|s$', '', 'g') || '.' || verb, coalesce(before ->> 'name', after ->> 'name'), changes);
+    RETURN NULL;
+END $function$;
+
 
 -- cron_jobs -----------------------------------------------------------------------------------------------------------
 
@@ -203,6 +235,7 @@ CREATE INDEX cron_jobs_plan ON cron_jobs USING btree (next_run_at) WHERE enabled
 CREATE INDEX cron_jobs_resume ON cron_jobs USING btree (resume_at) WHERE resume_at IS NOT NULL;
 CREATE TRIGGER cron_jobs_edited BEFORE INSERT OR UPDATE ON cron_jobs FOR EACH ROW EXECUTE FUNCTION cron_jobs_edited();
 CREATE TRIGGER cron_jobs_wake AFTER INSERT OR UPDATE OF cron_expression, timezone, starts_at, ends_at, enabled, resume_at ON cron_jobs FOR EACH STATEMENT EXECUTE FUNCTION cron_jobs_wake();
+CREATE TRIGGER cron_jobs_audited AFTER INSERT OR DELETE OR UPDATE OF name, description, cron_expression, timezone, handler_name, handler_params, queue, priority, timeout_seconds, max_retry, retry_backoff, retry_delay_seconds, overlap_policy, catch_up, catch_up_limit, jitter_seconds, starts_at, ends_at, enabled, managed_by ON cron_jobs FOR EACH ROW EXECUTE FUNCTION job_audited_change();
 
 
 -- job_executions ------------------------------------------------------------------------------------------------------
@@ -390,6 +423,7 @@ CREATE TABLE job_queues (
     CONSTRAINT job_queues_aging_seconds_check CHECK (aging_seconds >= 1 AND aging_seconds <= 31622400),
     CONSTRAINT job_queues_keep_check CHECK (keep_days >= 0 AND keep_last >= 0)
 );
+CREATE TRIGGER job_queues_audited AFTER INSERT OR DELETE OR UPDATE OF name, paused, paused_reason, resume_at, max_running, key_limit, rate_limit, rate_period_seconds, max_pending, pause_after_failures, pause_seconds, keep_days, keep_last ON job_queues FOR EACH ROW EXECUTE FUNCTION job_audited_change();
 
 
 -- job_installation ----------------------------------------------------------------------------------------------------
@@ -436,6 +470,61 @@ CREATE TABLE job_messages (
 );
 
 
+-- job_tokens ----------------------------------------------------------------------------------------------------------
+
+-- Who may use the HTTP API. `scheduler web token add` makes one.
+CREATE TABLE job_tokens (
+    name       text        NOT NULL,                       -- Whose it is; what the audit calls them.
+    role       text        NOT NULL,                       -- viewer (no params, results, errors) | operator (also enqueues, calls, cancels,
+                                                           -- retries, pauses) | admin (all).
+    digest     bytea       NOT NULL,                       -- SHA-256 of the token, which itself is nowhere.
+    created_by text        NOT NULL DEFAULT CURRENT_USER,  -- The database role that inserted it.
+    created_at timestamptz NOT NULL DEFAULT job_now(),     -- When it was made.
+    expires_at timestamptz,                                -- Not taken from then on. NULL: until it is removed.
+    CONSTRAINT job_tokens_pkey PRIMARY KEY (name),
+    CONSTRAINT job_tokens_digest_key UNIQUE (digest),
+    CONSTRAINT job_tokens_name_check CHECK (name <> '' AND octet_length(name) <= 200),
+    CONSTRAINT job_tokens_role_check CHECK (role = ANY (ARRAY['viewer', 'operator', 'admin'])),
+    CONSTRAINT job_tokens_digest_check CHECK (octet_length(digest) = 32)
+);
+CREATE TRIGGER job_tokens_audited AFTER INSERT OR DELETE OR UPDATE ON job_tokens FOR EACH ROW EXECUTE FUNCTION job_audited_change();
+
+
+-- job_requests --------------------------------------------------------------------------------------------------------
+
+-- Requests with an Idempotency-Key and what they enqueued, so that the same again enqueues nothing more.
+CREATE TABLE job_requests (
+    scope         text        NOT NULL,                         -- Whose key it is.
+    key           text        NOT NULL,                         -- The Idempotency-Key.
+    digest        bytea       NOT NULL,                         -- SHA-256 of what was asked for: the same key with something else is
+                                                                -- refused.
+    execution_ids bigint[]    NOT NULL DEFAULT '{}'::bigint[],  -- What it enqueued (job_executions.id), in its order; the rows may be gone.
+    created_at    timestamptz NOT NULL DEFAULT job_now(),       -- When it was asked for first.
+    CONSTRAINT job_requests_pkey PRIMARY KEY (scope, key),
+    CONSTRAINT job_requests_key_check CHECK (octet_length(scope) <= 400 AND octet_length(key) <= 1024)
+);
+
+
+-- job_audit -----------------------------------------------------------------------------------------------------------
+
+-- Who did what, by SQL, by commands and over HTTP; written by triggers and functions. See job_audit_log.
+CREATE TABLE job_audit (
+    id          bigint      GENERATED BY DEFAULT AS IDENTITY,  -- In the order in which it was done.
+    at          timestamptz NOT NULL DEFAULT job_now(),        -- When.
+    role        text        NOT NULL DEFAULT CURRENT_USER,     -- The database role.
+    actor       text,                                          -- Who that was, as the session's setting scheduler.actor says: a token's
+                                                               -- name, or a person's. NULL: it does not say.
+    application text        NOT NULL DEFAULT '',               -- The application_name of the session.
+    action      text        NOT NULL,                          -- What, such as cron_job.edit, execution.retry, queue.pause, token.add;
+                                                               -- docs/http-api.md lists them.
+    target      text        NOT NULL,                          -- With what: the name of the cron job, queue or token, or the id of the
+                                                               -- execution.
+    changes     jsonb,                                         -- Column -> [before, after], or what else there is to say. Of params only
+                                                               -- that they changed. NULL: nothing more.
+    CONSTRAINT job_audit_pkey PRIMARY KEY (id)
+);
+
+
 -- Functions -----------------------------------------------------------------------------------------------------------
 
 -- Used inside others: the NOTIFY channel of this schema. Payloads are empty, for a wake-up is only a hint to look.
@@ -444,6 +533,19 @@ CREATE FUNCTION job_channel()
  LANGUAGE sql
  STABLE
 RETURN ('scheduler_'::text || ((SELECT n.nspname FROM (pg_class c JOIN pg_namespace n ON ((n.oid = c.relnamespace))) WHERE (c.oid = ('job_executions'::regclass)::oid)))::text);
+
+-- Used inside others: writes down that the caller's role did something.
+CREATE FUNCTION job_audited(action text, target text, changes jsonb DEFAULT NULL)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path FROM CURRENT
+AS $function$
+    INSERT INTO job_audit (role, actor, application, action, target, changes)
+    VALUES (CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END,
+            left(nullif(current_setting('scheduler.actor', true), ''), 200), current_setting('application_name'),
+            job_audited.action, coalesce(job_audited.target, ''), job_audited.changes)
+$function$;
 
 -- Used inside others: a question after the name that shares the most pairs of letters with a mistyped one; empty where
 -- none is like it.
@@ -665,6 +767,9 @@ BEGIN
         cancel_reason = coalesce(cancel_job.reason, e.cancel_reason)
     WHERE e.id = cancel_job.id AND e.status IN ('PENDING', 'RUNNING')
     RETURNING e.status INTO found_status;
+    IF found_status IS NOT NULL THEN
+        PERFORM job_audited('execution.cancel', cancel_job.id::text, jsonb_build_object('status', found_status, 'reason', cancel_job.reason));
+    END IF;
     IF found_status = 'RUNNING' THEN
         PERFORM pg_notify(job_channel(), '');
     ELSIF found_status IS NULL THEN
@@ -719,6 +824,8 @@ BEGIN
     IF retry_job.handler_params IS NOT NULL THEN  -- apart, for a worker may send back and not change what is run
         UPDATE job_executions e SET handler_params = retry_job.handler_params WHERE e.id = retry_job.id;
     END IF;
+    PERFORM job_audited('execution.retry', retry_job.id::text, jsonb_build_object('status', jsonb_build_array(execution.status, 'PENDING'))
+        || CASE WHEN retry_job.handler_params IS NULL THEN '{}' ELSE jsonb_build_object('handler_params', 'changed') END);
     PERFORM pg_notify(job_channel(), '');
     RETURN 'PENDING';
 END $function$;
@@ -740,6 +847,7 @@ BEGIN
            c.retry_delay_seconds, CASE WHEN c.overlap_policy <> 'allow' THEN 'cron:' || c.id END, CASE WHEN c.overlap_policy <> 'allow' THEN 1 END
     FROM cron_jobs c WHERE c.id = cron_job_named(run_cron_job.name)
     RETURNING id INTO new_id;
+    PERFORM job_audited('cron_job.run', run_cron_job.name, jsonb_build_object('execution_id', new_id));
     RETURN new_id;
 END $function$;
 
@@ -1617,6 +1725,18 @@ UNION ALL
    FROM job_transactions t
   WHERE t.settled_at IS NULL AND t.decided_at < (job_now() - '00:00:30'::interval);
 
+-- Who did what, and with what. SELECT * FROM job_audit_log ORDER BY id DESC LIMIT 20;
+CREATE VIEW job_audit_log AS
+ SELECT id,
+    at,
+    COALESCE(actor, role) AS who,
+    action,
+    target,
+    changes,
+    role,
+    application
+   FROM job_audit a;
+
 
 -- The words above, where the database keeps them ----------------------------------------------------------------------
 
@@ -1745,12 +1865,36 @@ COMMENT ON COLUMN job_messages.source IS 'The message queue it came from.';
 COMMENT ON COLUMN job_messages.message_id IS 'The broker''s id of it, or a hash of its body.';
 COMMENT ON COLUMN job_messages.execution_id IS 'The execution (job_executions.id) it became; the row may be gone. NULL: none.';
 COMMENT ON COLUMN job_messages.received_at IS 'When it became an execution.';
+COMMENT ON TABLE job_tokens IS 'Who may use the HTTP API. `scheduler web token add` makes one.';
+COMMENT ON COLUMN job_tokens.name IS 'Whose it is; what the audit calls them.';
+COMMENT ON COLUMN job_tokens.role IS 'viewer (no params, results, errors) | operator (also enqueues, calls, cancels, retries, pauses) | admin (all).';
+COMMENT ON COLUMN job_tokens.digest IS 'SHA-256 of the token, which itself is nowhere.';
+COMMENT ON COLUMN job_tokens.created_by IS 'The database role that inserted it.';
+COMMENT ON COLUMN job_tokens.created_at IS 'When it was made.';
+COMMENT ON COLUMN job_tokens.expires_at IS 'Not taken from then on. NULL: until it is removed.';
+COMMENT ON TABLE job_requests IS 'Requests with an Idempotency-Key and what they enqueued, so that the same again enqueues nothing more.';
+COMMENT ON COLUMN job_requests.scope IS 'Whose key it is.';
+COMMENT ON COLUMN job_requests.key IS 'The Idempotency-Key.';
+COMMENT ON COLUMN job_requests.digest IS 'SHA-256 of what was asked for: the same key with something else is refused.';
+COMMENT ON COLUMN job_requests.execution_ids IS 'What it enqueued (job_executions.id), in its order; the rows may be gone.';
+COMMENT ON COLUMN job_requests.created_at IS 'When it was asked for first.';
+COMMENT ON TABLE job_audit IS 'Who did what, by SQL, by commands and over HTTP; written by triggers and functions. See job_audit_log.';
+COMMENT ON COLUMN job_audit.id IS 'In the order in which it was done.';
+COMMENT ON COLUMN job_audit.at IS 'When.';
+COMMENT ON COLUMN job_audit.role IS 'The database role.';
+COMMENT ON COLUMN job_audit.actor IS 'Who that was, as the session''s setting scheduler.actor says: a token''s name, or a person''s. NULL: it does not say.';
+COMMENT ON COLUMN job_audit.application IS 'The application_name of the session.';
+COMMENT ON COLUMN job_audit.action IS 'What, such as cron_job.edit, execution.retry, queue.pause, token.add; docs/http-api.md lists them.';
+COMMENT ON COLUMN job_audit.target IS 'With what: the name of the cron job, queue or token, or the id of the execution.';
+COMMENT ON COLUMN job_audit.changes IS 'Column -> [before, after], or what else there is to say. Of params only that they changed. NULL: nothing more.';
 COMMENT ON FUNCTION job_now() IS 'The one clock, clock_timestamp(): every stored time is this. Tests replace it.';
 COMMENT ON FUNCTION job_channel() IS 'Used inside others: the NOTIFY channel of this schema. Payloads are empty, for a wake-up is only a hint to look.';
 COMMENT ON FUNCTION job_executions_wake() IS 'Trigger: notifies of new executions, only while some worker sleeps, for NOTIFY makes concurrent commits wait for each other.';
 COMMENT ON FUNCTION job_executions_done() IS 'Trigger: notifies job_done_SCHEMA of the end of an execution that somebody waits for (notify_done), its id as the payload.';
 COMMENT ON FUNCTION cron_jobs_edited() IS 'Trigger: an edit of the schedule counts from now; what was due before it is not made up for. Keeps updated_at.';
 COMMENT ON FUNCTION cron_jobs_wake() IS 'Trigger: notifies the planners of an edit. Their own updates name none of these columns.';
+COMMENT ON FUNCTION job_audited(action text, target text, changes jsonb) IS 'Used inside others: writes down that the caller''s role did something.';
+COMMENT ON FUNCTION job_audited_change() IS 'Trigger: writes down who added, edited or removed a cron job, a queue''s settings or a token. The line''s own writes name none of these columns.';
 COMMENT ON FUNCTION job_did_you_mean(word text, names text[]) IS 'Used inside others: a question after the name that shares the most pairs of letters with a mistyped one; empty where none is like it.';
 COMMENT ON FUNCTION cron_job_named(name text) IS 'Used inside others: cron_jobs.id by name; a name that none has is an error that says which was meant.';
 COMMENT ON FUNCTION job_queue_names() IS 'Every queue that settings, a worker, a cron job, a waiting or running execution, or one of the newest 10,000 names; queues exist by being named.';
@@ -1928,3 +2072,12 @@ COMMENT ON COLUMN job_in_doubt.age IS 'Time since then.';
 COMMENT ON COLUMN job_in_doubt.owner IS 'The role that prepared it, which alone may end it, or a superuser. NULL: a decision.';
 COMMENT ON COLUMN job_in_doubt.participants IS 'The names of the databases that prepared. NULL: not decided.';
 COMMENT ON COLUMN job_in_doubt.execution_id IS 'The execution (job_executions.id) that it was part of. NULL: none, or not decided.';
+COMMENT ON VIEW job_audit_log IS 'Who did what, and with what. SELECT * FROM job_audit_log ORDER BY id DESC LIMIT 20;';
+COMMENT ON COLUMN job_audit_log.id IS 'In the order in which it was done.';
+COMMENT ON COLUMN job_audit_log.at IS 'When.';
+COMMENT ON COLUMN job_audit_log.who IS 'The token or person where the session says so (the setting scheduler.actor), else the database role.';
+COMMENT ON COLUMN job_audit_log.action IS 'What, such as cron_job.pause or execution.retry; job_audit lists them.';
+COMMENT ON COLUMN job_audit_log.target IS 'With what: the name of the cron job, queue or token, or the id of the execution.';
+COMMENT ON COLUMN job_audit_log.changes IS 'Column -> [before, after], or what else there is to say. NULL: nothing more.';
+COMMENT ON COLUMN job_audit_log.role IS 'The database role.';
+COMMENT ON COLUMN job_audit_log.application IS 'The application_name of the session: psql, scheduler command, scheduler web.';

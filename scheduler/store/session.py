@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 from psycopg import IsolationLevel
+from psycopg.pq import TransactionStatus
 
 from scheduler.database.libpq import connect, connect_sync
 from scheduler.store.statements import statements
@@ -30,9 +31,13 @@ RowRefused = (
 _IDLE_LIMIT = "SELECT set_config('idle_in_transaction_session_timeout', '30s', true)"
 """A process that freezes or vanishes within a transaction must not keep its rows locked until TCP notices."""
 
-_STATEMENT_LIMIT = b"""
-    SELECT set_config('statement_timeout', '30s', true) WHERE current_setting('statement_timeout') = '0'"""
+_COMMAND_MILLISECONDS = 30_000
 """Nobody waits longer for a command's answer; who has a limit already keeps it."""
+
+_BEGIN = b"""
+    SELECT set_config('scheduler.actor', %(actor)s, true),
+           set_config('statement_timeout', CASE WHEN %(own)s OR current_setting('statement_timeout') = '0'
+                                                THEN %(limit)s ELSE current_setting('statement_timeout') END, true)"""
 
 _READ_COMMITTED = "SELECT current_setting('default_transaction_isolation') = 'read committed'"
 
@@ -119,12 +124,25 @@ async def _rows(connection: psycopg.AsyncConnection[Row], sql: bytes, values: Ma
 class SyncSession:
     """The same for a thread: the heartbeat, and commands."""
 
-    limits = _STATEMENT_LIMIT
-    """Of each transaction: set within it, so that they also hold behind a pooler in transaction mode."""
+    def __init__(
+        self,
+        conninfo: str,
+        schema: str,
+        application_name: str,
+        *,
+        actor: str | None = None,
+        statement_seconds: float | None = None,
+    ) -> None:
+        """`actor` is whom the audit names. No statement takes longer than `statement_seconds`; None: a command's 30.
 
-    def __init__(self, conninfo: str, schema: str, application_name: str) -> None:
+        Both are set within each transaction, so that they also hold behind a pooler in transaction mode.
+        """
         self.conninfo, self.schema, self.application_name = conninfo, schema, application_name
+        self.actor = actor
         self.sql = statements(schema)
+        self._own_limit = statement_seconds is not None
+        limit = _COMMAND_MILLISECONDS if statement_seconds is None else max(1, round(statement_seconds * 1_000))
+        self._limit = str(limit)
         self._connection: psycopg.Connection[Row] | None = None
 
     def connection(self) -> psycopg.Connection[Row]:
@@ -148,9 +166,12 @@ class SyncSession:
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection[Row]]:
         connection = self.connection()
+        outermost = connection.info.transaction_status is TransactionStatus.IDLE
         try:
             with connection.transaction():
-                connection.execute(self.limits)
+                if outermost:
+                    values = {"actor": self.actor or "", "own": self._own_limit, "limit": self._limit}
+                    connection.execute(_BEGIN, values)
                 yield connection
         except psycopg.Error as error:
             if not isinstance(error, RowRefused):

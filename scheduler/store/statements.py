@@ -11,6 +11,7 @@ _FILES = (
     "operations/cron_jobs.sql",
     "operations/executions.sql",
     "operations/queues.sql",
+    "operations/access.sql",
     "declared.sql",
     "doctor.sql",
     "client.sql",

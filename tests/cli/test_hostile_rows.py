@@ -23,6 +23,7 @@ ROWS = """
                CASE WHEN s.n > 1 THEN job_now() - interval '1 h' END, CASE WHEN s.n > 2 THEN job_now() END,
                CASE WHEN s.n = 2 THEN '00000000-0000-0000-0000-00000000000a'::uuid END, CASE WHEN s.n = 2 THEN gen_random_uuid() END
         FROM unnest('{PENDING,RUNNING,SUCCESS,FAILED,TIMEOUT,FAILED,CANCELLED}'::text[]) WITH ORDINALITY AS s (status, n);
+    INSERT INTO job_tokens (name, role, digest) VALUES ('t', 'viewer', sha256('t'));
     UPDATE cron_jobs SET last_run_at = job_now() WHERE id = 1;
 """  # noqa: E501 - a row per line
 COLUMNS = """
@@ -71,6 +72,10 @@ COMMANDS = (
     "jobs retry --status final --dry-run",
     "jobs retry 3 4 5 6 7",
     "jobs cancel 1 2 3",
+    "web token list",
+    "web token add {name}",
+    "web token remove {name}",
+    "web token add {name}",
     "doctor",
     "doctor --page {name}",
 )

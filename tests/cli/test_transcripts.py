@@ -122,6 +122,7 @@ def lines(ran: Ran, folder: Path) -> list[str]:
 
 
 def _the_same(text: str, folder: Path) -> str:
+    text = re.sub(r"\bsched_[\w-]{43}", "TOKEN", text)
     text = re.sub(r"\btest_[0-9a-f]{32}\b", "DATABASE", text.replace(str(folder), "FOLDER"))
     text = re.sub(r"\bpostgresql://[^\s\"]*DATABASE[^\s\"]*", "URL", text)
     return re.sub(r"/\S*scheduler-pg-\w+", "HOST", text)

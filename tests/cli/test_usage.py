@@ -1,8 +1,10 @@
 """What every command has in common: help, mistakes, exit codes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
 from scheduler.cli.root import root
 from tests.cli.conftest import Command
@@ -18,6 +20,8 @@ COMMANDS = [
     *(("jobs", name) for name in ("enqueue", "list", "show", "wait", "cancel", "retry")),
     *(("queues", name) for name in ("list", "pause", "resume", "limit")),
     ("workers", "list"),
+    ("web",),
+    *(("web", "token", name) for name in ("add", "list", "remove")),
     *(("db", name) for name in ("url", "psql", "roles")),
 ]
 
@@ -32,15 +36,19 @@ def test_each_command_explains_itself_with_an_example(scheduler: Command, comman
 
 
 def test_no_command_is_left_out_above() -> None:
-    alone = {(command.callback.__name__,) for command in root.registered_commands if command.callback}
-    grouped = {
-        (group.name, command.name or command.callback.__name__)
-        for group in root.registered_groups
-        if group.typer_instance
-        for command in group.typer_instance.registered_commands
-        if command.callback
-    }
-    assert alone | grouped == set(COMMANDS)
+    assert set(registered(root)) == set(COMMANDS)
+
+
+def registered(app: typer.Typer, *before: str) -> Iterator[tuple[str, ...]]:
+    for command in app.registered_commands:
+        if command.callback:
+            yield (*before, command.name or command.callback.__name__)
+    for group in app.registered_groups:
+        below = group.typer_instance
+        assert below is not None
+        if below.registered_callback is not None and below.registered_callback.invoke_without_command is True:
+            yield (*before, str(group.name))
+        yield from registered(below, *before, str(group.name))
 
 
 def test_nothing_asked_shows_the_help(scheduler: Command) -> None:

@@ -48,12 +48,14 @@ def test_a_connection_that_breaks(session: SyncSession, psql: psycopg.Connection
     assert workers(session) == []
 
 
-def test_what_takes_too_long(session: SyncSession, psql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "limits", b"SELECT set_config('statement_timeout', '50ms', true)")
+def test_what_takes_too_long(session: SyncSession, migrated_url: str, psql: psycopg.Connection) -> None:
     with psql.transaction():
         psql.execute("LOCK TABLE job_workers")
-        with pytest.raises(QueryExecutionError, match=r"broke off what took too long .* ask for less at once, or try"):
-            workers(session)
+        with (
+            closing(SyncSession(migrated_url, "public", "test", statement_seconds=0.05)) as impatient,
+            pytest.raises(QueryExecutionError, match=r"broke off what took too long .* ask for less at once, or try"),
+        ):
+            workers(impatient)
     assert workers(session) == []
 
 

@@ -23,7 +23,7 @@ PARAMETER = re.compile(r"%\((\w+)\)s")
 ALL = {"viewer", "enqueuer", "worker", "admin"}
 READERS = {"viewer", "worker", "admin"}
 WRITERS = {"enqueuer", "worker", "admin"}
-SECRETS = {"handler_params", "declared", "result", "errors", "traceback"}
+SECRETS = {"handler_params", "declared", "result", "errors", "traceback", "digest"}
 
 WHOLE: Mapping[str, set[str]] = {
     "scheduler_version": ALL,
@@ -35,6 +35,10 @@ WHOLE: Mapping[str, set[str]] = {
     "job_transactions": READERS,
     "job_in_doubt": READERS,
     "job_messages": READERS,
+    "job_tokens": {"admin"},
+    "job_requests": {"admin"},
+    "job_audit": READERS,
+    "job_audit_log": READERS,
     "cron_job_status": READERS,
     "cron_job_ticks": READERS,
     "job_queue_status": READERS,
@@ -75,6 +79,7 @@ FUNCTIONS: Mapping[str, set[str]] = {
     "release_job(1, gen_random_uuid())": {"worker", "admin"},
     "snooze_job(1, gen_random_uuid(), 60)": {"worker", "admin"},
     "leave_worker('00000000-0000-0000-0000-00000000000a')": {"worker", "admin"},
+    "job_audited('anything', 'x')": ALL,
     "job_now()": ALL,
     "job_channel()": ALL,
     "job_retry_delay('fixed', 2, 1)": ALL,
@@ -120,6 +125,14 @@ STATEMENTS: Mapping[LiteralString, set[str]] = {
     "UPDATE job_workers SET name = 'x'": {"admin"},
     "DELETE FROM job_workers": {"worker", "admin"},
     "DELETE FROM job_messages": {"worker", "admin"},
+    "INSERT INTO job_tokens (name, role, digest) VALUES ('t', 'admin', sha256('t'))": {"admin"},
+    "UPDATE job_tokens SET role = 'admin'": set(),
+    "DELETE FROM job_tokens": {"admin"},
+    "INSERT INTO job_requests (scope, key, digest) VALUES ('s', 'k', '')": {"admin"},
+    "DELETE FROM job_requests": {"worker", "admin"},
+    "INSERT INTO job_audit (action, target) VALUES ('a', 't')": set(),
+    "UPDATE job_audit SET role = 'x'": set(),
+    "DELETE FROM job_audit": {"worker"},
     "INSERT INTO job_transactions (gid, decision) VALUES ('g', 'ABORT')": {"worker"},
     "UPDATE job_transactions SET decision = 'ABORT'": set(),
     "UPDATE job_transactions SET settled_at = now()": {"worker"},

@@ -28,7 +28,7 @@ COMMENTS = """
 CHANGES: Sequence[LiteralString] = (
     "ALTER TABLE cron_jobs ALTER timezone SET DEFAULT 'Europe/Berlin'",
     "ALTER TABLE job_executions ALTER source DROP NOT NULL",
-    "ALTER TABLE job_queues ALTER keep_last TYPE bigint",
+    "ALTER TABLE job_queues ALTER rate_taken TYPE bigint[]",
     "ALTER TABLE job_workers SET (fillfactor = 60)",
     "ALTER TABLE job_queues DROP CONSTRAINT job_queues_keep_check",
     "COMMENT ON COLUMN job_executions.status IS 'Something else.'",

@@ -60,20 +60,27 @@ FROM {s}.cron_jobs AS c WHERE c.name = ANY(%(names)s::text[]);
 
 
 -- name: cron_job_statuses
--- `uncomputed`: no planner has looked at the row yet, so that its next tick is still to be computed. A page walks the index by name,
--- so that the view looks at the executions of no other.
-SELECT s.cron_job_id AS id, s.name, c.description, s.cron_expression, s.timezone, s.handler_name, c.queue, s.enabled, s.paused_reason, s.resume_at, s.invalid_reason,
-       c.managed_by, s.next_run_at, s.last_run_at, s.last_status, s.last_finished_at, s.last_error, s.failures_in_a_row,
-       c.next_run_at IS NULL AS uncomputed, c.starts_at, c.ends_at, c.created_at
-FROM {s}.cron_job_status AS s JOIN {s}.cron_jobs AS c ON c.id = s.cron_job_id
-WHERE (%(handler_name)s::text IS NULL OR c.handler_name = %(handler_name)s)
-  AND (%(queue)s::text IS NULL OR c.queue = %(queue)s)
-  AND (%(text)s::text IS NULL OR strpos(lower(concat_ws(E'\n', c.name, c.description)), lower(%(text)s)) > 0)
-  AND (%(enabled)s::boolean IS NULL OR c.enabled = %(enabled)s)
-  AND (NOT %(invalid)s::boolean OR c.invalid_reason IS NOT NULL)
-  AND (NOT %(failing)s::boolean OR s.failures_in_a_row > 0)
-  AND (%(after)s::text IS NULL OR c.name > %(after)s)
-ORDER BY c.name
+-- `uncomputed`: no planner has looked at the row yet, so that its next tick is still to be computed. The page is found first, and the
+-- view looked at once for each name of it: otherwise it looks at the executions of all. Index: cron_jobs_name_key.
+WITH page AS MATERIALIZED (
+    SELECT c.id, c.name, c.description, c.queue, c.managed_by, c.next_run_at IS NULL AS uncomputed, c.starts_at, c.ends_at, c.created_at
+    FROM {s}.cron_jobs AS c
+    WHERE (%(handler_name)s::text IS NULL OR c.handler_name = %(handler_name)s)
+      AND (%(queue)s::text IS NULL OR c.queue = %(queue)s)
+      AND (%(text)s::text IS NULL OR strpos(lower(concat_ws(E'\n', c.name, c.description)), lower(%(text)s)) > 0)
+      AND (%(enabled)s::boolean IS NULL OR c.enabled = %(enabled)s)
+      AND (NOT %(invalid)s::boolean OR c.invalid_reason IS NOT NULL)
+      AND (%(after)s::text IS NULL OR c.name > %(after)s)
+    ORDER BY c.name
+    LIMIT CASE WHEN NOT %(failing)s::boolean THEN %(limit)s::bigint END
+)
+SELECT p.id, p.name, p.description, s.cron_expression, s.timezone, s.handler_name, p.queue, s.enabled, s.paused_reason, s.resume_at, s.invalid_reason,
+       p.managed_by,
+       s.next_run_at, s.last_run_at, s.last_status, s.last_finished_at, s.last_error, s.failures_in_a_row,
+       p.uncomputed, p.starts_at, p.ends_at, p.created_at
+FROM page AS p CROSS JOIN LATERAL (SELECT v.* FROM {s}.cron_job_status AS v WHERE v.name = p.name OFFSET 0) AS s
+WHERE NOT %(failing)s::boolean OR s.failures_in_a_row > 0
+ORDER BY p.name
 LIMIT %(limit)s;
 
 
