@@ -51,8 +51,6 @@ CATALOGUE: Mapping[str, Event] = {
     # settings
     "settings.ignored":       Event(W, "Settings in {file} are ignored: {written!r} is not a section. Did you mean {meant!r}?",
                                       "{file}의 설정을 무시합니다: {written!r}은(는) 섹션이 아닙니다. {meant!r}을(를) 쓰려고 하셨나요?"),
-    "settings.not_yet":       Event(W, "The setting {setting} does nothing yet: this version only reads and checks it",
-                                      "설정 {setting}은(는) 아직 효과가 없습니다. 이 버전은 읽고 확인하기만 합니다"),
 
     # worker
     "worker.started":        Event(I, "Worker started with concurrency {concurrency}",

@@ -16,7 +16,6 @@ from scheduler import __version__
 from scheduler.app.atomicity import require_atomic
 from scheduler.app.project import Project
 from scheduler.app.retention import in_words, rules_of
-from scheduler.config.notices import tell_not_yet
 from scheduler.database import DatabaseRegistry
 from scheduler.database.database import DatabaseOptions
 from scheduler.database.recovery import SECONDS as RECOVERY_SECONDS
@@ -99,7 +98,6 @@ class Application:
     async def run(self, *, until_idle: bool = False, on_start: Callable[[Started], None] = lambda _: None) -> int:
         """Run until a signal, or until nothing is due. The exit code: 1 if work had to be abandoned, else 0."""
         on_start(Started(self.project, self.handlers, self.parts))
-        tell_not_yet(self.project.settings)
         if any(spec.run_in == "process" for spec in self.handlers):
             await self._processes.warm_up()
         heartbeat = self._heartbeat()

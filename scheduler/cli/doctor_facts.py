@@ -9,7 +9,6 @@ from pathlib import Path
 from scheduler.app import FOLDER, Project
 from scheduler.cli.project import handlers_of
 from scheduler.config import DatabaseSettings, Settings, load_settings
-from scheduler.config.notices import unused
 from scheduler.config.settings import SECTIONS
 from scheduler.config.variables import JOB_URL, section_of
 from scheduler.errors import ConfigurationError, EmbeddedPostgresError, SchedulerError, SchemaError
@@ -87,7 +86,6 @@ class Patient:
         return SettingsFacts(
             sources=[*sources, *_variables()],
             ignored=[IgnoredFile(str(file.path.relative_to(self.folder)), file.slips) for file in given.ignored],
-            not_yet=list(unused(given)),
             handler_sources=given.handlers,
         )
 

@@ -21,7 +21,6 @@ class Code(StrEnum):
 
     SETTINGS = "settings"
     SETTINGS_IGNORED = "settings-ignored"
-    SETTINGS_NOT_YET = "settings-not-yet"
     HANDLERS = "handlers"
     EMBEDDED_SERVER = "embedded-server"
     DATABASE_NONE = "database-none"
