@@ -22,7 +22,7 @@ class QueueOptions:
     max_length: int | None = None
     """Messages that may wait; publishing more raises QueueFullError. None: as many as the broker holds."""
     ttl_seconds: float | None = None
-    """Seconds after which a message that nobody received is dropped. None: never."""
+    """Seconds after which a message that nobody received is dropped, from when it could be. None: never."""
     max_deliveries: int = 5
     """Deliveries after which a message that is handed back, or whose time runs out, goes to the dead letter queue."""
     visibility_seconds: float = 60.0
@@ -57,6 +57,21 @@ class QueueStats:
     dead: int
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that was given up; each driver tells of its own with `dead_letters(limit)`, oldest first."""
+
+    id: str
+    body: bytes
+    deliveries: int
+    reason: str
+
+
+def never_acked(deliveries: int) -> str:
+    """The reason of a dead letter that nobody gave one for."""
+    return f"Delivered {deliveries} times and never acked."
+
+
 class MessageQueue(Protocol):
     """One queue of a broker. Every method may raise BrokerError; the caller tries again with backoff."""
 
@@ -65,7 +80,9 @@ class MessageQueue(Protocol):
     async def publish(self, body: bytes, *, id: str | None = None, delay: float = 0.0) -> str:  # noqa: A002 - the message's
         """Put one message in, safely stored when this returns; the id, made up where none is given.
 
-        Raises QueueFullError at `max_length`, MessageTooLargeError above `MAX_BODY_BYTES`.
+        After a BrokerError it may be there or not: publish it again with the same id, by which its receiver knows the
+        second one. Raises QueueFullError at `max_length`, MessageTooLargeError above `MAX_BODY_BYTES`, and
+        MalformedMessageError for an id that is no text of 1 to 255 bytes without control characters.
         """
         ...
 
@@ -74,7 +91,7 @@ class MessageQueue(Protocol):
         ...
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """These are done. One whose time has run out is left alone: it will come, or has come, again."""
+        """These are done. One whose time has run out may come, or has come, again; what became of it is left alone."""
         ...
 
     async def nack(self, delivery: Delivery, *, delay: float = 0.0, dead: str | None = None) -> None:

@@ -1,0 +1,14 @@
+"""The drivers that the suite runs over."""
+
+from collections.abc import Mapping
+
+from scheduler.queues.protocol import MessageQueue, QueueOptions
+from tests.queues.contract.adapter import Broker
+from tests.queues.contract.memory import Memory
+
+BROKERS: Mapping[str, type[Broker]] = {"memory": Memory}
+
+
+def connect(kind: str, url: str, name: str, options: QueueOptions) -> MessageQueue:
+    """A queue of a broker that another process has started."""
+    raise ValueError(f"No queue of kind {kind} can be opened in another process.")
