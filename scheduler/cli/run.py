@@ -24,12 +24,22 @@ class Part(StrEnum):
 
     WORKER = "worker"
     PLANNER = "planner"
+    CONSUMER = "consumer"
 
 
 def run(
     until_idle: Annotated[bool, typer.Option("--until-idle", help="Work off what is due, then exit.")] = False,
     only: Annotated[
         list[Part] | None, typer.Option("--only", help="Start this part alone; may be given several times.")
+    ] = None,
+    consumer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--consumer",
+            metavar="NAME",
+            help="Start this consumer, and those that it depends on, in place of all with auto_start; may be given "
+            "several times.",
+        ),
     ] = None,
     apply: Annotated[
         bool, typer.Option("--apply", help="First make the cron jobs as declared, like `scheduler cron apply --yes`.")
@@ -62,6 +72,8 @@ def run(
     Example: scheduler run --apply
 
     Example: scheduler run --processes 2..8
+
+    Example: scheduler run --only consumer --consumer task_consumer
     """
     import os
 
@@ -69,7 +81,9 @@ def run(
     settings = _supervised(processes) if told is None else None
     parts = [part.value for part in Part if part in (only or Part)]
     raise typer.Exit(
-        _work(until_idle, parts, embedded, apply, told) if settings is None else _supervise(settings, until_idle)
+        _work(until_idle, parts, consumer or [], embedded, apply, told)
+        if settings is None
+        else _supervise(settings, until_idle)
     )
 
 
@@ -135,7 +149,9 @@ def _supervise(settings: "WorkerSettings", until_idle: bool) -> int:
         return supervisor.run()
 
 
-def _work(until_idle: bool, parts: list[str], embedded: bool, apply: bool, told: str | None) -> int:
+def _work(
+    until_idle: bool, parts: list[str], consumers: list[str], embedded: bool, apply: bool, told: str | None
+) -> int:
     """Be a worker; `told` is what its supervisor has told it, if there is one."""
     import asyncio
     import os
@@ -149,7 +165,9 @@ def _work(until_idle: bool, parts: list[str], embedded: bool, apply: bool, told:
         project.require_schema(writable=True)
         reports_to, _, volume = (told or "").partition(" ")
         quiet = volume == "quiet"
-        application = Application(project, parts=parts, reports_to=int(reports_to) if told else None)
+        application = Application(
+            project, parts=parts, consumers=consumers, reports_to=int(reports_to) if told else None
+        )
         if not quiet:
             _declare(application, apply=apply)
 

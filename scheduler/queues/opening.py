@@ -1,0 +1,51 @@
+"""From the settings of a message queue to the queue itself: the one place that knows which driver is for which kind."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Self
+
+from scheduler.errors import ConfigurationError
+from scheduler.queues.protocol import MessageQueue, QueueOptions
+
+Kind = Literal["memory", "redis", "amqp", "sqs"]
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePlace:
+    """Where a message queue is, and how it behaves. `url` may hold a password, and is not shown."""
+
+    name: str
+    driver: str
+    kind: Kind
+    url: str | None = field(default=None, repr=False)
+    region: str | None = None
+    endpoint: str | None = None
+    options: QueueOptions = field(default_factory=QueueOptions)
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Self:
+        """From what `asdict` made of one."""
+        return cls(**{**plain, "options": QueueOptions(**plain["options"])})
+
+
+def open_queue(place: QueuePlace) -> MessageQueue:
+    """The queue, which connects when it is first used.
+
+    Raises ConfigurationError where the packages for its kind are not installed.
+    """
+    try:
+        return _OPENERS[place.kind](place)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"The driver {place.driver!r} is of kind {place.kind}, which needs the package {error.name!r}: "
+            f"pip install 'pg-scheduler[{place.kind}]'."
+        ) from error
+
+
+def _memory(place: QueuePlace) -> MessageQueue:
+    from scheduler.queues.memory import MemoryQueue
+
+    return MemoryQueue(place.name, place.options)
+
+
+_OPENERS: Final[Mapping[Kind, Callable[[QueuePlace], MessageQueue]]] = {"memory": _memory}
