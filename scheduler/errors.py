@@ -11,12 +11,14 @@ SchedulerError
 ├── RefusedError                 a value that no row may hold
 ├── QueueFullError               as much waits in a queue as its max_pending, or its broker, allows
 ├── QueueEmptyError              no message came in time
+├── QueueClosedError             a message queue is used after its close()
 ├── MessageTooLargeError         a message is larger than any broker takes
 ├── MalformedMessageError        a message is not the JSON that its reader expects
 ├── BrokerError                  a message broker can't be reached, or refuses
 ├── ScheduleError                a cron expression or its zone is refused
 ├── ParamsError                  an execution's params don't fit its handler
 ├── ExecutionFailedError         what call() waited for ended otherwise than with SUCCESS
+├── ShutdownTimeoutError         a queue worker or a thread pool did not end in time
 ├── WaitTimeoutError             what a client waits for isn't final in time
 │   └── CallTimeoutError         nor is what call() enqueued
 ├── LeaseLostError               the fence refused a write: the row is no longer ours
@@ -111,6 +113,10 @@ class QueueEmptyError(SchedulerError, queue.Empty):
     """No message came in time."""
 
 
+class QueueClosedError(SchedulerError):
+    """A message queue is used after its `close()`, or was closed while somebody waited for it."""
+
+
 class MessageTooLargeError(SchedulerError):
     """A message is larger than any broker takes. Store the thing elsewhere and send a reference."""
 
@@ -138,6 +144,15 @@ class ExecutionFailedError(SchedulerError):
         self.id, self.handler_name, self.status, self.error, self.traceback = id, handler_name, status, error, traceback
         first = (error or "it says nothing more").partition("\n")[0]
         super().__init__(f"Execution {id} ({handler_name}) is {status}: {first}")
+
+
+class ShutdownTimeoutError(SchedulerError, TimeoutError):
+    """A queue worker or a thread pool did not end in time. `unfinished` holds the QueueItems or TaskRecords left over."""
+
+    def __init__(self, name: str, unfinished: Sequence[object], seconds: float, fate: str) -> None:
+        """`fate`: what becomes of them."""
+        self.unfinished = tuple(unfinished)
+        super().__init__(f"{name} did not end within {seconds:g} s: {len(self.unfinished)} unfinished, and {fate}.")
 
 
 class WaitTimeoutError(SchedulerError, TimeoutError):

@@ -171,12 +171,12 @@ class MemoryQueue:
     async def receive(self, limit: int, *, wait: float) -> list[Delivery]:
         deadline = self._now() + wait
         while True:
-            waiter = _Waiter()
             with self._contents.lock:
                 now = self._now()
                 found = self._take(limit, now)
                 if found or now >= deadline:
                     return found
+                waiter = _Waiter()
                 self._contents.waiting.add(waiter)
                 pause = min(deadline, self._contents.next_change()) - now
             try:
@@ -239,7 +239,8 @@ class MemoryQueue:
             self._contents.wake()
 
     def _take(self, limit: int, now: float) -> list[Delivery]:
-        contents, found = self._contents, []
+        contents = self._contents
+        found: list[Delivery] = []
         contents.settle(now)
         while contents.ready and len(found) < limit:
             message = contents.ready.popleft()

@@ -1,0 +1,5 @@
+"""Message queues on Redis 6.2 or later, or Valkey. docs/message-queues.md tells what is promised and how it is stored."""
+
+from scheduler.queues.redis.queue import RedisMessageQueue
+
+__all__ = ["RedisMessageQueue"]

@@ -1,0 +1,6 @@
+-- ARGV: max_deliveries. How many wait, are delayed, in flight and dead.
+settle()
+drop_expired()
+return {
+  redis.call('LLEN', ready), redis.call('ZCARD', delayed), redis.call('ZCARD', taken), redis.call('LLEN', dead),
+}
