@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         WaitTimeoutError,
     )
     from scheduler.handlers import BaseHandler, Cron, ExecutionContext, current_batch, current_execution, handler
+    from scheduler.queues.registry import QueueRegistry
 
     __version__: str
 
@@ -53,6 +54,7 @@ _HOMES = {
         ("BaseHandler", "Cron", "ExecutionContext", "current_batch", "current_execution", "handler"),
         "scheduler.handlers",
     ),
+    "QueueRegistry": "scheduler.queues.registry",
 }
 
 __all__ = [
@@ -80,6 +82,7 @@ __all__ = [
     "PartialCommitError",
     "QueryExecutionError",
     "QueueFullError",
+    "QueueRegistry",
     "RefusedError",
     "RetryLater",
     "RightsError",

@@ -1,15 +1,14 @@
 """`drivers`, `queues` and `consumers`: messages from outside."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from scheduler.config.values import MaybeSecret, MaybeText, Names, Section, Text, a_number
+from scheduler.queues.opening import SCHEMES, Kind
 from scheduler.queues.protocol import QueueOptions
 
-_SCHEMES: Final = {"redis": ("redis", "rediss", "unix"), "amqp": ("amqp", "amqps")}
-"""Kinds that need a url, and how it may begin."""
 _SQS_TTL_SECONDS: Final = (60, 1_209_600)
 """What SQS allows: a minute to 14 days."""
 _OR_A_VARIABLE: Final = ", or the variable REDIS_HOST"
@@ -25,7 +24,7 @@ Visibility = Annotated[float, BeforeValidator(a_number), Field(ge=1, le=43_200)]
 class DriverSettings(Section):
     """`drivers.<name>`: a broker."""
 
-    kind: Literal["memory", "redis", "amqp", "sqs"]
+    kind: Kind
     """What speaks to the broker; `memory` lives in one process."""
     url: MaybeSecret = None
     """Where the broker is, for `redis` (`redis://user:password@host:6379/0`, `rediss://` for TLS) and `amqp` \
@@ -38,7 +37,7 @@ class DriverSettings(Section):
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
-        schemes = _SCHEMES.get(self.kind)
+        schemes = SCHEMES.get(self.kind)
         if schemes is None and self.url is not None:
             where = "region and endpoint instead" if self.kind == "sqs" else "no address"
             raise ValueError(f"is of kind {self.kind} and has a url: it takes {where}")

@@ -8,6 +8,8 @@ from scheduler.errors import ConfigurationError
 from scheduler.queues.protocol import MessageQueue, QueueOptions
 
 Kind = Literal["memory", "redis", "amqp", "sqs"]
+SCHEMES: Final[Mapping[Kind, tuple[str, ...]]] = {"redis": ("redis", "rediss", "unix"), "amqp": ("amqp", "amqps")}
+"""The kinds that need a url, and how it may begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,16 @@ class QueuePlace:
     region: str | None = None
     endpoint: str | None = None
     options: QueueOptions = field(default_factory=QueueOptions)
+
+    @classmethod
+    def at(cls, name: str, url: str) -> Self:
+        """With the defaults of every option, at a broker whose kind the url tells. Raises ConfigurationError."""
+        scheme = url.partition("://")[0]
+        for kind, schemes in SCHEMES.items():
+            if scheme in schemes:
+                return cls(name=name, driver=kind, kind=kind, url=url)
+        known = ", ".join(f"{scheme}://" for schemes in SCHEMES.values() for scheme in schemes)
+        raise ConfigurationError(f"The url of message queue {name!r} begins with none of {known}.")
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
@@ -48,4 +60,15 @@ def _memory(place: QueuePlace) -> MessageQueue:
     return MemoryQueue(place.name, place.options)
 
 
-_OPENERS: Final[Mapping[Kind, Callable[[QueuePlace], MessageQueue]]] = {"memory": _memory}
+def _redis(place: QueuePlace) -> MessageQueue:
+    from scheduler.queues.redis import RedisMessageQueue
+
+    return RedisMessageQueue(_url(place), place.name, place.options)
+
+
+def _url(place: QueuePlace) -> str:
+    assert place.url is not None  # the settings have seen to it
+    return place.url
+
+
+_OPENERS: Final[Mapping[Kind, Callable[[QueuePlace], MessageQueue]]] = {"memory": _memory, "redis": _redis}

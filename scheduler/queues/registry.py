@@ -1,7 +1,7 @@
 """The message queues that a process knows, by name: for handlers and clients, which know nothing of brokers."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from scheduler.errors import ConfigurationError, NotFoundError, did_you_mean
@@ -16,11 +16,14 @@ class QueueRegistry:
     _reads_memory: ClassVar[int | None] = None
 
     @classmethod
-    def configure(cls, places: Iterable[QueuePlace], *, reads: bool = False) -> None:
-        """Name the message queues anew. Connects to nothing.
+    def configure(cls, places: Iterable[QueuePlace] | Mapping[str, str], *, reads: bool = False) -> None:
+        """Name the message queues anew: where they are, or `{name: url}`. Connects to nothing.
 
-        `reads`: consumers run in this process, so that queues of kind memory lead somewhere.
+        `reads`: consumers run in this process, so that queues of kind memory lead somewhere. Raises ConfigurationError
+        on a url that no driver is for.
         """
+        if isinstance(places, Mapping):
+            places = [QueuePlace.at(name, url) for name, url in places.items()]
         cls._places = {place.name: place for place in places}
         cls._reads_memory = os.getpid() if reads else None
 
@@ -31,7 +34,8 @@ class QueueRegistry:
             return place
         if not cls._places:
             raise NotFoundError(
-                f"No message queue {name!r}, because none is configured: name it under `queues:` in the settings."
+                f"No message queue {name!r}, because none is configured: name it under `queues:` in the settings, "
+                f'or call QueueRegistry.configure({{"{name}": url}}) first.'
             )
         known = list(cls._places)
         raise NotFoundError(
