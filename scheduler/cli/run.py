@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scheduler.cli import completion
+
 if TYPE_CHECKING:
     import subprocess
 
@@ -39,6 +41,7 @@ def run(
             metavar="NAME",
             help="Start this consumer, and those that it depends on, in place of all with auto_start; may be given "
             "several times.",
+            autocompletion=completion.consumers,
         ),
     ] = None,
     apply: Annotated[

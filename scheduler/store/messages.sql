@@ -46,6 +46,6 @@ SELECT n.message_id, false FROM noted AS n;
 -- name: consumer_counts
 -- What waits and runs of consumers now, each counted up to 10,000. Index: job_executions_of_key.
 SELECT k.key,
-       (SELECT count(*) FROM (SELECT FROM {s}.job_executions AS e WHERE e.concurrency_key = k.key AND e.status = 'PENDING' LIMIT 10000) AS w),
-       (SELECT count(*) FROM (SELECT FROM {s}.job_executions AS e WHERE e.concurrency_key = k.key AND e.status IN ('PENDING', 'RUNNING') AND e.status > 'PENDING' LIMIT 10000) AS r)
+       (SELECT count(*) FROM (SELECT FROM {s}.job_executions AS e WHERE e.concurrency_key = k.key AND e.status = 'PENDING' LIMIT 10000) AS w) AS waiting,
+       (SELECT count(*) FROM (SELECT FROM {s}.job_executions AS e WHERE e.concurrency_key = k.key AND e.status IN ('PENDING', 'RUNNING') AND e.status > 'PENDING' LIMIT 10000) AS r) AS running
 FROM unnest(%(keys)s::text[]) AS k (key);
