@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scheduler.app import FOLDER, Project
+from scheduler.app.messaging import places
 from scheduler.cli.project import handlers_of
 from scheduler.config import DatabaseSettings, Settings, load_settings
 from scheduler.config.settings import SECTIONS
@@ -20,9 +21,11 @@ from scheduler.operations.doctor import (
     Place,
     SettingsFacts,
     handlers,
+    message_queues,
     refused,
     settings,
 )
+from scheduler.operations.messages import statuses
 
 
 class Patient:
@@ -49,6 +52,11 @@ class Patient:
             yield refused(Code.HANDLERS, error)
         else:
             yield handlers(self._settings.handlers, self._handlers)
+
+    def messages(self) -> Iterator[Finding]:
+        """The brokers of message queues."""
+        if self._settings is not None:
+            yield from message_queues(statuses(places(self._settings)))
 
     @contextmanager
     def database(self) -> Iterator[DatabaseFacts | None]:

@@ -68,13 +68,13 @@ def publish(
 def look(project: "Project", session: "SyncSession") -> "tuple[list[MessageQueueStatus], list[ConsumerStatus]]":
     """The message queues and the consumers of the settings."""
     from scheduler.app.messaging import places
-    from scheduler.operations.messages import ConsumerStatus, counted, message_queues
+    from scheduler.operations.messages import ConsumerStatus, counted, statuses
 
     consumers = [
         ConsumerStatus(name, c.queue, c.handler, c.concurrency, c.prefetch, c.starts_itself)
         for name, c in project.settings.consumers.items()
     ]
-    return message_queues(places(project.settings)), counted(session, consumers)
+    return statuses(places(project.settings)), counted(session, consumers)
 
 
 def print_messages(queues: "Sequence[MessageQueueStatus]", consumers: "Sequence[ConsumerStatus]") -> None:

@@ -46,7 +46,7 @@ class ConsumerStatus:
     running: int = 0
 
 
-def message_queues(places: Sequence[QueuePlace]) -> list[MessageQueueStatus]:
+def statuses(places: Sequence[QueuePlace]) -> list[MessageQueueStatus]:
     """All of them, asked at once, each for a few seconds at the most."""
 
     async def all_of_them() -> list[MessageQueueStatus]:

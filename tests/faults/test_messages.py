@@ -184,3 +184,14 @@ def test_at_the_end_what_is_not_a_row_is_with_the_broker(consuming: Scene, broke
     left = stats(broker)
     assert (left.in_flight, left.dead) == (0, 0)
     assert consuming.value(ROWS) + left.waiting == len(ids)
+
+
+def test_run_until_idle_reads_and_runs_what_there_is(consuming: Scene, broker: RedisServer) -> None:
+    """More than may wait at once."""
+    settings(consuming, broker, prefetch=7)
+    publish(broker, [f"order-{n}" for n in range(40)])
+
+    assert consuming.start("--until-idle").exit_status() == 0
+
+    assert consuming.value(ALL_DONE) == 40
+    assert stats(broker) == QueueStats(0, 0, 0, 0)

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import psycopg
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from scheduler import failpoints
 from scheduler.errors import BrokerError, ParamsError
 from scheduler.failpoints import FailpointError
-from scheduler.queues.protocol import Delivery, QueueOptions
+from scheduler.queues.protocol import Delivery, QueueOptions, QueueStats
 from scheduler.services import consumer
 from scheduler.services.options import ConsumerOptions
 from tests.services.consuming import QUEUE, Broker, Foreign, Wrapped, consuming, one_of, until_resting
@@ -243,7 +242,7 @@ async def test_what_is_in_hand_is_kept_while_the_database_is_away(tables: Tables
     extended = asyncio.Event()
 
     class Watched(Wrapped):
-        async def extend(self, deliveries: list[Delivery]) -> None:
+        async def extend(self, deliveries: Sequence[Delivery]) -> None:
             await self._queue.extend(deliveries)
             extended.set()
 
@@ -340,16 +339,15 @@ async def test_after_the_stop_nothing_more_is_read(tables: Tables) -> None:
 
 async def test_consumers_begin_in_the_order_of_what_they_depend_on(tables: Tables, events: Events) -> None:
     broker = Broker()
-    other = Wrapped(broker.open("other"))
     opened = asyncio.Event()
-    stats = other._queue.stats
 
-    async def guarded() -> Any:
-        if not opened.is_set():
-            raise BrokerError("not yet")
-        return await stats()
+    class Guarded(Wrapped):
+        async def stats(self) -> QueueStats:
+            if not opened.is_set():
+                raise BrokerError("not yet")
+            return await self._queue.stats()
 
-    other.stats = guarded  # type: ignore[method-assign]
+    other = Guarded(broker.open("other"))
     three = [
         ConsumerOptions("last", QUEUE, "h", needs=("middle",)),
         ConsumerOptions("middle", QUEUE, "h", needs=("first", "other")),
