@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
+from itertools import count
 from typing import Any, NoReturn
 from uuid import uuid4
 
@@ -82,14 +83,15 @@ def message_id(given: str | None) -> str:
 def _check(value: Any) -> None:
     """Level by level, so that no nesting exhausts the stack."""
     level: list[Any] = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for depth in count(1):
+        if depth > MAX_DEPTH and any(isinstance(each, list | dict) for each in level):
+            raise MalformedMessageError(f"It is nested deeper than {MAX_DEPTH} levels.")
         for text in (each for each in level if isinstance(each, str)):
             if found := _UNSTORABLE.search(text):
                 raise MalformedMessageError(f"A text in it has U+{ord(found[0]):04X}, which can't be stored.")
         level = [inner for each in level for inner in _inside(each)]
         if not level:
             return
-    raise MalformedMessageError(f"It is nested deeper than {MAX_DEPTH} levels.")
 
 
 def _inside(value: Any) -> Iterable[Any]:

@@ -1,10 +1,18 @@
 -- What every script begins with. ARGV[1] is the queue's max_deliveries.
--- A script may write even when the server is out of memory once it has written something that frees some: so each of them
--- removes before it adds, and only publishing, which has nothing to remove, is refused.
 local ready, delayed, taken, held, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local max_deliveries = tonumber(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
+
+-- Before a script that moves messages: removes nothing from each key. One of another kind fails here, before anything is
+-- moved; and a script that has removed may add even where memory is short, so that a full server can be emptied.
+local function begin()
+  redis.call('LTRIM', ready, 0, -1)
+  redis.call('LTRIM', dead, 0, -1)
+  redis.call('ZREM', delayed, '')
+  redis.call('ZREM', taken, '')
+  redis.call('HDEL', held, '')
+end
 
 local function exact(number)
   return string.format('%.0f', number)

@@ -1,8 +1,7 @@
 -- ARGV: max_deliveries, visibility, receipts.
+begin()
 local visibility = tonumber(ARGV[2])
 for i = 3, #ARGV do
-  if redis.call('ZREM', taken, ARGV[i]) == 1 then
-    redis.call('ZADD', taken, exact(now + visibility), ARGV[i])
-  end
+  redis.call('ZADD', taken, 'XX', exact(now + visibility), ARGV[i])
 end
 return 0

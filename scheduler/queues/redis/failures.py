@@ -9,7 +9,7 @@ _CLUSTERED = (
 )  # fmt: skip
 
 
-def out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: BaseException | None) -> bool:
     """Old servers wrap what a script was refused for into another error."""
     return isinstance(error, redis_errors.OutOfMemoryError) or "OOM command not allowed" in str(error)
 
@@ -35,9 +35,13 @@ def _sentence(error: Exception, server: str, queue: str) -> str:
                 f"{server} is a replica that takes no writes: let the url name the primary, or wait for the failover."
             )
         case redis_errors.MasterDownError():
-            return f"{server} is a replica that has lost its primary; wait for the failover, or name the primary in the url."
+            return (
+                f"{server} is a replica that has lost its primary: wait for the failover, or let the url name another."
+            )
         case redis_errors.ResponseError() if isinstance(error, _CLUSTERED):
-            return f"{server} is a node of a cluster ({said}): add ?cluster=true to the url."
+            return (
+                f"{server} is a node of a cluster without this queue ({said}): let the url name the node that has it."
+            )
         case redis_errors.TimeoutError():
             return f"{server} does not answer in time. Is it overloaded, or is a firewall in between?"
         case redis_errors.ConnectionError():

@@ -1,6 +1,7 @@
 -- ARGV: max_deliveries, how, delay, reason, receipts. How: 'back', 'dead' for the reason, or 'unseen': as if never taken.
 local how, delay, reason = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 
+begin()
 for i = #ARGV, 5, -1 do -- so that the first of them is the first again
   local receipt = ARGV[i]
   local element = release(taken, receipt)

@@ -24,7 +24,7 @@ def warnings(info: Mapping[str, Any], *, durable: bool) -> list[str]:
         )
     if room and used >= _NEARLY_FULL * room:
         found.append(
-            f"Its memory is nearly full, {used // _MEGABYTE} of {room // _MEGABYTE} MB: soon it takes no more messages. "
+            f"Its memory is nearly full, {used // _MEGABYTE} of {room // _MEGABYTE} MB: soon it takes no more. "
             "Work off what waits, or raise maxmemory."
         )
     if durable and info.get("aof_enabled") == 0:

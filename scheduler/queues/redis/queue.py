@@ -33,8 +33,9 @@ _MICROSECONDS = 1_000_000
 class RedisMessageQueue:
     """A message queue under the key `name`, a plain list into which other programs may push JSON.
 
-    `url` is `redis://[user:password@]host:port/db`; with TLS `rediss://`, and `?ssl_ca_certs=…&ssl_certfile=…&ssl_keyfile=…`
-    where needed; `unix://` for a socket. Connects when it is first used. For one event loop.
+    `url` is `redis://[user:password@]host:port/db`; with TLS `rediss://…`, and where needed
+    `?ssl_ca_certs=FILE&ssl_certfile=FILE&ssl_keyfile=FILE`; `unix://PATH` for a socket. Nothing is connected before its
+    first use. For one event loop.
     Raises ConfigurationError for an url or a name that can't be.
     """
 
@@ -55,11 +56,8 @@ class RedisMessageQueue:
         check_size(body)
         named = message_id(id)
         ttl, room = self._options.ttl_seconds, self._options.max_length
-        taken_in = await self._run(
-            self._publish,
-            named, body, _micro(max(delay, 0.0)), -1 if ttl is None else _micro(ttl), -1 if room is None else room, uuid4().hex,
-        )  # fmt: skip
-        if not taken_in:
+        limits = (-1 if ttl is None else _micro(ttl), -1 if room is None else room)
+        if not await self._run(self._publish, named, body, _micro(max(delay, 0.0)), *limits, uuid4().hex):
             raise QueueFullError(f"Message queue {self.name!r} is full: its max_length of {room} messages wait.")
         return named
 
@@ -94,8 +92,8 @@ class RedisMessageQueue:
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """The oldest `limit` messages that were given up."""
         async with self._asking():
-            elements = await self._client.lrange(self._keys[-1], 0, limit - 1)
-        found = map(Sealed.read, elements)
+            elements: Sequence[Any] = await self._client.lrange(self._keys[-1], 0, limit - 1)
+        found = [Sealed.read(element) for element in elements]
         return [
             DeadLetter(each.id, each.body, each.deliveries, each.reason or never_acked(each.deliveries))
             for each in found
@@ -127,12 +125,15 @@ class RedisMessageQueue:
         return deliveries, pause / _MICROSECONDS if pause >= 0 else _LOOK_SECONDS
 
     async def _until_one_comes(self, seconds: float) -> None:
-        """Waits on the server for the list to have a head, which is put back where it was: nothing is ever in between."""
+        """Waits on the server for the list's first message, which is put back where it was in the same moment.
+
+        Whoever dies here has taken nothing, and what other programs push wakes as well.
+        """
         try:
             async with self._asking():
                 await self._client.blmove(self.name, self.name, max(seconds, _SHORTEST_SECONDS), "LEFT", "LEFT")  # type: ignore[arg-type]  # it takes fractions
         except BrokerError as error:
-            if error.__cause__ is None or not out_of_memory(error.__cause__):
+            if not out_of_memory(error.__cause__):
                 raise
             await asyncio.sleep(seconds)
 
@@ -178,7 +179,6 @@ def _client(url: str) -> Redis:
             socket_connect_timeout=_CONNECT_SECONDS,
             socket_timeout=_ANSWER_SECONDS,
             socket_keepalive=True,
-            client_name="scheduler",
         )
     except (ValueError, TypeError) as error:
         raise ConfigurationError(

@@ -1,4 +1,5 @@
 -- ARGV: max_deliveries. How many wait, are delayed, in flight and dead.
+begin()
 settle()
 drop_expired()
 return {

