@@ -1,0 +1,177 @@
+"""How fast messages of a broker become rows and are done, and whether each does once, whoever is killed.
+
+    python -m benchmarks.messages [--messages 100000] [--processes 2] [--kill] [--body-bytes 100]
+
+A durable PostgreSQL and a Redis (append-only, each write flushed) of its own. All messages are published first, then
+`--processes` times `scheduler run` read, write and run them with a no-op handler. With `--kill`, one of these processes
+is killed with SIGKILL every two seconds and started again, and the broker is killed and started once on the way.
+Reports messages a second from the first row to the last, and from the first to the last that is done; with `--kill`
+they tell nothing but that it went on. Exits 1 unless there is exactly one row for each message.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+from benchmarks.drain import HANDLER
+from scheduler.embedded import EmbeddedPostgres
+from scheduler.queues.redis import RedisMessageQueue
+from scheduler.store.migration import migrate
+from tests.queues.servers.redis import RedisServer
+
+SETTINGS = """\
+drivers: {{broker: {{kind: redis, url: "{url}"}}}}
+queues: {{messages: {{driver: broker, options: {{visibility_seconds: 5, max_deliveries: 1000}}}}}}
+consumers: {{c: {{queue: messages, handler: noop, concurrency: {concurrency}, prefetch: 10000}}}}
+worker: {{pool_size: 100, processes: 0}}
+log: {{level: warning}}
+"""
+KILL_SECONDS = 2.0
+PATIENCE_SECONDS = 900.0
+AT_ONCE = 50
+MESSAGES = "SELECT count(*) FROM job_messages"
+WRITTEN = """
+SELECT count(*), count(DISTINCT message_id), extract(epoch FROM max(received_at) - min(received_at))::double precision
+FROM job_messages"""
+DONE = """
+SELECT count(*), count(*) FILTER (WHERE status = 'SUCCESS'), count(DISTINCT handler_params ->> 'n'),
+       extract(epoch FROM max(finished_at) - min(created_at))::double precision
+FROM job_executions"""
+LEFT = "SELECT count(*) FROM job_executions WHERE status IN ('PENDING', 'RUNNING')"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--concurrency", type=int, default=100)
+    parser.add_argument("--body-bytes", type=int, default=100)
+    parser.add_argument("--kill", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder) / "postgres") as server:
+        migrate(server.url())
+        with RedisServer(Path(folder) / "redis", persistent=True) as broker:
+            figures = _measured(Path(folder), server.url(), broker, options)
+    print(json.dumps(figures) if options.json else _words(figures))
+    raise SystemExit(0 if figures["rows"] == figures["distinct"] == options.messages else 1)
+
+
+def _measured(folder: Path, url: str, broker: RedisServer, options: argparse.Namespace) -> dict[str, float]:
+    began = time.monotonic()
+    asyncio.run(_publish(broker.url, options.messages, options.body_bytes))
+    published = options.messages / (time.monotonic() - began)
+    _say(f"{options.messages:,} messages published, {published:,.0f}/s")
+    (folder / "handlers").mkdir()
+    (folder / "handlers" / "noop.py").write_text(HANDLER)
+    (folder / "scheduler.yaml").write_text(SETTINGS.format(url=broker.url, concurrency=options.concurrency))
+    kills = 0
+    with _processes(folder, url, options.processes) as processes, psycopg.connect(url, autocommit=True) as connection:
+        deadline, kill_at = time.monotonic() + PATIENCE_SECONDS, time.monotonic() + 2 * KILL_SECONDS
+        restart_at = options.messages // 2
+        while (written := _number(connection, MESSAGES)) < options.messages or _number(connection, LEFT):
+            if time.monotonic() > deadline:
+                _say(f"not done after {PATIENCE_SECONDS:g} s")
+                break
+            time.sleep(0.1)
+            if options.kill and written < options.messages and time.monotonic() >= kill_at:
+                at = random.randrange(len(processes))
+                processes[at].kill()
+                processes[at].wait()
+                processes[at] = _started(folder, url)
+                kills, kill_at = kills + 1, time.monotonic() + KILL_SECONDS
+                _say(f"kill {kills}: {written:,} messages written")
+                if written >= restart_at:
+                    broker.kill()
+                    broker.start()
+                    restart_at = sys.maxsize
+                    _say("the broker was killed and started")
+        _, known, writing = _row(connection, WRITTEN)
+        rows, done, distinct, doing = _row(connection, DONE)
+    left = asyncio.run(_left(broker.url))
+    return {
+        "messages": options.messages, "rows": rows, "distinct": distinct, "known": known, "done": done,
+        "left_at_broker": left, "kills": kills, "published_per_second": published,
+        "written_per_second": known / writing, "done_per_second": done / doing,
+    }  # fmt: skip
+
+
+async def _publish(url: str, count: int, size: int) -> None:
+    queue = RedisMessageQueue(url, "messages")
+    padding = "x" * size
+    for start in range(0, count, AT_ONCE):
+        some = range(start, min(start + AT_ONCE, count))
+        bodies = [json.dumps({"n": n, "padding": padding}).encode() for n in some]
+        await asyncio.gather(*(queue.publish(body, id=f"m{n}") for n, body in zip(some, bodies, strict=True)))
+    await queue.close()
+
+
+async def _left(url: str) -> int:
+    """Whatever the broker still has: what came again and is known already counts too."""
+    queue = RedisMessageQueue(url, "messages")
+    stats = await queue.stats()
+    await queue.close()
+    return stats.waiting + stats.delayed + stats.in_flight + stats.dead
+
+
+@contextmanager
+def _processes(folder: Path, url: str, count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    processes = [_started(folder, url) for _ in range(count)]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        for process in processes:
+            process.wait()
+
+
+def _started(folder: Path, url: str) -> "subprocess.Popen[bytes]":
+    env = {key: value for key, value in os.environ.items() if not key.startswith("SCHEDULER_")} | {
+        "SCHEDULER_DATABASE_URL": url,
+        "SCHEDULER_WORKER__HEARTBEAT_INTERVAL_SECONDS": "1",
+        "SCHEDULER_WORKER__LEASE_SECONDS": "5",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+    quiet = subprocess.DEVNULL  # killed as they are, they have nothing to say that would help
+    return subprocess.Popen([sys.executable, "-m", "scheduler", "run"], cwd=folder, env=env, stdout=quiet, stderr=quiet)
+
+
+def _row(connection: psycopg.Connection, query: str) -> tuple[float, ...]:
+    found = connection.execute(query.encode()).fetchone()
+    assert found is not None
+    return tuple(found)
+
+
+def _number(connection: psycopg.Connection, query: str) -> int:
+    return int(_row(connection, query)[0])
+
+
+def _words(figures: dict[str, float]) -> str:
+    f = figures
+    return (
+        f"{f['messages']:,.0f} messages: {f['rows']:,.0f} rows, {f['distinct']:,.0f} distinct, {f['done']:,.0f} done, "
+        f"{f['left_at_broker']:,.0f} left at the broker, {f['kills']:.0f} processes killed\n"
+        f"written {f['written_per_second']:,.0f}/s, done {f['done_per_second']:,.0f}/s "
+        f"(published {f['published_per_second']:,.0f}/s)"
+    )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
