@@ -6,9 +6,10 @@ from typing import Literal, Protocol, Self
 
 from scheduler.queues.protocol import DeadLetter, MessageQueue, QueueOptions
 
-Feature = Literal["foreign", "bytes", "processes", "restart", "max_length", "ttl", "purge", "order"]
+Feature = Literal["foreign", "bytes", "processes", "restart", "max_length", "ttl", "purge", "order", "once"]
 """Messages of other programs; any bytes as their bodies; receivers in other processes; a server that can be restarted
-and keeps durable messages; `max_length`; `ttl_seconds`; removing all messages at once; first in, first out."""
+and keeps durable messages; `max_length`; `ttl_seconds`; removing all messages at once; first in, first out;
+a message given to one receiver at a time, always."""
 
 
 class Broker(Protocol):

@@ -80,6 +80,7 @@ async def test_what_is_acked_is_gone(open_queue: Open) -> None:
     await until(lambda: _holds(queue, QueueStats(0, 0, 0, 0)))
 
 
+@pytest.mark.needs("once")
 async def test_several_receivers_get_each_message_once(open_queue: Open) -> None:
     publisher, receivers = open_queue(), [open_queue() for _ in range(4)]
     published = {await publisher.publish(b"%d" % number) for number in range(200)}

@@ -93,11 +93,17 @@ async def test_what_is_forgotten_too_often_is_dead(open_queue: Open, broker: Bro
     await queue.publish(b"1")
     await receive(queue)
     await receive(queue)
-    await until(lambda: _dead(queue, 1))
+
+    async def given_up() -> bool:
+        assert await queue.receive(1, wait=0.0) == []  # some brokers only look when they are asked
+        return await _dead(queue, 1)
+
+    await until(given_up)
     [letter] = await broker.dead(queue)
     assert letter.reason == "Delivered 2 times and never acked."
 
 
+@pytest.mark.needs("order")
 async def test_what_is_extended_comes_later(open_queue: Open, moment: float) -> None:
     queue = open_queue(visibility_seconds=2 * moment)
     longer = await queue.publish(b"1")

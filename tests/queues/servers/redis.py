@@ -1,11 +1,8 @@
 """A Redis or Valkey server of a test's own."""
 
-import ctypes
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +13,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.queues.servers.ports import free_port
+from tests.queues.servers.processes import die_with_us
 
 PATIENCE_SECONDS = 30.0
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
 
 
 def binaries() -> dict[str, Path]:
@@ -71,7 +67,7 @@ class RedisServer:
         command = [str(self._binary), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, *self._options], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_us
+                [*command, *self._options], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_us
             )
         self._until_it_answers()
 
@@ -110,10 +106,3 @@ class RedisServer:
             else:
                 return
         raise RuntimeError(f"The server doesn't answer: {(self.folder / 'log').read_text()[-2000:]}")
-
-
-def _die_with_us() -> None:
-    if sys.platform == "linux":
-        _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-        if os.getppid() == 1:
-            os._exit(1)
