@@ -43,11 +43,13 @@ class QueuePlace:
 def open_queue(place: QueuePlace) -> MessageQueue:
     """The queue, which connects when it is first used.
 
-    Raises ConfigurationError where the packages for its kind are not installed.
+    Raises ConfigurationError where the packages for its kind are not installed, or the url makes no sense.
     """
     try:
         return _OPENERS[place.kind](place)
     except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("scheduler"):
+            raise
         raise ConfigurationError(
             f"The driver {place.driver!r} is of kind {place.kind}, which needs the package {error.name!r}: "
             f"pip install 'pg-scheduler[{place.kind}]'."
@@ -66,9 +68,26 @@ def _redis(place: QueuePlace) -> MessageQueue:
     return RedisMessageQueue(_url(place), place.name, place.options)
 
 
+def _amqp(place: QueuePlace) -> MessageQueue:
+    from scheduler.queues.amqp import AmqpMessageQueue
+
+    return AmqpMessageQueue(_url(place), place.name, place.options)
+
+
+def _sqs(place: QueuePlace) -> MessageQueue:
+    from scheduler.queues.sqs import SqsMessageQueue
+
+    return SqsMessageQueue(place.endpoint, place.name, place.options, region=place.region)
+
+
 def _url(place: QueuePlace) -> str:
     assert place.url is not None  # the settings have seen to it
     return place.url
 
 
-_OPENERS: Final[Mapping[Kind, Callable[[QueuePlace], MessageQueue]]] = {"memory": _memory, "redis": _redis}
+_OPENERS: Final[Mapping[Kind, Callable[[QueuePlace], MessageQueue]]] = {
+    "memory": _memory,
+    "redis": _redis,
+    "amqp": _amqp,
+    "sqs": _sqs,
+}

@@ -125,5 +125,7 @@ def usual_values(connection: psycopg.Connection) -> dict[str, Any]:
         "now": time.time(), "above": 0, "top": 2**62, "below": 2**62, "look": 5000, "forever_days": None, "left": "{}",
         "cron_job_ids": [], "first": 0, "last": 9, "of_queue": True, "name": "default",
         "status_days": "{}", "queue_days": "{}", "cron_days": "{}",
+        "key": "key 7", "prefetch": 1000, "source": "orders", "handler": "work", "concurrency": 4, "room": 500,
+        "message_ids": [f"m{n}" for n in range(500)], "params": ["{}"] * 500,
         "status_bounds": "{}", "queue_bounds": "{}", "cron_bounds": "{}",
     }  # fmt: skip
