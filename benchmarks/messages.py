@@ -1,8 +1,9 @@
 """How fast messages of a broker become rows and are done, and whether each does once, whoever is killed.
 
-    python -m benchmarks.messages [--messages 100000] [--processes 2] [--kill] [--body-bytes 100]
+    python -m benchmarks.messages [--driver redis] [--messages 100000] [--processes 2] [--kill] [--body-bytes 100]
 
-A durable PostgreSQL and a Redis (append-only, each write flushed) of its own. All messages are published first, then
+A durable PostgreSQL and a broker of its own: Redis (append-only, each write flushed), or RabbitMQ by `--driver amqp`,
+where Debian's is installed. All messages are published first, then
 `--processes` times `scheduler run` read, write and run them with a no-op handler. With `--kill`, one of these processes
 is killed with SIGKILL every two seconds and started again, and the broker is killed and started once on the way.
 Reports messages a second from the first row to the last, and from the first to the last that is done; with `--kill`
@@ -22,17 +23,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import psycopg
 
 from benchmarks.drain import HANDLER
 from scheduler.embedded import EmbeddedPostgres
-from scheduler.queues.redis import RedisMessageQueue
+from scheduler.queues.opening import QueuePlace, open_queue
+from scheduler.queues.protocol import QueueOptions
 from scheduler.store.migration import migrate
 from tests.queues.servers.redis import RedisServer
 
+if TYPE_CHECKING:
+    from tests.queues.servers.rabbitmq import RabbitServer
+
 SETTINGS = """\
-drivers: {{broker: {{kind: redis, url: "{url}"}}}}
+drivers: {{broker: {{kind: {kind}, url: "{url}"}}}}
 queues: {{messages: {{driver: broker, options: {{visibility_seconds: 5, max_deliveries: 1000}}}}}}
 consumers: {{c: {{queue: messages, handler: noop, concurrency: {concurrency}, prefetch: 10000}}}}
 worker: {{pool_size: 100, processes: 0}}
@@ -54,6 +61,7 @@ LEFT = "SELECT count(*) FROM job_executions WHERE status IN ('PENDING', 'RUNNING
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--driver", choices=("redis", "amqp"), default="redis")
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--concurrency", type=int, default=100)
@@ -63,20 +71,39 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder) / "postgres") as server:
         migrate(server.url())
-        with RedisServer(Path(folder) / "redis", persistent=True) as broker:
-            figures = _measured(Path(folder), server.url(), broker, options)
+        with _broker(options.driver, Path(folder)) as (broker, place):
+            figures = _measured(Path(folder), server.url(), broker, place, options)
     print(json.dumps(figures) if options.json else _words(figures))
     raise SystemExit(0 if figures["rows"] == figures["distinct"] == options.messages else 1)
 
 
-def _measured(folder: Path, url: str, broker: RedisServer, options: argparse.Namespace) -> dict[str, float]:
+@contextmanager
+def _broker(kind: str, folder: Path) -> Iterator[tuple["RedisServer | RabbitServer", QueuePlace]]:
+    """One that can be killed and started, and the queue on it."""
+    options = QueueOptions(visibility_seconds=5, max_deliveries=1000)
+    if kind == "redis":
+        with RedisServer(folder / "redis", persistent=True) as redis:
+            yield redis, QueuePlace("messages", "broker", "redis", redis.url, options=options)
+        return
+    from tests.queues.servers.rabbitmq import PASSWORD, USER, RabbitServer
+
+    with RabbitServer(folder / "rabbitmq") as rabbit:
+        url = f"amqp://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{rabbit.port}/"
+        yield rabbit, QueuePlace("messages", "broker", "amqp", url, options=options)
+
+
+def _measured(
+    folder: Path, url: str, broker: "RedisServer | RabbitServer", place: QueuePlace, options: argparse.Namespace
+) -> dict[str, float]:
     began = time.monotonic()
-    asyncio.run(_publish(broker.url, options.messages, options.body_bytes))
+    asyncio.run(_publish(place, options.messages, options.body_bytes))
     published = options.messages / (time.monotonic() - began)
     _say(f"{options.messages:,} messages published, {published:,.0f}/s")
     (folder / "handlers").mkdir()
     (folder / "handlers" / "noop.py").write_text(HANDLER)
-    (folder / "scheduler.yaml").write_text(SETTINGS.format(url=broker.url, concurrency=options.concurrency))
+    (folder / "scheduler.yaml").write_text(
+        SETTINGS.format(kind=place.kind, url=place.url, concurrency=options.concurrency)
+    )
     kills = 0
     with _processes(folder, url, options.processes) as processes, psycopg.connect(url, autocommit=True) as connection:
         deadline, kill_at = time.monotonic() + PATIENCE_SECONDS, time.monotonic() + 2 * KILL_SECONDS
@@ -100,7 +127,7 @@ def _measured(folder: Path, url: str, broker: RedisServer, options: argparse.Nam
                     _say("the broker was killed and started")
         _, known, writing = _row(connection, WRITTEN)
         rows, done, distinct, doing = _row(connection, DONE)
-    left = asyncio.run(_left(broker.url))
+    left = asyncio.run(_left(place))
     return {
         "messages": options.messages, "rows": rows, "distinct": distinct, "known": known, "done": done,
         "left_at_broker": left, "kills": kills, "published_per_second": published,
@@ -108,8 +135,8 @@ def _measured(folder: Path, url: str, broker: RedisServer, options: argparse.Nam
     }  # fmt: skip
 
 
-async def _publish(url: str, count: int, size: int) -> None:
-    queue = RedisMessageQueue(url, "messages")
+async def _publish(place: QueuePlace, count: int, size: int) -> None:
+    queue = open_queue(place)
     padding = "x" * size
     for start in range(0, count, AT_ONCE):
         some = range(start, min(start + AT_ONCE, count))
@@ -118,9 +145,9 @@ async def _publish(url: str, count: int, size: int) -> None:
     await queue.close()
 
 
-async def _left(url: str) -> int:
+async def _left(place: QueuePlace) -> int:
     """Whatever the broker still has: what came again and is known already counts too."""
-    queue = RedisMessageQueue(url, "messages")
+    queue = open_queue(place)
     stats = await queue.stats()
     await queue.close()
     return stats.waiting + stats.delayed + stats.in_flight + stats.dead

@@ -37,7 +37,7 @@ import queue
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Final
+from typing import Any, Final
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
@@ -147,11 +147,11 @@ class ExecutionFailedError(SchedulerError):
 
 
 class ShutdownTimeoutError(SchedulerError, TimeoutError):
-    """A queue worker or a thread pool did not end in time. `unfinished` holds the QueueItems or TaskRecords left over."""
+    """A queue worker or a thread pool did not end in time. `unfinished` holds its QueueItems or TaskRecords."""
 
-    def __init__(self, name: str, unfinished: Sequence[object], seconds: float, fate: str) -> None:
+    def __init__(self, name: str, unfinished: Sequence[Any], seconds: float, fate: str) -> None:
         """`fate`: what becomes of them."""
-        self.unfinished = tuple(unfinished)
+        self.unfinished: tuple[Any, ...] = tuple(unfinished)
         super().__init__(f"{name} did not end within {seconds:g} s: {len(self.unfinished)} unfinished, and {fate}.")
 
 

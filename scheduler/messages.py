@@ -154,16 +154,16 @@ CATALOGUE: Mapping[str, Event] = {
                                       "컨슈머 {consumer}을(를) 종료했습니다: 실행 {made}개 생성, 이미 처리된 메시지 {known}개, 거부 {refused}개, id 없음 {foreign}개, 반환 {handed_back}개"),
 
     # queue workers and thread pools, without a database
-    "queue_worker.started":  Event(I, "Queue worker {name} started on queue {queue} with concurrency {concurrency}",
+    "standalone.worker_started":  Event(I, "Queue worker {name} started on queue {queue} with concurrency {concurrency}",
                                       "큐 워커 {name}이(가) 큐 {queue}에서 동시 실행 수 {concurrency}(으)로 시작되었습니다"),
-    "queue_worker.stopped":  Event(I, "Queue worker {name} stopped: {processed} processed, {failed} failed attempts, {unfinished} unfinished",
+    "standalone.worker_stopped":  Event(I, "Queue worker {name} stopped: {processed} processed, {failed} failed attempts, {unfinished} unfinished",
                                       "큐 워커 {name}이(가) 종료되었습니다: 처리 {processed}, 실패한 시도 {failed}, 미완료 {unfinished}"),
-    "queue_worker.caution":  Event(W, "Queue {queue}: {caution}", "큐 {queue}: {caution}"),
-    "queue_worker.retrying": Event(W, "Message {id} of queue {queue} failed on delivery {attempt}, next try in {seconds:g} s: {error}",
+    "standalone.caution":   Event(W, "Queue {queue}: {caution}", "큐 {queue}: {caution}"),
+    "standalone.retrying":  Event(W, "Message {id} of queue {queue} failed on delivery {attempt}, next try in {seconds:g} s: {error}",
                                       "큐 {queue}의 메시지 {id} 실패, 전달 {attempt}, {seconds:g}초 뒤 재시도: {error}"),
-    "queue_worker.dead":     Event(E, "Message {id} of queue {queue} goes to the dead letter queue: {error}",
+    "standalone.dead":      Event(E, "Message {id} of queue {queue} goes to the dead letter queue: {error}",
                                       "큐 {queue}의 메시지 {id}을(를) 데드 레터 큐로 보냅니다: {error}"),
-    "thread_pool.dropped":   Event(W, "Thread pool {name}: {count} tasks were not finished when the interpreter ended; leave it by `with`, or call shutdown()",
+    "standalone.dropped":   Event(W, "Thread pool {name}: {count} tasks were not finished when the interpreter ended; leave it by `with`, or call shutdown()",
                                       "스레드 풀 {name}: 인터프리터가 끝날 때 작업 {count}개가 완료되지 않았습니다. `with`를 쓰거나 shutdown()을 호출하세요"),
 
     # supervisor
@@ -235,10 +235,14 @@ CATALOGUE: Mapping[str, Event] = {
 
 
 def log(event: str, /, **values: Any) -> None:
-    """Write one line. Raises KeyError on an event that isn't in the catalogue."""
+    """Write one line. Raises KeyError on an event that isn't in the catalogue.
+
+    Where `configure` was not called, in a program with a logging of its own, the line goes there, in English.
+    """
     entry = CATALOGUE[event]
     if logger.isEnabledFor(entry.level):
-        logger.log(entry.level, event, extra={"event": event, "values": values})
+        text = event if logger.handlers else _UNSAFE.sub(" ", entry.text("en", values))
+        logger.log(entry.level, text, extra={"event": event, "values": values})
 
 
 def configure(

@@ -7,6 +7,7 @@
     worker      start, stop, what it has done  working   receive → handle → settle, one run of it
     hands       threads or tasks that call     held      what becomes of a message, decided
     thread_pool tasks in threads, on record    nouns     configs, items and records
+    tally       what a worker has done         persevering  while a broker is away
     background  the event loop of a process
 
 Nothing here knows of a database. Names are loaded when they are asked for: a driver needs none of the rest.
@@ -16,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scheduler.queues.brokers import InMemoryQueue, RedisQueue
+    from scheduler.queues.brokers import AmqpQueue, InMemoryQueue, RedisQueue, SqsQueue
     from scheduler.queues.nouns import (
         QueueConfig,
         QueueItem,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from scheduler.queues.worker import Worker
 
 _HOMES = {
-    **dict.fromkeys(("InMemoryQueue", "RedisQueue"), "brokers"),
+    **dict.fromkeys(("AmqpQueue", "InMemoryQueue", "RedisQueue", "SqsQueue"), "brokers"),
     **dict.fromkeys(
         ("QueueConfig", "QueueItem", "TaskRecord", "TaskState", "ThreadPoolConfig", "WorkerConfig", "WorkerState"),
         "nouns",
@@ -40,10 +41,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "AmqpQueue",
     "InMemoryQueue",
     "QueueConfig",
     "QueueItem",
     "RedisQueue",
+    "SqsQueue",
     "TaskRecord",
     "TaskState",
     "ThreadPool",

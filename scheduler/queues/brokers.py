@@ -61,6 +61,42 @@ class RedisQueue(StandaloneQueue):
         return RedisMessageQueue(self._url, self.name, options)
 
 
+class AmqpQueue(StandaloneQueue):
+    """A queue in RabbitMQ."""
+
+    def __init__(self, url: str, name: str = "jobs", config: QueueConfig | None = None) -> None:
+        """`url`: `amqp://[user:password@]host[:port]/vhost`, or `amqps://` for TLS."""
+        self._url = url
+        super().__init__(name, config)
+
+    def _connect(self, options: QueueOptions) -> Driver:
+        with _extra("amqp"):
+            from scheduler.queues.amqp import AmqpMessageQueue
+        return AmqpMessageQueue(self._url, self.name, options)
+
+
+class SqsQueue(StandaloneQueue):
+    """A queue in Amazon SQS, or in what speaks like it. SQS knows no `max_size`."""
+
+    def __init__(
+        self,
+        name: str = "jobs",
+        config: QueueConfig | None = None,
+        *,
+        url: str | None = None,
+        region: str | None = None,
+    ) -> None:
+        """`url`: an endpoint other than AWS's own. Credentials, and a region not given, are where AWS's tools look."""
+        self._url = url
+        self._region = region
+        super().__init__(name, config)
+
+    def _connect(self, options: QueueOptions) -> Driver:
+        with _extra("sqs"):
+            from scheduler.queues.sqs import SqsMessageQueue
+        return SqsMessageQueue(self._url, self.name, options, region=self._region)
+
+
 def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
     """The result of what never waits, in whichever thread this is."""
     try:

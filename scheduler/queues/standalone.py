@@ -95,7 +95,8 @@ class StandaloneQueue(ABC):
         return stats.waiting + stats.delayed
 
     def __len__(self) -> int:
-        return self.qsize()
+        """As `qsize`; 0 of a closed queue, which gives nothing more."""
+        return 0 if self._closed else self.qsize()
 
     def __bool__(self) -> bool:
         """Always true: an empty queue is a queue."""
@@ -230,7 +231,7 @@ class StandaloneQueue(ABC):
                 try:
                     item = read(delivery)
                 except MalformedMessageError as error:
-                    log("queue_worker.dead", id=delivery.id, queue=self.name, error=str(error))
+                    log("standalone.dead", id=delivery.id, queue=self.name, error=str(error))
                     await driver.nack(delivery, dead=str(error))
                     continue
                 await driver.ack([delivery])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 from math import inf
-from threading import Condition, Thread, current_thread
+from threading import Condition, Lock, Thread, current_thread
 from typing import Any, ParamSpec, Self, TypeVar
 from weakref import WeakSet
 
@@ -42,7 +42,9 @@ class ThreadPool:
 
     def __init__(self, config: ThreadPoolConfig | None = None) -> None:
         self.config = config or ThreadPoolConfig()
-        self._changed = Condition()
+        # Taken by itself: a Ctrl-C between a Condition's __enter__, which is Python, and its block would keep it.
+        self._lock = Lock()
+        self._changed = Condition(self._lock)
         self._waiting: deque[_Task] = deque()
         self._running: dict[int, _Task] = {}
         self._finished: deque[TaskRecord] = deque(maxlen=self.config.keep_records)
@@ -61,7 +63,7 @@ class ThreadPool:
         QueueClosedError.
         """
         name = getattr(function, "__qualname__", None) or type(function).__qualname__
-        with self._changed:
+        with self._lock:
             self._await_room()
             record = TaskRecord(next(self._numbers), name, TaskState.WAITING, datetime.now(UTC), None, None, None)
             task = _Task(record, lambda: function(*args, **kwargs))
@@ -91,7 +93,7 @@ class ThreadPool:
 
     def records(self, state: TaskState | None = None) -> list[TaskRecord]:
         """What became of its tasks, oldest first: those not finished, and the last `keep_records` of the others."""
-        with self._changed:
+        with self._lock:
             running = [task.record for task in self._running.values()]
             waiting = [self._seen(task) for task in self._waiting]
             found = sorted((*self._finished, *running, *waiting), key=lambda record: record.id)
@@ -103,7 +105,7 @@ class ThreadPool:
         After `timeout` seconds (None: as long as it takes) what waits is cancelled, what runs is left to itself, and
         ShutdownTimeoutError holds the TaskRecords of both as `unfinished`.
         """
-        with self._changed:
+        with self._lock:
             self._closed = True
             if cancel_futures:
                 self._cancel_waiting()
@@ -172,7 +174,7 @@ class ThreadPool:
 
     def _next(self) -> _Task | None:
         """The next task that wasn't cancelled; None when there will be no more."""
-        with self._changed:
+        with self._lock:
             while True:
                 self._idle += 1
                 self._changed.wait_for(lambda: self._waiting or self._closed)
@@ -188,7 +190,7 @@ class ThreadPool:
                 self._remember(task, TaskState.CANCELLED, None)
 
     def _end(self, task: _Task, state: TaskState, error: BaseException | None) -> None:
-        with self._changed:
+        with self._lock:
             del self._running[task.record.id]
             self._remember(task, state, error)
             self._changed.notify_all()
@@ -214,7 +216,7 @@ class ThreadPool:
     def _drop(self) -> None:
         dropped = [record for record in self.records() if record.state in _OPEN]
         if dropped and self._process == os.getpid():
-            log("thread_pool.dropped", name=self.config.name, count=len(dropped))
+            log("standalone.dropped", name=self.config.name, count=len(dropped))
 
 
 def _drop_all() -> None:

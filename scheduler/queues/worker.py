@@ -142,8 +142,8 @@ class Worker:
         working, run = self._working, self._run
         if working is None or run is None:
             return
-        working.drain()
         try:
+            working.drain()
             run.result()
         except BaseException:
             self.stop()
@@ -153,8 +153,10 @@ class Worker:
         self._told = True
         unfinished, working.unfinished = working.unfinished, ()
         if unfinished:
-            raise ShutdownTimeoutError(
-                f"Worker {self.config.name!r}", unfinished, seconds, "they went back to the queue"
-            ) from working.failure
+            name = f"Worker {self.config.name!r}"
+            late = ShutdownTimeoutError(name, unfinished, seconds, "they went back to the queue")
+            if working.failure is None:
+                raise late
+            raise late from working.failure
         if working.failure is not None:
             raise working.failure

@@ -80,7 +80,7 @@ class Working:
     async def run(self, driver: Driver) -> None:
         """Until stopped or drained; doesn't raise."""
         name, queue = self.config.name, self._queue
-        log("queue_worker.started", name=name, queue=queue.name, concurrency=self.config.concurrency)
+        log("standalone.worker_started", name=name, queue=queue.name, concurrency=self.config.concurrency)
         queue.workers.add(self)
         background.home().running.add(self)
         try:
@@ -95,7 +95,7 @@ class Working:
             self.ended.set()
         done = self._tally
         unfinished = len(self.unfinished)
-        log("queue_worker.stopped", name=name, processed=done.processed, failed=done.failed, unfinished=unfinished)
+        log("standalone.worker_stopped", name=name, processed=done.processed, failed=done.failed, unfinished=unfinished)
 
     async def _work(self, driver: Driver) -> None:
         async with TaskGroup() as group:
@@ -147,7 +147,7 @@ class Working:
         name = f"queue worker {self.config.name}"
         with suppress(SchedulerError):  # what ails it is told by the first look for messages
             for caution in await driver.health():
-                log("queue_worker.caution", queue=self._queue.name, caution=caution)
+                log("standalone.caution", queue=self._queue.name, caution=caution)
         await persevere(name, lambda: self._receive(driver), hurry=self._stopping, tell=self._broke)
 
     async def _receive(self, driver: Driver) -> bool:
@@ -164,7 +164,7 @@ class Working:
         self._tally.beat()
         refused = [(each, reason) for each in found if (reason := self._accept(each))]
         for delivery, reason in refused:
-            log("queue_worker.dead", id=delivery.id, queue=self._queue.name, error=reason)
+            log("standalone.dead", id=delivery.id, queue=self._queue.name, error=reason)
             await driver.nack(delivery, dead=reason)
         return bool(found or self._held or not self._draining or not await self._is_empty(driver))
 
@@ -218,7 +218,7 @@ class Working:
         self._tally.last_error = error
         if isinstance(decided, Back):
             log(
-                "queue_worker.retrying",
+                "standalone.retrying",
                 id=item.id,
                 queue=self._queue.name,
                 attempt=item.attempts,
@@ -226,7 +226,7 @@ class Working:
                 error=describe(error),
             )
         else:
-            log("queue_worker.dead", id=item.id, queue=self._queue.name, error=describe(error))
+            log("standalone.dead", id=item.id, queue=self._queue.name, error=describe(error))
         if self.config.stop_on_error and self.failure is None:
             self.failure = error
             self._stop(monotonic() + self.config.shutdown_timeout)

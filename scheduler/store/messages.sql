@@ -3,13 +3,15 @@
 
 -- name: message_room
 -- How many more executions of a consumer may wait: up to its prefetch, and no more than the max_pending of their queue leaves. No row is
--- counted that doesn't matter. Indexes: job_executions_of_key, job_executions_claim, job_executions_claim_keyed.
+-- counted that doesn't matter; each order is that of an index, without which a LIMIT looks cheap in a whole table. Indexes: job_executions_of_key, job_executions_claim, job_executions_claim_keyed.
 SELECT greatest(0, least(
-    %(prefetch)s - (SELECT count(*) FROM (SELECT FROM {s}.job_executions AS e WHERE e.concurrency_key = %(key)s AND e.status = 'PENDING' LIMIT %(prefetch)s) AS own),
+    %(prefetch)s - (SELECT count(*) FROM (SELECT FROM {s}.job_executions AS e WHERE e.concurrency_key = %(key)s AND e.status = 'PENDING' ORDER BY e.source LIMIT %(prefetch)s) AS own),
     (SELECT q.max_pending - (SELECT count(*) FROM (
-        (SELECT FROM {s}.job_executions AS e WHERE e.queue = q.name AND e.status = 'PENDING' AND e.concurrency_key IS NULL LIMIT q.max_pending)
+        (SELECT FROM {s}.job_executions AS e WHERE e.queue = q.name AND e.status = 'PENDING' AND e.concurrency_key IS NULL
+         ORDER BY e.priority DESC, e.available_at LIMIT q.max_pending)
         UNION ALL
-        (SELECT FROM {s}.job_executions AS e WHERE e.queue = q.name AND e.status = 'PENDING' AND e.concurrency_key IS NOT NULL LIMIT q.max_pending)) AS waiting)
+        (SELECT FROM {s}.job_executions AS e WHERE e.queue = q.name AND e.status = 'PENDING' AND e.concurrency_key IS NOT NULL
+         ORDER BY e.priority DESC, e.available_at LIMIT q.max_pending)) AS waiting)
      FROM {s}.job_queues AS q WHERE q.name = %(queue)s AND q.max_pending IS NOT NULL)))::integer;
 
 
@@ -46,6 +48,6 @@ SELECT n.message_id, false FROM noted AS n;
 -- name: consumer_counts
 -- What waits and runs of consumers now, each counted up to 10,000. Index: job_executions_of_key.
 SELECT k.key,
-       (SELECT count(*) FROM (SELECT FROM {s}.job_executions AS e WHERE e.concurrency_key = k.key AND e.status = 'PENDING' LIMIT 10000) AS w) AS waiting,
+       (SELECT count(*) FROM (SELECT FROM {s}.job_executions AS e WHERE e.concurrency_key = k.key AND e.status = 'PENDING' ORDER BY e.source LIMIT 10000) AS w) AS waiting,
        (SELECT count(*) FROM (SELECT FROM {s}.job_executions AS e WHERE e.concurrency_key = k.key AND e.status IN ('PENDING', 'RUNNING') AND e.status > 'PENDING' LIMIT 10000) AS r) AS running
 FROM unnest(%(keys)s::text[]) AS k (key);

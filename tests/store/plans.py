@@ -30,6 +30,7 @@ FILL = """
         FROM generate_series(1, {rows}) AS n;
     INSERT INTO job_executions (handler_name, concurrency_key, priority)
         SELECT 'work', 'key ' || n % 100, 2 FROM generate_series(1, {rows} / 20) AS n;
+    INSERT INTO job_messages (source, message_id) SELECT 'orders', 'old ' || n FROM generate_series(1, {rows}) AS n;
     INSERT INTO cron_jobs (name, handler_name, cron_expression)
         SELECT 'job ' || n, 'work', '@hourly' FROM generate_series(1, {rows} / 4) AS n;
     UPDATE cron_jobs SET planned_until = job_now() - interval '1 s',
