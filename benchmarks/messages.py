@@ -1,13 +1,13 @@
 """How fast messages of a broker become rows and are done, and whether each does once, whoever is killed.
 
-    python -m benchmarks.messages [--driver redis] [--messages 100000] [--processes 2] [--kill] [--body-bytes 100]
+    python -m benchmarks.messages [--driver redis] [--messages 100000] [--processes 3] [--kill] [--body-bytes 100]
 
 A durable PostgreSQL and a broker of its own: Redis (append-only, each write flushed), or RabbitMQ by `--driver amqp`,
-where Debian's is installed. All messages are published first, then
-`--processes` times `scheduler run` read, write and run them with a no-op handler. With `--kill`, one of these processes
-is killed with SIGKILL every two seconds and started again, and the broker is killed and started once on the way.
-Reports messages a second from the first row to the last, and from the first to the last that is done; with `--kill`
-they tell nothing but that it went on. Exits 1 unless there is exactly one row for each message.
+where Debian's is installed. All messages are published first; then `--processes` times `scheduler run --only consumer`
+make rows of them, which one worker runs, with a no-op handler. With `--kill`, one of the consumers is killed with
+SIGKILL every two seconds and started again, and the broker is killed and started once on the way. Reports messages a
+second from the first row to the last, and from the first to the last that is done; with `--kill` they tell nothing but
+that it went on. Exits 1 unless there is exactly one row for each message.
 """
 
 import argparse
@@ -63,12 +63,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--driver", choices=("redis", "amqp"), default="redis")
     parser.add_argument("--messages", type=int, default=100_000)
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=3)
     parser.add_argument("--concurrency", type=int, default=100)
     parser.add_argument("--body-bytes", type=int, default=100)
     parser.add_argument("--kill", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and end what was started
     with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder) / "postgres") as server:
         migrate(server.url())
         with _broker(options.driver, Path(folder)) as (broker, place):
@@ -117,7 +118,7 @@ def _measured(
                 at = random.randrange(len(processes))
                 processes[at].kill()
                 processes[at].wait()
-                processes[at] = _started(folder, url)
+                processes[at] = _started(folder, url, "consumer")
                 kills, kill_at = kills + 1, time.monotonic() + KILL_SECONDS
                 _say(f"kill {kills}: {written:,} messages written")
                 if written >= restart_at:
@@ -155,17 +156,18 @@ async def _left(place: QueuePlace) -> int:
 
 @contextmanager
 def _processes(folder: Path, url: str, count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
-    processes = [_started(folder, url) for _ in range(count)]
+    """The consumers, beside a worker that is left alone."""
+    worker, processes = _started(folder, url, "worker"), [_started(folder, url, "consumer") for _ in range(count)]
     try:
         yield processes
     finally:
-        for process in processes:
+        for process in (worker, *processes):
             process.send_signal(signal.SIGTERM)
-        for process in processes:
+        for process in (worker, *processes):
             process.wait()
 
 
-def _started(folder: Path, url: str) -> "subprocess.Popen[bytes]":
+def _started(folder: Path, url: str, part: str) -> "subprocess.Popen[bytes]":
     env = {key: value for key, value in os.environ.items() if not key.startswith("SCHEDULER_")} | {
         "SCHEDULER_DATABASE_URL": url,
         "SCHEDULER_WORKER__HEARTBEAT_INTERVAL_SECONDS": "1",
@@ -173,7 +175,8 @@ def _started(folder: Path, url: str) -> "subprocess.Popen[bytes]":
         "PYTHONPATH": str(Path(__file__).parents[1]),
     }
     quiet = subprocess.DEVNULL  # killed as they are, they have nothing to say that would help
-    return subprocess.Popen([sys.executable, "-m", "scheduler", "run"], cwd=folder, env=env, stdout=quiet, stderr=quiet)
+    command = [sys.executable, "-m", "scheduler", "run", "--only", part]
+    return subprocess.Popen(command, cwd=folder, env=env, stdout=quiet, stderr=quiet)
 
 
 def _row(connection: psycopg.Connection, query: str) -> tuple[float, ...]:
