@@ -4,7 +4,7 @@
 
 A durable PostgreSQL and a broker of its own: Redis (append-only, each write flushed), or RabbitMQ by `--driver amqp`,
 where Debian's is installed. All messages are published first; then `--processes` times `scheduler run --only consumer`
-make rows of them, which one worker runs, with a no-op handler. With `--kill`, one of the consumers is killed with
+make rows of them, which one worker runs, with a no-op handler. With `--kill`, the oldest of the consumers is killed with
 SIGKILL every two seconds and started again, and the broker is killed and started once on the way. Reports messages a
 second from the first row to the last, and from the first to the last that is done; with `--kill` they tell nothing but
 that it went on. Exits 1 unless there is exactly one row for each message.
@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -115,7 +114,7 @@ def _measured(
                 break
             time.sleep(0.1)
             if options.kill and written < options.messages and time.monotonic() >= kill_at:
-                at = random.randrange(len(processes))
+                at = kills % len(processes)  # the oldest, so that each has had time to begin
                 processes[at].kill()
                 processes[at].wait()
                 processes[at] = _started(folder, url, "consumer")
