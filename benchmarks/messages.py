@@ -4,7 +4,7 @@
 
 A durable PostgreSQL and a broker of its own: Redis (append-only, each write flushed), or RabbitMQ by `--driver amqp`,
 where Debian's is installed. All messages are published first; then `--processes` times `scheduler run --only consumer`
-make rows of them, which one worker runs, with a no-op handler. With `--kill`, the oldest of the consumers is killed with
+make rows of them, which one worker runs, with a no-op handler. With `--kill`, the oldest of the consumers is killed by
 SIGKILL every two seconds and started again, and the broker is killed and started once on the way. Reports messages a
 second from the first row to the last, and from the first to the last that is done; with `--kill` they tell nothing but
 that it went on. Exits 1 unless there is exactly one row for each message.

@@ -190,8 +190,8 @@ class Settings(BaseSettings):
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     drivers: dict[str, DriverSettings] = Field(default_factory=dict)
-    queues: dict[str, MessageQueueSettings] = Field(default_factory=dict)
-    consumers: dict[str, ConsumerSettings] = Field(default_factory=dict)
+    queues: dict[Name, MessageQueueSettings] = Field(default_factory=dict)
+    consumers: dict[Name, ConsumerSettings] = Field(default_factory=dict)
 
     sources: tuple[Path, ...] = Field(default=(), exclude=True)
     """The files that these settings came from."""

@@ -26,8 +26,8 @@ from scheduler.store.messages import Destination, Messages
 
 READ_SECONDS = 1.0
 """How long a round waits for messages, or for what its consumer depends on."""
-BATCH = 500
-"""Messages of a round."""
+BATCH = 200
+"""Messages of a round: at most 50 MB of them."""
 QUEUE = "default"
 """Where the executions wait."""
 FIRST_PAUSE_SECONDS = 0.02

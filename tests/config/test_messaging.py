@@ -149,3 +149,14 @@ def test_an_empty_redis_host_is_none(project: Project) -> None:
     project.write("scheduler.yaml", "drivers: {a: {kind: redis}}\n")
 
     assert "drivers.a is of kind redis and needs a url, or the variable REDIS_HOST." in project.refusal(REDIS_HOST="")
+
+
+@pytest.mark.parametrize("section", ["queues", "consumers"])
+def test_a_name_has_to_fit_into_a_row(project: Project, section: str) -> None:
+    entry = {"queues": "{driver: local}", "consumers": "{queue: tasks, handler: h}"}[section]
+    long = "x" * 201
+    queues = f"{{tasks: {{driver: local}}, {long}: {entry}}}" if section == "queues" else "{tasks: {driver: local}}"
+    consumers = f"\nconsumers: {{{long}: {entry}}}" if section == "consumers" else ""
+    project.write("scheduler.yaml", f"drivers: {{local: {{kind: memory}}}}\nqueues: {queues}{consumers}\n")
+
+    assert long in project.refusal()
