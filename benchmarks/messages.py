@@ -44,7 +44,6 @@ consumers: {{c: {{queue: messages, handler: noop, concurrency: {concurrency}, pr
 worker: {{pool_size: 100, processes: 0}}
 log: {{level: warning}}
 """
-KILL_SECONDS = 2.0
 PATIENCE_SECONDS = 900.0
 AT_ONCE = 50
 MESSAGES = "SELECT count(*) FROM job_messages"
@@ -66,6 +65,7 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=100)
     parser.add_argument("--body-bytes", type=int, default=100)
     parser.add_argument("--kill", action="store_true")
+    parser.add_argument("--every", type=float, default=2.0, help="seconds between two kills; more for a busy machine")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and end what was started
@@ -106,7 +106,7 @@ def _measured(
     )
     kills = 0
     with _processes(folder, url, options.processes) as processes, psycopg.connect(url, autocommit=True) as connection:
-        deadline, kill_at = time.monotonic() + PATIENCE_SECONDS, time.monotonic() + 2 * KILL_SECONDS
+        deadline, kill_at = time.monotonic() + PATIENCE_SECONDS, time.monotonic() + 2 * options.every
         restart_at = options.messages // 2
         while (written := _number(connection, MESSAGES)) < options.messages or _number(connection, LEFT):
             if time.monotonic() > deadline:
@@ -118,7 +118,7 @@ def _measured(
                 processes[at].kill()
                 processes[at].wait()
                 processes[at] = _started(folder, url, "consumer")
-                kills, kill_at = kills + 1, time.monotonic() + KILL_SECONDS
+                kills, kill_at = kills + 1, time.monotonic() + options.every
                 _say(f"kill {kills}: {written:,} messages written")
                 if written >= restart_at:
                     broker.kill()

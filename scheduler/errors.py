@@ -122,7 +122,7 @@ class MessageTooLargeError(SchedulerError):
 
 
 class MalformedMessageError(SchedulerError):
-    """The body of a message is not the JSON that its reader expects; it belongs into the dead letter queue."""
+    """A message is not the JSON that its reader expects, and belongs into the dead letter queue; or can't be sent."""
 
 
 class BrokerError(SchedulerError):

@@ -188,6 +188,7 @@ class MemoryQueue:
                 return []
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        self._now()
         with self._contents.lock:
             for delivery in deliveries:
                 self._contents.taken.pop(_receipt(delivery), None)

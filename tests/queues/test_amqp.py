@@ -41,7 +41,7 @@ async def test_a_wrong_password_is_said_and_not_shown(open_queue: Open, rabbit: 
 
 
 async def test_an_absent_virtual_host_is_said(open_queue: Open, rabbit: SharedRabbit) -> None:
-    with pytest.raises(BrokerError, match="nowhere"):
+    with pytest.raises(BrokerError, match="refuses virtual host 'nowhere'"):
         await open_queue(url=str(URL(rabbit.url) / "nowhere")).publish(b"1")
 
 
@@ -83,7 +83,7 @@ async def test_a_queue_that_was_there_is_used_as_it_is(open_queue: Open, rabbit:
     [letter] = await queue.dead_letters()
     assert letter.deliveries == 3
     [warning] = await queue.health()
-    assert "inequivalent arg 'x-queue-type'" in warning
+    assert "inequivalent arg" in warning
 
 
 async def test_one_that_refuses_by_itself_is_full(open_queue: Open, rabbit: SharedRabbit) -> None:
@@ -98,7 +98,8 @@ async def test_one_that_refuses_by_itself_is_full(open_queue: Open, rabbit: Shar
 
 
 async def test_a_deleted_queue_is_declared_anew(open_queue: Open, rabbit: SharedRabbit) -> None:
-    queue, name = open_queue(name := _name()), name
+    name = _name()
+    queue = open_queue(name)
     await queue.publish(b"1")
     async with await aio_pika.connect(rabbit.url) as connection, connection.channel() as channel:
         await channel.queue_delete(name)

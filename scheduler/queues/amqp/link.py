@@ -92,9 +92,11 @@ class Link:
         await self._drop()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                self._connection = await aio_pika.connect(self._url)
-                channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
-                await self._opened(self._connection, channel)
+                # Not by connect(): what it leaves of an attempt that failed closes itself when it is collected.
+                self._connection = connection = aio_pika.Connection(self._url)
+                await connection.connect()
+                channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+                await self._opened(connection, channel)
         except BaseException:
             await self._drop()
             raise

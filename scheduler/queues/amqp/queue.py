@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
@@ -75,8 +76,7 @@ class AmqpMessageQueue:
         receiver = self._receiver
         held = [held for delivery in deliveries if receiver and (held := receiver.claim(delivery))]
         if receiver and held:
-            async with self._reading.asking():
-                await receiver.ack(held)
+            await self._ack(receiver, held)
 
     async def nack(self, delivery: Delivery, *, delay: float = 0.0, dead: str | None = None) -> None:
         held = self._receiver.claim(delivery) if self._receiver else None
@@ -186,11 +186,8 @@ class AmqpMessageQueue:
 
     async def _requeue(self, held: Held) -> None:
         """Without any copy; where even that fails, the channel is closed and gives back what it held."""
-        try:
-            async with self._reading.asking():
-                await held.receiver.requeue(held)
-        except BrokerError:
-            return
+        with suppress(BrokerError):
+            await self._requeue_or_raise(held)
 
     async def _put_back(self, held: Held, delay: float, dead: str | None) -> None:
         if dead is None and held.deliveries >= self._options.max_deliveries:
@@ -207,13 +204,17 @@ class AmqpMessageQueue:
                 await self._send(copy, delay)
             except QueueFullError:
                 return await self._requeue_or_raise(held)
+        return await self._ack(held.receiver, [held])
+
+    async def _ack(self, receiver: Receiver, held: Sequence[Held]) -> None:
         async with self._reading.asking():
-            await held.receiver.ack([held])
-        return None
+            if receiver is self._receiver:  # or else its channel is closed, and they come again
+                await receiver.ack(held)
 
     async def _requeue_or_raise(self, held: Held) -> None:
         async with self._reading.asking():
-            await held.receiver.requeue(held)
+            if held.receiver is self._receiver:
+                await held.receiver.requeue(held)
 
     @property
     def _counts(self) -> bool:

@@ -2,7 +2,7 @@
 
 import ssl
 
-from aio_pika.exceptions import AuthenticationError, ProbableAuthenticationError
+from aio_pika.exceptions import AuthenticationError, InvalidFrameError, ProbableAuthenticationError, PublishError
 from yarl import URL
 
 
@@ -27,8 +27,15 @@ def in_words(url: URL, error: BaseException) -> str:
         )
     if isinstance(error, ProbableAuthenticationError | AuthenticationError):
         return f"{place(url)} refuses user {url.user!r}: check the name and the password in the url."
+    if isinstance(error, PublishError):
+        return f"{place(url)} had lost queue {error.args[1]!r}; it is declared anew when it is used next."
     if isinstance(error, TimeoutError):
         return f"{place(url)} doesn't answer in time: check that it is up, and short of neither memory nor disk."
+    if isinstance(error, InvalidFrameError) and "Connection.OpenOk" in str(error):  # all that the library keeps of it
+        return (
+            f"{place(url)} refuses virtual host {url.path[1:] or '/'!r} to user {url.user!r}: "
+            "check that it is there, and the user's rights in it."
+        )
     said = str(error).rstrip(".") or type(error).__name__
     if isinstance(error, OSError):
         return f"{place(url)} can't be reached: {said}. Check the url, and that it is up."

@@ -67,7 +67,7 @@ class Connection:
             retries={"mode": "standard", "total_max_attempts": _TRIES},
             max_pool_connections=_CONNECTIONS,
         )
-        creating = _session().create_client("sqs", region_name=self._region, endpoint_url=self._endpoint, config=config)
+        creating = session().create_client("sqs", region_name=self._region, endpoint_url=self._endpoint, config=config)
         client: SQSClient = await self._stack.enter_async_context(creating)
         self._client = client
         return client
@@ -98,7 +98,7 @@ class Connection:
 
 
 @cache
-def _session() -> AioSession:
+def session() -> AioSession:
     """One for all queues: it reads AWS's descriptions, some megabytes, and looks for the credentials."""
     return get_session()
 

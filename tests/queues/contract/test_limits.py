@@ -55,9 +55,13 @@ async def test_a_purge_takes_what_waits_and_nothing_else(open_queue: Open, broke
         await queue.publish(b"%d" % number)
     held = await receive(queue, 2)
     await broker.purge(name)
-    await queue.ack(held)
-    published = await queue.publish(b"after")
-    assert [delivery.id for delivery in await receive(queue)] == [published]
+    published = {await queue.publish(b"after") for _ in range(2)}
+    after = await receive(queue, 2)
+    await queue.ack(held)  # of before, and nobody else's
+    for delivery in after:
+        await queue.nack(delivery)
+    again = await receive(queue, 2)
+    assert {delivery.id for delivery in after} == {delivery.id for delivery in again} == published
 
 
 async def test_a_closed_queue_says_so(open_queue: Open) -> None:

@@ -17,7 +17,7 @@ async def receive(queue: MessageQueue, count: int = 1) -> list[Delivery]:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while len(found) < count:
         assert time.monotonic() < deadline, f"only {len(found)} of {count} messages came"
-        found += await queue.receive(count - len(found), wait=1.0)
+        found += await queue.receive(count - len(found), wait=min(1.0, PATIENCE_SECONDS))
     return found
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Self
 
+from tests.queues.servers.certificates import write_certificates
 from tests.queues.servers.ports import free_port
 from tests.queues.servers.processes import die_with_us
-from tests.queues.servers.tls import make_certificates
 
 PATIENCE_SECONDS = 60.0
+MISSING = "no RabbitMQ here: apt-get install rabbitmq-server"
 USER, PASSWORD = "scheduler", "p@ss/word"
 _CONFIGURATION = """
 listeners.tcp.1 = 127.0.0.1:{port}
@@ -44,8 +45,7 @@ class RabbitServer:
 
     def __init__(self, folder: Path) -> None:
         found = programs()
-        if found is None:
-            raise RuntimeError("There is no RabbitMQ for the tests: apt-get install rabbitmq-server.")
+        assert found is not None, MISSING
         self.folder = folder
         self.port, self.tls_port, self._dist_port, self._epmd_port = (free_port() for _ in range(4))
         self._program = found / "rabbitmq-server"
@@ -102,7 +102,7 @@ class RabbitServer:
 
     def _prepare(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        make_certificates(self.folder / "tls")
+        write_certificates(self.folder / "tls")
         values = {"port": self.port, "tls_port": self.tls_port, "folder": self.folder}
         text = _CONFIGURATION.format(**values, user=USER, password=PASSWORD)
         (self.folder / "rabbitmq.conf").write_text(text)

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
+import pytest
+
 from scheduler.embedded.locks import FileLock
-from tests.queues.servers.rabbitmq import PASSWORD, PATIENCE_SECONDS, USER, RabbitServer
+from tests.queues.servers.rabbitmq import MISSING, PASSWORD, PATIENCE_SECONDS, USER, RabbitServer, programs
 
 CHECKOUT = Path(__file__).parents[3]
 _LOOK_SECONDS = 0.1
@@ -26,6 +28,8 @@ class SharedRabbit:
     """Joined for as long as the context lasts. All who name the same folder share a node."""
 
     def __init__(self, folder: Path) -> None:
+        if programs() is None:
+            pytest.skip(MISSING)
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._users = FileLock(folder / "users.lock")
@@ -65,7 +69,11 @@ class SharedRabbit:
             yield
 
     def kill(self) -> None:
-        """As by the kernel."""
+        """As by the kernel.
+
+        What was declared is on disk then: a quorum queue whose node dies in its first seconds may never have a leader.
+        """
+        self._evaluate("lists:foreach(fun dets:sync/1, dets:all()).")
         os.kill(self.facts["pid"], signal.SIGKILL)
 
     def until_up_again(self, killed: int) -> None:
@@ -75,14 +83,19 @@ class SharedRabbit:
             assert time.monotonic() < deadline, "RabbitMQ didn't come back"
             time.sleep(_LOOK_SECONDS)
 
-    def call(self, module: str, function: str, arguments: str) -> str:
-        """A function of the node, such as those behind rabbitmqctl, which itself takes seconds to start."""
+    def allow_memory(self, share: str) -> str:
+        """The share of the machine's memory above which it takes no messages; what it was before."""
+        before = self._evaluate("vm_memory_monitor:get_vm_memory_high_watermark().")
+        self._evaluate(f"vm_memory_monitor:set_vm_memory_high_watermark({share}).")
+        return before
+
+    def _evaluate(self, code: str) -> str:
+        """In the node, as rabbitmqctl does, which itself takes seconds to start."""
         facts = self.facts
-        command = ["erl_call", "-c", facts["cookie"], "-address", facts["node"], "-timeout", "20"]
-        done = subprocess.run(
-            [*command, "-a", f"{module} {function} {arguments}"], capture_output=True, text=True, check=True
-        )
-        return done.stdout
+        command = ["erl_call", "-c", facts["cookie"], "-address", facts["node"], "-timeout", "20", "-e"]
+        said = subprocess.run(command, input=f"{code}\n", capture_output=True, text=True, check=True).stdout.strip()
+        assert said.startswith("{ok, "), said
+        return said.removeprefix("{ok, ").removesuffix("}")
 
     @property
     def _facts_file(self) -> Path:

@@ -1,0 +1,1 @@
+"""What only a Redis does, beside the suite of all brokers."""
