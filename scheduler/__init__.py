@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         WaitTimeoutError,
     )
     from scheduler.handlers import BaseHandler, Cron, ExecutionContext, current_batch, current_execution, handler
+    from scheduler.queues.registry import QueueRegistry
 
     __version__: str
 
@@ -59,6 +60,7 @@ _HOMES = {
         ("BaseHandler", "Cron", "ExecutionContext", "current_batch", "current_execution", "handler"),
         "scheduler.handlers",
     ),
+    "QueueRegistry": "scheduler.queues.registry",
 }
 
 __all__ = [
@@ -91,6 +93,7 @@ __all__ = [
     "QueueClosedError",
     "QueueEmptyError",
     "QueueFullError",
+    "QueueRegistry",
     "RefusedError",
     "RetryLater",
     "RightsError",

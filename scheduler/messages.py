@@ -51,8 +51,6 @@ CATALOGUE: Mapping[str, Event] = {
     # settings
     "settings.ignored":       Event(W, "Settings in {file} are ignored: {written!r} is not a section. Did you mean {meant!r}?",
                                       "{file}의 설정을 무시합니다: {written!r}은(는) 섹션이 아닙니다. {meant!r}을(를) 쓰려고 하셨나요?"),
-    "settings.not_yet":       Event(W, "The setting {setting} does nothing yet: this version only reads and checks it",
-                                      "설정 {setting}은(는) 아직 효과가 없습니다. 이 버전은 읽고 확인하기만 합니다"),
 
     # worker
     "worker.started":        Event(I, "Worker started with concurrency {concurrency}",
@@ -144,6 +142,18 @@ CATALOGUE: Mapping[str, Event] = {
                                       "큐 {queue}이(가) 연속 {failures}회 실패하여 다시 시작될 때까지 스스로 일시 중지합니다"),
     "queue.paused_for":      Event(W, "Queue {queue} pauses itself after {failures} failures in a row, for {seconds:g} s",
                                       "큐 {queue}이(가) 연속 {failures}회 실패하여 {seconds:g}초 동안 스스로 일시 중지합니다"),
+
+    # consumers
+    "consumer.started":      Event(I, "Consumer {consumer} reads message queue {queue} for handler {handler}: {concurrency} at once, {prefetch} waiting at most",
+                                      "컨슈머 {consumer}이(가) 메시지 큐 {queue}을(를) 읽어 핸들러 {handler}에 넘깁니다: 동시 실행 {concurrency}, 대기 최대 {prefetch}"),
+    "consumer.waits":        Event(I, "Consumer {consumer} waits for {needed}, which it depends on",
+                                      "컨슈머 {consumer}이(가) 의존하는 {needed}을(를) 기다립니다"),
+    "consumer.refused":      Event(W, "Consumer {consumer}: {count} messages of {queue} went to its dead letter queue; {id}: {reason}",
+                                      "컨슈머 {consumer}: {queue}의 메시지 {count}개를 데드 레터 큐로 보냈습니다. {id}: {reason}"),
+    "consumer.foreign":      Event(W, "Consumer {consumer}: {count} messages of {queue} came without an id so far; what comes twice of them runs twice",
+                                      "컨슈머 {consumer}: 지금까지 {queue}의 메시지 {count}개에 id가 없습니다. 두 번 오면 두 번 실행됩니다"),
+    "consumer.stopped":      Event(I, "Consumer {consumer} stopped: {made} executions made, {known} messages known already, {refused} refused, {foreign} without an id, {handed_back} handed back",
+                                      "컨슈머 {consumer}을(를) 종료했습니다: 실행 {made}개 생성, 이미 처리된 메시지 {known}개, 거부 {refused}개, id 없음 {foreign}개, 반환 {handed_back}개"),
 
     # queue workers and thread pools, without a database
     "standalone.worker_started":  Event(I, "Queue worker {name} started on queue {queue} with concurrency {concurrency}",

@@ -344,6 +344,6 @@ CREATE TABLE job_messages (
 
 COMMENT ON TABLE job_messages IS 'Messages already turned into executions, so that a redelivery makes no second one.';
 COMMENT ON COLUMN job_messages.source IS 'The message queue it came from.';
-COMMENT ON COLUMN job_messages.message_id IS 'The broker''s id of it, or a hash of its body.';
+COMMENT ON COLUMN job_messages.message_id IS 'The id that it was given; made up for one that came without.';
 COMMENT ON COLUMN job_messages.execution_id IS 'The execution (job_executions.id) it became; the row may be gone. NULL: none.';
 COMMENT ON COLUMN job_messages.received_at IS 'When it became an execution.';

@@ -6,29 +6,29 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from signal import SIGTERM, raise_signal
 from uuid import UUID
 
 from scheduler import __version__
 from scheduler.app.atomicity import require_atomic
+from scheduler.app.messaging import chosen, consumers_of, places, require_any
 from scheduler.app.project import Project
 from scheduler.app.retention import in_words, rules_of
-from scheduler.config.notices import tell_not_yet
+from scheduler.app.setup import setup_of
 from scheduler.database import DatabaseRegistry
-from scheduler.database.database import DatabaseOptions
 from scheduler.database.recovery import SECONDS as RECOVERY_SECONDS
 from scheduler.handlers import HandlerRegistry
 from scheduler.isolation import Isolation
-from scheduler.isolation.fork_server import Setup
 from scheduler.isolation.parents import die_with_parent
 from scheduler.isolation.process import ProcessIsolation
 from scheduler.isolation.task import TaskIsolation
 from scheduler.isolation.thread import ThreadIsolation
 from scheduler.messages import log
+from scheduler.queues.registry import QueueRegistry
 from scheduler.services.blocked import BlockedEnd
 from scheduler.services.health import PULSE, Vitals
 from scheduler.services.health_server import serving
@@ -37,7 +37,7 @@ from scheduler.services.lifter import ROUND_SECONDS as LIFT_SECONDS
 from scheduler.services.lifter import Lifter
 from scheduler.services.listener import Listener
 from scheduler.services.loop import Loop
-from scheduler.services.options import WorkerOptions
+from scheduler.services.options import ConsumerOptions, WorkerOptions
 from scheduler.services.planner import POLL_SECONDS, Planner
 from scheduler.services.pruner import SLICE_SECONDS, Pruner
 from scheduler.services.reports import INTERVAL_SECONDS, Report, Reports
@@ -52,21 +52,8 @@ from scheduler.store.notifications import Notifications
 from scheduler.store.session import Session, SyncSession
 from scheduler.store.workers import OwnWorker, Registration, Workers
 
-PARTS = ("worker", "planner")
+PARTS = ("worker", "planner", "consumer")
 _LEFTOVER_SECONDS = 0.2
-
-
-def _setup(project: Project) -> Setup:
-    """The project, for a process that runs handlers and reads no settings."""
-    settings = project.settings
-    options = {name: DatabaseOptions.of(name, database) for name, database in settings.databases.items()}
-    return Setup(
-        project=str(project.folder),
-        handlers=settings.handlers,
-        databases={name: asdict(each) for name, each in options.items()},
-        job=settings.worker.database,
-        log=(settings.log.level, settings.log.format, settings.log.language),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +63,21 @@ class Started:
     project: Project
     handlers: HandlerRegistry
     parts: Sequence[str]
+    consumers: Sequence[ConsumerOptions]
 
 
 class Application:
     """The services of one process."""
 
-    def __init__(self, project: Project, *, parts: Iterable[str] = PARTS, reports_to: int | None = None) -> None:
-        """`reports_to` is where the supervisor of this process listens.
+    def __init__(
+        self,
+        project: Project,
+        *,
+        parts: Iterable[str] = PARTS,
+        consumers: Collection[str] = (),
+        reports_to: int | None = None,
+    ) -> None:
+        """`consumers` by name: none for those that start by themselves. `reports_to`: where the supervisor listens.
 
         Raises ConfigurationError and SchemaError; connects to nothing that would have to be closed.
         """
@@ -91,19 +86,24 @@ class Application:
             die_with_parent(os.getppid(), SIGTERM)
         self.project, self.parts = project, tuple(parts)
         self.settings = project.settings.worker
-        self.handlers = project.handlers() if "worker" in self.parts else HandlerRegistry()
+        reads = "consumer" in self.parts
+        names = chosen(project.settings.consumers, consumers) if reads else []
+        if self.parts == ("consumer",):
+            require_any(names)
+        self.handlers = project.handlers() if "worker" in self.parts or names else HandlerRegistry()
         self.wakeups = Wakeups()
         self.vitals = Vitals()
         self._retiring = asyncio.Event()
         self._sessions: list[Session] = []
+        self.consumers = consumers_of(project.settings, names, self.handlers, self._session("consumer"), self.wakeups)
+        QueueRegistry.configure(places(project.settings), reads=bool(names))
         DatabaseRegistry.configure(project.settings)
         require_atomic(self.handlers, project.settings.worker.databases)
 
     async def run(self, *, until_idle: bool = False, on_start: Callable[[Started], None] = lambda _: None) -> int:
         """Run until a signal, or until nothing is due. The exit code: 1 if work had to be abandoned, else 0."""
-        on_start(Started(self.project, self.handlers, self.parts))
-        tell_not_yet(self.project.settings)
-        if any(spec.run_in == "process" for spec in self.handlers):
+        on_start(Started(self.project, self.handlers, self.parts, self.consumers.options))
+        if "worker" in self.parts and any(spec.run_in == "process" for spec in self.handlers):
             await self._processes.warm_up()
         heartbeat = self._heartbeat()
 
@@ -123,12 +123,12 @@ class Application:
             loops = [asyncio.create_task(loop.forever(), name=loop.name) for loop in services]
             if "worker" in self.parts:
                 log("worker.started", concurrency=self.settings.pool_size)
-            else:
+            elif "planner" in self.parts:
                 log("planner.started")
             try:
                 await self._until(stopping, until_idle, heartbeat)
                 heartbeat.drain()
-                abandoned = await self.worker.drain(seconds)
+                _, abandoned = await asyncio.gather(self.consumers.stop(), self.worker.drain(seconds))
             finally:
                 for task in loops:
                     task.cancel()
@@ -188,6 +188,7 @@ class Application:
             isolations=self._isolations,
             wakeups=self.wakeups,
             policies=json.dumps(self.handlers.policies_json()),
+            claimed=self.consumers.claimed,
         )
 
     @cached_property
@@ -201,7 +202,7 @@ class Application:
 
     @cached_property
     def _processes(self) -> ProcessIsolation:
-        return ProcessIsolation(_setup(self.project), DatabaseRegistry.end_sessions, keep=self.settings.pool_size)
+        return ProcessIsolation(setup_of(self.project), DatabaseRegistry.end_sessions, keep=self.settings.pool_size)
 
     def _loops(self, heartbeat: Heartbeat) -> list[Loop]:
         """Each with the longest that it sleeps, from which follows when its last success is too old."""
@@ -224,6 +225,7 @@ class Application:
                 Loop("settle", worker.settle_round, sleeps=IDLE_SECONDS),
                 Loop("watch", worker.watch_round, sleeps=PULSE_SECONDS),
             ]
+        loops += self.consumers.loops()
         if "planner" in self.parts:
             loops.append(Loop("planner", self.planner.round, sleeps=POLL_SECONDS))
         if self._reports_to is not None:
@@ -286,16 +288,17 @@ class Application:
         """Wait until the supervisor has asked for it and nothing runs here any more."""
         await self._retiring.wait()
         heartbeat.drain()
+        await self.consumers.stop()
         await self.worker.retire()
 
     async def _nothing_due(self) -> None:
-        """Wait until the planner has nothing more to plan and, after that, a full look of the worker finds nothing."""
+        """Wait until nothing is left to read or to plan and, after that, a full look of the worker finds nothing."""
         while True:
             if "worker" in self.parts:
                 await self.worker.found_nothing()
             if "planner" in self.parts:
                 await self.planner.looked()
-            if "worker" not in self.parts or await self.worker.found_nothing():
+            if await self.consumers.rest() and ("worker" not in self.parts or await self.worker.found_nothing()):
                 return
 
     async def _close(self) -> None:

@@ -43,6 +43,8 @@ def _lines(started: "Started") -> "Iterator[tuple[str, str]]":
         yield "queues", ", ".join(worker.queues)
         yield "concurrency", str(worker.pool_size)
         yield from _labelled("handlers", _groups(started.handlers) or ["none found"])
+    consumers = [f"{each.name}: {each.queue} → {each.handler}" for each in started.consumers]
+    yield from _labelled("consumers", consumers)
     if "planner" in started.parts:
         yield from _labelled("next ticks", _next_ticks(project) or ["none: no cron job is enabled"])
 

@@ -50,6 +50,16 @@ def handlers(incomplete: str) -> list[str]:
     return _fitting(found, incomplete)
 
 
+def message_queues(incomplete: str) -> list[str]:
+    """Those of the settings."""
+    return _configured("queues", incomplete)
+
+
+def consumers(incomplete: str) -> list[str]:
+    """Those of the settings."""
+    return _configured("consumers", incomplete)
+
+
 def statuses(incomplete: str) -> list[str]:
     return _fitting([*(status.lower() for status in Status), "dead", "final"], incomplete)
 
@@ -80,6 +90,17 @@ def pages(incomplete: str) -> list[str]:
     from scheduler.operations.doctor.finding import Code
 
     return _fitting([code.value for code in Code], incomplete)
+
+
+def _configured(section: str, incomplete: str) -> list[str]:
+    found: list[str] = []
+    with _in_silence():
+        from pathlib import Path
+
+        from scheduler.config import load_settings
+
+        found = list(getattr(load_settings(Path.cwd()), section))
+    return _fitting(found, incomplete)
 
 
 def _asked(names: "Callable[[Project, SyncSession], Iterable[str]]", incomplete: str) -> list[str]:

@@ -29,7 +29,7 @@ def doctor(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Examine settings, handlers, the database, workers, queues and cron jobs.
+    """Examine settings, handlers, message queues, the database, workers, queues and cron jobs.
 
     It changes nothing, and loads no database: each statement is bounded and ends after 5 s. Exits 1 if there is an
     error, for CI and for monitoring.
@@ -68,6 +68,8 @@ def _examined(folder: Path, begins: "Callable[[str], None]") -> "Iterator[tuple[
     patient = Patient(folder)
     begins("settings and handlers")
     yield from (("Settings", finding) for finding in patient.settings())
+    begins("message queues")
+    yield from (("Messages", finding) for finding in patient.messages())
     begins("the project's database")
     with patient.database() as facts:
         yield from (("Database", finding) for finding in patient.refusals)

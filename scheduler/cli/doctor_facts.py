@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scheduler.app import FOLDER, Project
+from scheduler.app.messaging import places
 from scheduler.cli.project import handlers_of
 from scheduler.config import DatabaseSettings, Settings, load_settings
-from scheduler.config.notices import unused
 from scheduler.config.settings import SECTIONS
 from scheduler.config.variables import JOB_URL, section_of
 from scheduler.errors import ConfigurationError, EmbeddedPostgresError, SchedulerError, SchemaError
@@ -21,9 +21,11 @@ from scheduler.operations.doctor import (
     Place,
     SettingsFacts,
     handlers,
+    message_queues,
     refused,
     settings,
 )
+from scheduler.operations.messages import statuses
 
 
 class Patient:
@@ -50,6 +52,11 @@ class Patient:
             yield refused(Code.HANDLERS, error)
         else:
             yield handlers(self._settings.handlers, self._handlers)
+
+    def messages(self) -> Iterator[Finding]:
+        """The brokers of message queues."""
+        if self._settings is not None:
+            yield from message_queues(statuses(places(self._settings)))
 
     @contextmanager
     def database(self) -> Iterator[DatabaseFacts | None]:
@@ -87,7 +94,6 @@ class Patient:
         return SettingsFacts(
             sources=[*sources, *_variables()],
             ignored=[IgnoredFile(str(file.path.relative_to(self.folder)), file.slips) for file in given.ignored],
-            not_yet=list(unused(given)),
             handler_sources=given.handlers,
         )
 

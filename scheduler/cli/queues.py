@@ -8,6 +8,7 @@ import typer
 
 from scheduler.cli import completion, pausing
 from scheduler.cli.limits import in_words
+from scheduler.cli.messages import look, print_messages, publish
 from scheduler.cli.moments import relative
 from scheduler.cli.options import AsJson
 from scheduler.cli.printable import one_line
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from scheduler.operations.queues import QueueStatus
     from scheduler.store.session import SyncSession
 
-group = typer.Typer(no_args_is_help=True, help="Queues: list, pause, resume, limit.")
+group = typer.Typer(no_args_is_help=True, help="Queues: list, pause, resume, limit; publish a message.")
 
 _HEADERS = (
     "queue", "state", "waiting", "oldest", "delayed", "running", "workers", "per minute", "limits", "reached", "until",
@@ -33,26 +34,45 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The queue.", autocomp
 
 
 @group.command("list")
-def list_queues(as_json: AsJson = False) -> None:
+def list_queues(
+    messages: Annotated[
+        bool, typer.Option("--messages", help="Show only the message queues and consumers of the settings.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show each queue: what waits and for how long, what runs, who serves it, its limits, and whether it is paused.
 
     `waiting` could start now, `delayed` waits for a later time; `per minute` is what its workers finish, over all of
     their queues. `reached` names the limits that hold something up now.
 
+    Message queues and consumers of the settings follow, with what their brokers tell; with --json, they are what
+    --messages prints.
+
     Example: scheduler queues list
+
+    Example: scheduler queues list --messages --json
     """
     from scheduler.cli.tables import print_json, print_table
     from scheduler.operations.overview import database_time
     from scheduler.operations.queues import statuses
 
-    with connected() as (_, session):
+    with connected() as (project, session):
         found, now = statuses(session), database_time(session)
+        told, consumers = look(project, session) if messages or not as_json else ([], [])
     if as_json:
-        print_json(found)
+        print_json({"message_queues": told, "consumers": consumers} if messages else found)
+        return
+    if messages:
+        if not told:
+            typer.echo("No message queue is named in the settings: write one under queues:.", err=True)
     elif found:
         print_table(_HEADERS, (_cells(queue, now) for queue in found), long="reason", spare=("per minute", "limits"))
     else:
         typer.echo("No queue is in use yet: a worker or an execution that names one makes it.", err=True)
+    print_messages(told, consumers)
+
+
+group.command()(publish)
 
 
 @group.command()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scheduler.cli import completion
+
 if TYPE_CHECKING:
     import subprocess
 
@@ -24,12 +26,23 @@ class Part(StrEnum):
 
     WORKER = "worker"
     PLANNER = "planner"
+    CONSUMER = "consumer"
 
 
 def run(
     until_idle: Annotated[bool, typer.Option("--until-idle", help="Work off what is due, then exit.")] = False,
     only: Annotated[
         list[Part] | None, typer.Option("--only", help="Start this part alone; may be given several times.")
+    ] = None,
+    consumer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--consumer",
+            metavar="NAME",
+            help="Start this consumer, and those that it depends on, in place of all with auto_start; may be given "
+            "several times.",
+            autocompletion=completion.consumers,
+        ),
     ] = None,
     apply: Annotated[
         bool, typer.Option("--apply", help="First make the cron jobs as declared, like `scheduler cron apply --yes`.")
@@ -63,6 +76,8 @@ def run(
     Example: scheduler run --apply
 
     Example: scheduler run --processes 2..8
+
+    Example: scheduler run --only consumer --consumer task_consumer
     """
     import os
 
@@ -72,7 +87,11 @@ def run(
     settings = _supervised(processes) if told is None else None
     parts = [part.value for part in Part if part in (only or Part)]
     with companion(_web_server if web and told is None else None):
-        code = _work(until_idle, parts, embedded, apply, told) if settings is None else _supervise(settings, until_idle)
+        code = (
+            _work(until_idle, parts, consumer or [], embedded, apply, told)
+            if settings is None
+            else _supervise(settings, until_idle)
+        )
     raise typer.Exit(code)
 
 
@@ -149,7 +168,9 @@ def _supervise(settings: "WorkerSettings", until_idle: bool) -> int:
         return supervisor.run()
 
 
-def _work(until_idle: bool, parts: list[str], embedded: bool, apply: bool, told: str | None) -> int:
+def _work(
+    until_idle: bool, parts: list[str], consumers: list[str], embedded: bool, apply: bool, told: str | None
+) -> int:
     """Be a worker; `told` is what its supervisor has told it, if there is one."""
     import asyncio
     import os
@@ -163,7 +184,9 @@ def _work(until_idle: bool, parts: list[str], embedded: bool, apply: bool, told:
         project.require_schema(writable=True)
         reports_to, _, volume = (told or "").partition(" ")
         quiet = volume == "quiet"
-        application = Application(project, parts=parts, reports_to=int(reports_to) if told else None)
+        application = Application(
+            project, parts=parts, consumers=consumers, reports_to=int(reports_to) if told else None
+        )
         if not quiet:
             _declare(application, apply=apply)
 

@@ -4,6 +4,7 @@
     call, wait, as_completed   pending         which rows to look at and when: listening is a hint, polling the truth
     watch, events              events          what is heard from now on
     get, cancel, retry, stats  questions       a statement and what its answer means: each is asked by both clients
+    publish                    publishing      into a message queue, with no database at all
     register, claim, complete, fail, heartbeat the worker protocol in SQL
 
     connection=             written there, in the caller's own transaction

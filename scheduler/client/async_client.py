@@ -26,6 +26,7 @@ from scheduler.client.new_execution import (
 )
 from scheduler.client.nouns import Claimed, Execution, QueueStats
 from scheduler.client.pending import WATCHED_PAUSE, Pending
+from scheduler.client.publishing import Publisher
 from scheduler.client.questions import Question
 from scheduler.database import get_connection, transactional
 from scheduler.errors import CallTimeoutError, WaitTimeoutError
@@ -43,6 +44,7 @@ class AsyncClient:
     def __init__(self, url: str | None = None, *, schema: str | None = None) -> None:
         """As `Client`."""
         self._job = JobDatabase(url, schema)
+        self._publisher = Publisher()
 
     @overload
     async def enqueue(
@@ -230,6 +232,10 @@ class AsyncClient:
             raise await self._ask(questions.queue_names(name))
         return found
 
+    async def publish(self, queue: str, message: Any, *, id: str | None = None, delay: float | timedelta = 0) -> str:  # noqa: A002 - as there
+        """As `Client.publish`."""
+        return await self._publisher.publish(queue, message, id, delay)
+
     async def register(
         self, name: str, *, queues: Sequence[str] = ("default",), pool_size: int = 1, lease_seconds: float = 30
     ) -> UUID:
@@ -254,6 +260,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Stop listening, and close the connections of its own. The next use opens new ones."""
+        await self._publisher.close()
         await asyncio.to_thread(self._job.stop_listening)
         if self._job.own is not None:
             await self._job.own.dispose()

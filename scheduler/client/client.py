@@ -25,6 +25,7 @@ from scheduler.client.new_execution import (
 )
 from scheduler.client.nouns import Claimed, Execution, QueueStats
 from scheduler.client.pending import WATCHED_PAUSE, Pending
+from scheduler.client.publishing import SyncPublisher
 from scheduler.client.questions import Question
 from scheduler.database import get_connection, transactional
 from scheduler.errors import CallTimeoutError, WaitTimeoutError
@@ -46,6 +47,7 @@ class Client:
         ConfigurationError on an unreadable url.
         """
         self._job = JobDatabase(url, schema)
+        self._publisher = SyncPublisher()
 
     @overload
     def enqueue(
@@ -273,6 +275,20 @@ class Client:
             raise self._ask(questions.queue_names(name))
         return found
 
+    def publish(self, queue: str, message: Any, *, id: str | None = None, delay: float | timedelta = 0) -> str:  # noqa: A002 - the message's
+        """Put a message into a message queue of the settings; its id, safely stored there when this returns.
+
+        It has nothing to do with any transaction. `message` is a dict, a pydantic model, or whatever else becomes JSON;
+        `id` is by which a consumer knows it when it comes twice, made up if it is None; it is received after `delay`
+        seconds at the earliest. Outside of `scheduler run`, `QueueRegistry.configure({"orders": url})` says where the
+        queues are.
+
+        Raises NotFoundError for a queue that nothing names, MalformedMessageError for what can't be JSON,
+        MessageTooLargeError above 256 KiB, QueueFullError at its `max_length`, ConfigurationError for a queue in the
+        memory of another process. After a BrokerError it may be there or not: publish it again with the same id.
+        """
+        return self._publisher.publish(queue, message, id, delay)
+
     def register(
         self, name: str, *, queues: Sequence[str] = ("default",), pool_size: int = 1, lease_seconds: float = 30
     ) -> UUID:
@@ -303,6 +319,7 @@ class Client:
 
     def close(self) -> None:
         """Stop listening, and close the connections of its own. The next use opens new ones."""
+        self._publisher.close()
         self._job.stop_listening()
         if self._job.own is not None:
             self._job.own.dispose_of_threads()

@@ -9,13 +9,14 @@ from pydantic import ValidationError
 
 from scheduler.config.database import PLACE
 from scheduler.config.problems import Origins, sentences
+from scheduler.config.redis_variables import completed
 from scheduler.config.settings import SECTIONS, Settings, WorkerSettings
 from scheduler.config.variables import (
     DOTENV,
     JOB_URL,
-    PREFIX,
     Variables,
     misspelt,
+    read,
     read_dotenv,
     section_of,
     variable_name,
@@ -33,7 +34,7 @@ def load_settings(project: Path | None = None, env: Mapping[str, str] | None = N
     """
     project = project or Path.cwd()
     environment = os.environ if env is None else env
-    in_environment = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
+    in_environment = read(environment)
     in_dotenv = read_dotenv(project)
     variables = in_dotenv | in_environment
 
@@ -45,7 +46,8 @@ def load_settings(project: Path | None = None, env: Mapping[str, str] | None = N
     if JOB_URL in variables:
         problems.extend(_rivals(variables, job))
         overrides = _overlaid(overrides, {"databases": {job: {"url": variables[JOB_URL]}}})
-    tree = _overlaid(_without_replaced_places(written, overrides), overrides)
+    tree, unusable = completed(_overlaid(_without_replaced_places(written, overrides), overrides), variables)
+    problems.extend(unusable)
 
     used = [project / document.name for document in files.documents]
     if any(name == JOB_URL or section_of(name) in SECTIONS for name in in_dotenv):

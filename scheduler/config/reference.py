@@ -15,7 +15,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import AliasChoices, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from scheduler.config.settings import NOT_YET, Settings
+from scheduler.config.settings import Settings
 from scheduler.config.values import Section
 
 ANY_NAME = "<name>"
@@ -53,7 +53,7 @@ def keys_under(path: tuple[str | int, ...]) -> list[str]:
 def table() -> str:
     """Markdown, one row per setting."""
     rows = (
-        f"| `{'.'.join(entry.path)}` | {_default(entry.default)} | {_value(entry)} | {_meaning(entry)} |"
+        f"| `{'.'.join(entry.path)}` | {_default(entry.default)} | {_value(entry)} | {entry.field.description} |"
         for entry in entries()
     )
     return "\n".join(("| setting | default | value | meaning |", "|---|---|---|---|", *rows))
@@ -95,10 +95,6 @@ def _default(default: Any) -> str:
     if isinstance(default, float):
         return f"`{default:g}`"
     return f"`{json.dumps(default)}`" if isinstance(default, bool | list | dict) else f"`{default}`"
-
-
-def _meaning(entry: Entry) -> str:
-    return f"{entry.field.description}{' Not yet.' if entry.path[0] in NOT_YET else ''}"
 
 
 def _value(entry: Entry) -> str:

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from scheduler.config.cron_jobs import CronJobSettings
 from scheduler.config.database import DatabaseSettings
-from scheduler.config.messaging import ConsumerSettings, DriverSettings, MessageQueueSettings
+from scheduler.config.messaging import ConsumerSettings, DriverSettings, MessageQueueSettings, beyond, circle
 from scheduler.config.values import (
     Count,
     Days,
@@ -196,8 +196,8 @@ class Settings(BaseSettings):
     log: LogSettings = Field(default_factory=LogSettings)
     web: WebSettings = Field(default_factory=WebSettings)
     drivers: dict[str, DriverSettings] = Field(default_factory=dict)
-    queues: dict[str, MessageQueueSettings] = Field(default_factory=dict)
-    consumers: dict[str, ConsumerSettings] = Field(default_factory=dict)
+    queues: dict[Name, MessageQueueSettings] = Field(default_factory=dict)
+    consumers: dict[Name, ConsumerSettings] = Field(default_factory=dict)
 
     sources: tuple[Path, ...] = Field(default=(), exclude=True)
     """The files that these settings came from."""
@@ -227,7 +227,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _names_lead_somewhere(self) -> Self:
-        problems = [*self._nameless_databases(), *self._nameless_queues()]
+        problems = [*self._nameless_databases(), *self._nameless_queues(), *self._nameless_consumers()]
         if problems:
             text = "\n".join(f"{'.'.join(map(str, problem.path))} {problem.text}" for problem in problems)
             raise PydanticCustomError("names", "{text}", {"text": text, "problems": problems})
@@ -248,23 +248,31 @@ class Settings(BaseSettings):
 
     def _nameless_queues(self) -> Iterator[Problem]:
         for name, queue in self.queues.items():
-            if queue.driver not in self.drivers:
+            if (driver := self.drivers.get(queue.driver)) is None:
                 yield Problem(("queues", name, "driver"), _unknown(queue.driver, "drivers", self.drivers))
+                continue
+            for key, text in beyond(driver, queue.options):
+                yield Problem(("queues", name, "options", key), text)
+
+    def _nameless_consumers(self) -> Iterator[Problem]:
         for name, consumer in self.consumers.items():
             if consumer.queue not in self.queues:
                 yield Problem(("consumers", name, "queue"), _unknown(consumer.queue, "queues", self.queues))
             others = {*self.queues, *self.consumers} - {name}
-            for at, needed in enumerate(consumer.depends_on):
-                if needed not in others:
-                    path = ("consumers", name, "depends_on", at)
-                    yield Problem(path, _unknown(needed, "queues or consumers", others))
+            for section in ((), ("lifecycle",)):
+                needs = (consumer.lifecycle if section else consumer).depends_on
+                for at, needed in enumerate(needs):
+                    if needed not in others:
+                        path = ("consumers", name, *section, "depends_on", at)
+                        yield Problem(path, _unknown(needed, "queues or consumers", others))
+            way = circle(self.consumers, name)
+            if len(way) > 2 and name == min(way):
+                path = ("consumers", name, "depends_on")
+                yield Problem(path, f"leads back to itself ({' → '.join(way)}): take one of them out")
 
 
 SECTIONS: Mapping[str, object] = {name: field for name, field in Settings.model_fields.items() if not field.exclude}
 """The top-level keys that are ours."""
-
-NOT_YET = ("drivers", "queues", "consumers")
-"""Sections that are read and checked, and do nothing in this version."""
 
 
 def _unknown(name: str, section: str, known: Mapping[str, object] | set[str]) -> str:

@@ -23,7 +23,7 @@ class Section(BaseModel):
         return {} if given is None else given
 
 
-def _a_number(given: object) -> object:
+def a_number(given: object) -> object:
     """YAML's `yes`, `on` and `true` are 1 to Python."""
     if isinstance(given, bool):
         raise ValueError("must be a number, not true or false")  # noqa: TRY004 - pydantic collects ValueErrors only
@@ -74,18 +74,18 @@ def _not_too_many(given: int | str) -> int | str:
 
 
 _MOST_PROCESSES = 1_000
-Count = Annotated[int, BeforeValidator(_a_number), Field(ge=1, le=10_000)]
-Processes = Annotated[int | str, BeforeValidator(_a_number), BeforeValidator(_processes), AfterValidator(_not_too_many)]
-Seconds = Annotated[float, BeforeValidator(_a_number), Field(gt=0, le=86_400)]
-SecondsOrZero = Annotated[float, BeforeValidator(_a_number), Field(ge=0, le=86_400)]
-WholeSeconds = Annotated[int, BeforeValidator(_a_number), Field(ge=2, le=3_600)]
-Kept = Annotated[int, BeforeValidator(_a_number), Field(ge=0, le=1_000_000_000)]
-Days = Annotated[float, BeforeValidator(_a_number), Field(gt=0, le=36_500)]
+Count = Annotated[int, BeforeValidator(a_number), Field(ge=1, le=10_000)]
+Processes = Annotated[int | str, BeforeValidator(a_number), BeforeValidator(_processes), AfterValidator(_not_too_many)]
+Seconds = Annotated[float, BeforeValidator(a_number), Field(gt=0, le=86_400)]
+SecondsOrZero = Annotated[float, BeforeValidator(a_number), Field(ge=0, le=86_400)]
+WholeSeconds = Annotated[int, BeforeValidator(a_number), Field(ge=2, le=3_600)]
+Kept = Annotated[int, BeforeValidator(a_number), Field(ge=0, le=1_000_000_000)]
+Days = Annotated[float, BeforeValidator(a_number), Field(gt=0, le=36_500)]
 Text = Annotated[str, BeforeValidator(_filled)]
 # None stands for a key that isn't written; written and empty, it is refused.
 MaybeText = Annotated[str | None, BeforeValidator(_filled)]
 MaybeSecret = Annotated[SecretStr | None, BeforeValidator(_filled)]
-MaybePort = Annotated[int | None, BeforeValidator(_a_number), BeforeValidator(_filled), Field(ge=1, le=65_535)]
-Port = Annotated[int, BeforeValidator(_a_number), Field(ge=0, le=65_535)]
+MaybePort = Annotated[int | None, BeforeValidator(a_number), BeforeValidator(_filled), Field(ge=1, le=65_535)]
+Port = Annotated[int, BeforeValidator(a_number), Field(ge=0, le=65_535)]
 Names = Annotated[list[Text], BeforeValidator(_listed), AfterValidator(_distinct)]
 lower_case = BeforeValidator(_lower)

@@ -12,6 +12,7 @@ from dotenv.parser import parse_stream
 from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
+from scheduler.config import redis_variables
 from scheduler.config.reference import ANY_NAME, entries
 from scheduler.config.settings import SECTIONS, Settings
 from scheduler.errors import ConfigurationError, did_you_mean
@@ -22,8 +23,15 @@ JOB_URL = "SCHEDULER_DATABASE_URL"
 DOTENV = ".env"
 
 
+def read(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of it may be settings: `SCHEDULER_*`, and those of a redis driver without a url."""
+    return {
+        name: value for name, value in environment.items() if name.startswith(PREFIX) or name in redis_variables.NAMES
+    }
+
+
 def read_dotenv(project: Path) -> dict[str, str]:
-    """The `SCHEDULER_*` lines of `.env`; empty without one. Raises ConfigurationError if it can't be read."""
+    """The same of `.env`; empty without one. Raises ConfigurationError if it can't be read."""
     path = project / DOTENV
     try:
         text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
@@ -34,7 +42,7 @@ def read_dotenv(project: Path) -> dict[str, str]:
             line = binding.original.line
             raise ConfigurationError(f"{DOTENV}, line {line}: write NAME=value, with quotes that close.")
     values = dotenv_values(stream=StringIO(text))
-    return {name: value or "" for name, value in values.items() if name.startswith(PREFIX)}
+    return read({name: value or "" for name, value in values.items()})
 
 
 def variable_name(path: tuple[str | int, ...]) -> str:
@@ -50,7 +58,7 @@ def misspelt(names: Mapping[str, str]) -> Iterator[str]:
     """A problem for each variable that is none of ours but looks like a slip; others belong to somebody else."""
     for name in names:
         section, rest = section_of(name), name.removeprefix(PREFIX)
-        if name == JOB_URL or section in SECTIONS:
+        if name == JOB_URL or section in SECTIONS or name in redis_variables.NAMES:
             continue
         if DELIMITER in rest:
             if hint := did_you_mean(section.upper(), [known.upper() for known in SECTIONS]):

@@ -27,6 +27,8 @@ from scheduler.isolation.child import Child
 from scheduler.isolation.frames import Message, receive, receive_channel, send
 from scheduler.isolation.parents import die_with_parent
 from scheduler.messages import Language, configure, log
+from scheduler.queues.opening import QueuePlace
+from scheduler.queues.registry import QueueRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Setup:
     """The name of the one with the scheduler's tables."""
     log: tuple[str, Literal["text", "json"], Language]
     """Level, form and language, as `messages.configure` takes them."""
+    queues: Sequence[Mapping[str, Any]] = ()
+    """The message queues that handlers may publish to: places of `queues.opening` as mappings."""
 
 
 def main() -> NoReturn:
@@ -56,6 +60,7 @@ def main() -> NoReturn:
     configure(*setup.log)
     try:
         DatabaseRegistry.configure(setup.databases, job=setup.job)
+        QueueRegistry.configure(QueuePlace.of(plain) for plain in setup.queues)
         handlers = discover(setup.handlers, Path(setup.project))
     except SchedulerError as error:
         send(control, {"failed": str(error)})

@@ -1,4 +1,4 @@
-"""What a worker is told, as plain values."""
+"""What a worker and a consumer are told, as plain values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,3 +18,17 @@ class WorkerOptions:
     claim_batch_max: int = 500
     lease_seconds: float = 30.0
     tells_more_waits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerOptions:
+    """See the settings of the same names. `needs`: the message queues and consumers that must be up first."""
+
+    name: str
+    queue: str
+    handler: str
+    concurrency: int = 1
+    prefetch: int = 10
+    needs: Sequence[str] = ()
+    visibility_seconds: float = 60.0
+    """How long a message that was received is its own, unless extended."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from uuid import UUID
@@ -58,12 +58,17 @@ class Worker:
         isolations: Mapping[str, Isolation],
         wakeups: Wakeups,
         policies: str,
+        claimed: Callable[[Sequence[Claim]], None] = lambda _: None,
     ) -> None:
-        """`policies` is JSON: handler name → what it declares for rows that leave it open."""
+        """`policies` is JSON: handler name → what it declares for rows that leave it open.
+
+        `claimed` hears of each batch that waits no more.
+        """
         self.options, self.claims, self.workers, self.policies = options, claims, workers, policies
         self._changed = asyncio.Event()
         """The claim loop looked, a slot became free, an outcome was written, a lease began, or the end did."""
         self.bell = wakeups.bell()
+        self._on_claim = claimed
         self.log = ExecutionLog()
         self.settler = Settler(settles, self._settled)
         self.slots = Slots(options, self.settler, handlers, isolations, self._changed)
@@ -159,6 +164,7 @@ class Worker:
         self.slots.hold(claims)
         claimer.taken(claims)
         self.slots.start()
+        self._on_claim(claims)
 
     async def _sleep(self, claimer: Claimer, looked_at: float, held_up: float | None) -> None:
         """Nothing was found. Ask to be woken, look again a few times, then sleep until there may be something.

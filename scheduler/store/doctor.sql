@@ -30,7 +30,7 @@ SELECT c.relname::text AS name, needed.privilege
 FROM (VALUES ('cron_jobs', 'SELECT'), ('cron_jobs', 'UPDATE'), ('job_executions', 'SELECT'), ('job_executions', 'INSERT'),
              ('job_executions', 'UPDATE'), ('job_workers', 'SELECT'), ('job_workers', 'INSERT'), ('job_workers', 'UPDATE'),
              ('job_queues', 'SELECT'), ('job_installation', 'SELECT'), ('job_transactions', 'SELECT'), ('job_transactions', 'INSERT'),
-             ('job_transactions', 'UPDATE')) AS needed (name, privilege)
+             ('job_transactions', 'UPDATE'), ('job_messages', 'SELECT'), ('job_messages', 'INSERT')) AS needed (name, privilege)
 JOIN pg_class AS c ON c.relname = needed.name
 JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = %(schema)s
 WHERE NOT (has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, needed.privilege))

@@ -129,8 +129,11 @@ GRANT INSERT (id, name, hostname, pid, queues, pool_size, lease_until, version),
     UPDATE (status, heartbeat_at, lease_until, wake_until, running_count, succeeded_count, failed_count, loops)
     ON job_workers TO {worker};
 
+-- A message becomes an execution, and is known by this from then on.
+GRANT SELECT, INSERT (source, message_id, execution_id) ON job_messages TO {worker};
+
 -- Retention: what is over and old enough is deleted by whichever worker's turn it is.
-GRANT SELECT ON job_messages, job_audit, job_audit_log TO {worker};
+GRANT SELECT ON job_audit, job_audit_log TO {worker};
 GRANT SELECT (scope, key, created_at) ON job_requests TO {worker};
 GRANT DELETE ON job_executions, job_workers, job_messages, job_requests, job_audit TO {worker};
 

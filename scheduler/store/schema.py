@@ -612,7 +612,9 @@ job_messages = Table(
     "job_messages",
     metadata,
     Column("source", Text, primary_key=True, comment="The message queue it came from."),
-    Column("message_id", Text, primary_key=True, comment="The broker's id of it, or a hash of its body."),
+    Column(
+        "message_id", Text, primary_key=True, comment="The id that it was given; made up for one that came without."
+    ),
     optional(
         "execution_id",
         BigInteger,

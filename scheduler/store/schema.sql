@@ -462,7 +462,7 @@ CREATE INDEX job_transactions_unsettled ON job_transactions USING btree (gid) WH
 -- Messages already turned into executions, so that a redelivery makes no second one.
 CREATE TABLE job_messages (
     source       text        NOT NULL,                    -- The message queue it came from.
-    message_id   text        NOT NULL,                    -- The broker's id of it, or a hash of its body.
+    message_id   text        NOT NULL,                    -- The id that it was given; made up for one that came without.
     execution_id bigint,                                  -- The execution (job_executions.id) it became; the row may be gone. NULL: none.
     received_at  timestamptz NOT NULL DEFAULT job_now(),  -- When it became an execution.
     CONSTRAINT job_messages_pkey PRIMARY KEY (source, message_id),
@@ -1862,7 +1862,7 @@ COMMENT ON COLUMN job_transactions.decided_at IS 'When the decision was made.';
 COMMENT ON COLUMN job_transactions.settled_at IS 'When every participant had carried the decision out. NULL: not yet.';
 COMMENT ON TABLE job_messages IS 'Messages already turned into executions, so that a redelivery makes no second one.';
 COMMENT ON COLUMN job_messages.source IS 'The message queue it came from.';
-COMMENT ON COLUMN job_messages.message_id IS 'The broker''s id of it, or a hash of its body.';
+COMMENT ON COLUMN job_messages.message_id IS 'The id that it was given; made up for one that came without.';
 COMMENT ON COLUMN job_messages.execution_id IS 'The execution (job_executions.id) it became; the row may be gone. NULL: none.';
 COMMENT ON COLUMN job_messages.received_at IS 'When it became an execution.';
 COMMENT ON TABLE job_tokens IS 'Who may use the HTTP API. `scheduler web token add` makes one.';

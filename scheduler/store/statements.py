@@ -15,6 +15,7 @@ _FILES = (
     "declared.sql",
     "doctor.sql",
     "client.sql",
+    "messages.sql",
 )
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 

@@ -18,7 +18,7 @@ COMMANDS = [
     *(("cron", name) for name in ("add", "list", "show", "edit", "pause", "resume", "remove", "run")),
     *(("cron", name) for name in ("backfill", "skip", "explain", "preview", "plan", "apply")),
     *(("jobs", name) for name in ("enqueue", "list", "show", "wait", "cancel", "retry")),
-    *(("queues", name) for name in ("list", "pause", "resume", "limit")),
+    *(("queues", name) for name in ("list", "publish", "pause", "resume", "limit")),
     ("workers", "list"),
     ("web",),
     *(("web", "token", name) for name in ("add", "list", "remove")),

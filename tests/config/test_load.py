@@ -79,8 +79,8 @@ def test_one_file_can_hold_everything(project: Project) -> None:
     assert settings.retention.success.keep_days is None
     assert settings.retention.failed.keep_days == 7
     assert (settings.log.level, settings.log.format, settings.log.language) == ("debug", "json", "ko")
-    assert settings.queues["tasks"].options == {"durable": True, "ttl_seconds": 3600}
-    assert (settings.consumers["task_consumer"].concurrency, settings.consumers["task_consumer"].prefetch) == (2, 20)
+    assert (settings.queues["tasks"].options.durable, settings.queues["tasks"].options.ttl_seconds) == (True, 3600)
+    assert (settings.consumers["task_consumer"].concurrency, settings.consumers["task_consumer"].prefetch) == (2, 10)
 
 
 def test_a_section_may_be_spread_over_files(project: Project) -> None:

@@ -41,7 +41,7 @@ DATABASE = "databases.default"
          "databases.default.url has the option 'foo', which Postgres doesn't know. Take it out."),
         ("databases: {default: {url: 'postgresql://h/d?sslmod=require'}}",
          "databases.default.url has the option 'sslmod', which Postgres doesn't know. Did you mean 'sslmode'?"),
-        ("drivers: {b: {kind: redis}}", "drivers.b is of kind redis and needs a url."),
+        ("drivers: {b: {kind: redis}}", "drivers.b is of kind redis and needs a url, or the variable REDIS_HOST."),
         ("drivers: {b: {kind: kafka}}", "drivers.b.kind must be 'memory', 'redis', 'amqp' or 'sqs'."),
         ("drivers: {broker: {kind: memory}}\nqueues: {q: {driver: brokr}}",
          "line 2: queues.q.driver is 'brokr', which is not under drivers. Did you mean 'broker'?"),

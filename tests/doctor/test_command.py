@@ -83,7 +83,6 @@ def test_files_that_are_left_alone(scheduler: Command, connection: psycopg.Conne
     )
     assert "  ✓ config/theirs.yaml has none of the scheduler's sections and is left alone." in answer.out
     assert "  ! config/database.yaml is ignored: 'database' is not a section. Did you mean 'databases'?" in answer.out
-    assert "  ! The setting drivers does nothing yet" in answer.out
     assert "WARNING" not in answer.err
 
 

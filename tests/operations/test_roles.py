@@ -17,7 +17,7 @@ from scheduler.store.session import SyncSession
 from scheduler.store.statements import statements
 from scheduler.testing.postgres import ThrowawayPostgres
 
-QUERIES = Path(__file__).resolve().parents[2] / "scheduler" / "store" / "queries.sql"
+STORE = Path(__file__).resolve().parents[2] / "scheduler" / "store"
 PARAMETER = re.compile(r"%\((\w+)\)s")
 
 ALL = {"viewer", "enqueuer", "worker", "admin"}
@@ -133,6 +133,8 @@ STATEMENTS: Mapping[LiteralString, set[str]] = {
     "INSERT INTO job_audit (action, target) VALUES ('a', 't')": set(),
     "UPDATE job_audit SET role = 'x'": set(),
     "DELETE FROM job_audit": {"worker"},
+    "INSERT INTO job_messages (source, message_id, execution_id) VALUES ('q', 'm', 1)": {"worker", "admin"},
+    "UPDATE job_messages SET execution_id = 2": {"admin"},
     "INSERT INTO job_transactions (gid, decision) VALUES ('g', 'ABORT')": {"worker"},
     "UPDATE job_transactions SET decision = 'ABORT'": set(),
     "UPDATE job_transactions SET settled_at = now()": {"worker"},
@@ -249,7 +251,7 @@ def test_a_viewer_reads_every_column_that_holds_no_secret(tried: Roles) -> None:
 
 
 def line_statements() -> Sequence[str]:
-    text = QUERIES.read_text(encoding="utf-8")
+    text = "".join((STORE / file).read_text(encoding="utf-8") for file in ("queries.sql", "messages.sql"))
     return [line.removeprefix("-- name: ") for line in text.splitlines() if line.startswith("-- name: ")]
 
 

@@ -245,6 +245,22 @@ MUTANTS = (
         "tests/lifecycle/test_batch.py::test_one_that_is_cancelled_goes_on_with_the_others_and_success_still_wins",
         (Edit("scheduler/lifecycle/batch.py", "if not self._going_on:", "if True:"),),
     ),
+    Mutant(
+        "message-nobody-knows",
+        "what a message is known by is not what it will be asked for by",
+        "tests/services/test_consumer.py::test_what_is_lost_between_two_steps_is_done_again_and_not_twice",
+        (
+            Edit(
+                "scheduler/store/messages.sql", "SELECT %(source)s, c.id, m.id", "SELECT %(source)s, c.id || m.id, m.id"
+            ),
+        ),
+    ),
+    Mutant(
+        "message-blamed-for-the-tables",
+        "a message is given up because a table is missing, or a right",
+        "tests/services/test_consumer.py::test_without_the_right_to_write_nothing_is_given_up",
+        (Edit("scheduler/store/messages.py", "    errors.RaiseException,", "    psycopg.ProgrammingError,"),),
+    ),
 )
 
 

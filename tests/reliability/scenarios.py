@@ -372,4 +372,28 @@ SCENARIOS = (
         "`doctor` on prepared transactions that were left, or that its role may not end, and on wrong settings",
         ("tests/doctor/test_transactions.py",),
     ),
+    Scenario(
+        "S56",
+        "the broker emptied, or killed and started, while its messages are executions already, or not yet",
+        (
+            f"{FAULTS}/test_messages.py::test_what_is_a_row_needs_its_broker_no_more",
+            f"{FAULTS}/test_messages.py::test_a_broker_that_is_restarted_loses_nothing",
+        ),
+    ),
+    Scenario(
+        "S57",
+        "the same message a hundred times, out of order, after its ack, and through consumers that are killed",
+        (
+            f"{FAULTS}/test_messages.py::test_the_same_messages_a_hundred_times_in_any_order_are_a_row_each",
+            f"{FAULTS}/test_messages.py::test_consumers_that_are_killed_lose_and_double_nothing",
+            f"{FAULTS}/test_messages.py::test_a_consumer_that_forgets_what_it_has_written_is_found_out",
+            f"{SERVICES}/test_consumer.py::test_what_is_lost_between_two_steps_is_done_again_and_not_twice",
+        ),
+        "`./dev bench messages --kill`: 100,000 messages, a consumer killed every two seconds, the broker once.",
+    ),
+    Scenario(
+        "S58",
+        "the broker away while work is enqueued, published and run",
+        (f"{FAULTS}/test_messages.py::test_without_a_broker_rows_go_on",),
+    ),
 )

@@ -30,6 +30,7 @@ FILL = """
         FROM generate_series(1, {rows}) AS n;
     INSERT INTO job_executions (handler_name, concurrency_key, priority)
         SELECT 'work', 'key ' || n % 100, 2 FROM generate_series(1, {rows} / 20) AS n;
+    INSERT INTO job_messages (source, message_id) SELECT 'orders', 'old ' || n FROM generate_series(1, {rows}) AS n;
     INSERT INTO cron_jobs (name, handler_name, cron_expression)
         SELECT 'job ' || n, 'work', '@hourly' FROM generate_series(1, {rows} / 4) AS n;
     UPDATE cron_jobs SET planned_until = job_now() - interval '1 s',
@@ -126,5 +127,7 @@ def usual_values(connection: psycopg.Connection) -> dict[str, Any]:
         "above": 0, "top": 2**62, "below": 2**62, "look": 5000, "forever_days": None, "left": "{}",
         "cron_job_ids": [], "first": 0, "last": 9, "of_queue": True, "name": "default",
         "status_days": "{}", "queue_days": "{}", "cron_days": "{}",
+        "key": "key 7", "prefetch": 1000, "source": "orders", "handler": "work", "concurrency": 4, "room": 500,
+        "message_ids": [f"m{n}" for n in range(500)], "params": ["{}"] * 500,
         "status_bounds": "{}", "queue_bounds": "{}", "cron_bounds": "{}",
     }  # fmt: skip

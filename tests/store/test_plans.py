@@ -14,7 +14,7 @@ from scheduler.testing.postgres import ThrowawayPostgres
 from tests.store.plans import FILL, explain, statement, usual_values
 
 ROWS = int(os.environ.get("SCHEDULER_TEST_ROWS", "20000"))
-BIG = {"job_executions", "cron_jobs"}
+BIG = {"job_executions", "cron_jobs", "job_messages"}
 KEYED = {"job_executions_claim_keyed", "job_executions_claim", "job_executions_of_key", "job_executions_pkey"}
 INDEXES = {
     "claim": {"job_executions_claim"},
@@ -40,6 +40,9 @@ INDEXES = {
     "next_tick": {"cron_jobs_plan", "cron_jobs_resume"},
     "resume_ended": {"cron_jobs_pkey", "cron_jobs_resume"},
     "unfinished": {"job_executions_of_key"},
+    "message_room": {"job_executions_of_key", "job_executions_claim", "job_executions_claim_keyed"},
+    "take_messages": {"job_messages_pkey"},
+    "consumer_counts": {"job_executions_of_key"},
     "prune_look": {"job_executions_pkey", "job_executions_tick", "cron_jobs_pkey"},
     "prune_count": {"job_executions_pkey"},
     "prune_bound": {"job_executions_pkey"},
@@ -59,7 +62,7 @@ LIMITED = """
     VALUES ('default', 1000000, 2, 1000000, 1)
 """
 SCANS = "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'job_executions'"
-FREE = {"find_claimed", "cancels_asked", "held", "unfinished"}
+FREE = {"find_claimed", "cancels_asked", "held", "unfinished", "take_messages", "message_room"}
 """One index each, of which some rows or many may come: the server may go through it either way."""
 BROKEN = {
     "settle_success": [("e.status = expected.status", "e.status = 'RUNNING'")],
@@ -87,7 +90,8 @@ def values(filled: psycopg.Connection) -> Values:
 
 
 def given(name: str, values: Values) -> Values:
-    return values | {"ids": values["keyed_ids"]} if name == "claim_keyed" else values
+    ids = {"claim_keyed": "keyed_ids", "take_messages": "message_ids"}.get(name, "ids")
+    return values | {"ids": values[ids]}
 
 
 def check(name: str, connection: psycopg.Connection, values: Values, text: str | None = None) -> None:

@@ -3,6 +3,7 @@
     examine ── CHECKS ──▶ a check looks at a Bench (facts, guarded session) ──▶ findings
 
     project        settings and handlers          clocks         clock, time zone data
+    messages       message queues and brokers
     server         the way to the server          transactions   two-phase commit
     vacuum         dead rows, old transactions    workers        who works
     work           executions and queues          cron           cron jobs
@@ -14,6 +15,7 @@ A check that fails is a finding itself. None of them loads the database: each st
 from scheduler.operations.doctor.examination import CHECKS, Check, examine
 from scheduler.operations.doctor.facts import DatabaseFacts, IgnoredFile, Place, SettingsFacts
 from scheduler.operations.doctor.finding import Code, Finding, Level
+from scheduler.operations.doctor.messages import message_queues
 from scheduler.operations.doctor.project import handlers, refused, settings
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "SettingsFacts",
     "examine",
     "handlers",
+    "message_queues",
     "refused",
     "settings",
 ]

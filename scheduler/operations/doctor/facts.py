@@ -17,8 +17,6 @@ class SettingsFacts:
     sources: Sequence[str]
     """Files and variables that the settings came from."""
     ignored: Sequence[IgnoredFile]
-    not_yet: Sequence[str]
-    """Settings that are written and do nothing in this version."""
     handler_sources: Sequence[str]
 
 

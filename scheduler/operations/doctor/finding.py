@@ -21,8 +21,10 @@ class Code(StrEnum):
 
     SETTINGS = "settings"
     SETTINGS_IGNORED = "settings-ignored"
-    SETTINGS_NOT_YET = "settings-not-yet"
     HANDLERS = "handlers"
+    MESSAGE_QUEUES = "message-queues"
+    MESSAGE_BROKERS = "message-brokers"
+    MESSAGES_DEAD = "messages-dead"
     EMBEDDED_SERVER = "embedded-server"
     DATABASE_NONE = "database-none"
     DATABASE_REACHABLE = "database-reachable"

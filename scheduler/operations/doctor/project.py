@@ -9,7 +9,7 @@ from scheduler.operations.words import count_of, listed
 
 
 def settings(facts: SettingsFacts) -> Iterator[Finding]:
-    """Where settings come from, and what of them does nothing."""
+    """Where settings come from, and which files are left alone."""
     if facts.sources:
         yield Finding.fine(Code.SETTINGS, f"Settings come from {listed(facts.sources)}.")
     else:
@@ -25,12 +25,6 @@ def settings(facts: SettingsFacts) -> Iterator[Finding]:
                 f"{file.path} is ignored: {written!r} is not a section. Did you mean {meant!r}?",
                 f"Rename it to {meant!r}, or move the file out of config/ if it is somebody else's.",
             )
-    for name in facts.not_yet:
-        yield Finding.warning(
-            Code.SETTINGS_NOT_YET,
-            f"The setting {name} does nothing yet: this version only reads and checks it.",
-            "Leave it for a later version, or remove it.",
-        )
 
 
 def handlers(sources: Sequence[str], names: Sequence[str]) -> Finding:
