@@ -122,6 +122,7 @@ def _supervise(settings: "WorkerSettings", until_idle: bool) -> int:
         shutdown_seconds=settings.shutdown_timeout_seconds,
         max_executions=settings.max_executions_per_process,
         until_idle=until_idle,
+        measures=settings.health_port is not None,
     )
 
     def start(descriptor: int, first: bool) -> "subprocess.Popen[bytes]":
@@ -130,8 +131,8 @@ def _supervise(settings: "WorkerSettings", until_idle: bool) -> int:
         return subprocess.Popen(command, env=os.environ | told, pass_fds=[descriptor], process_group=0)
 
     supervisor = Supervisor(start, crew)
-    health, live = supervisor.health, supervisor.life
-    with serving(settings.health_address, settings.health_port, health=health, live=live):
+    health, live, metrics = supervisor.health, supervisor.life, supervisor.metrics
+    with serving(settings.health_address, settings.health_port, health=health, live=live, metrics=metrics):
         return supervisor.run()
 
 
@@ -142,6 +143,7 @@ def _work(until_idle: bool, parts: list[str], embedded: bool, apply: bool, told:
 
     from scheduler.app import Project
     from scheduler.app.application import Application, Started
+    from scheduler.app.leftovers import stuck
     from scheduler.cli.banner import print_banner
 
     project = Project.open(Path.cwd(), embedded=embedded, may_embed=_on_a_terminal())
@@ -159,7 +161,7 @@ def _work(until_idle: bool, parts: list[str], embedded: bool, apply: bool, told:
 
         async def to_the_end() -> int:
             code = await application.run(until_idle=until_idle, on_start=on_start)
-            if await application.stuck():
+            if await stuck():
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(code)

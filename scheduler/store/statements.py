@@ -13,6 +13,7 @@ _FILES = (
     "operations/queues.sql",
     "declared.sql",
     "doctor.sql",
+    "measuring.sql",
     "client.sql",
 )
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
