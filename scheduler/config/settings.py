@@ -59,8 +59,8 @@ class WorkerSettings(Section):
     """A worker process that has begun so many is replaced, and ends when its work has; `null`: never."""
 
     health_port: Port | None = None
-    """Answer `GET /health` and `/live` there, for all worker processes: 200 while each loop of each gets on, or 503; and \
-`/metrics`, for Prometheus. \
+    """Answer `GET /health` and `/live` there, for all worker processes: 200 while each loop of each gets on, or 503; \
+and `/metrics`, for Prometheus. \
 0: any free port, which the log names; `null`: nowhere."""
     health_address: Text = "127.0.0.1"
     """The address of this host that `health_port` is opened at; `0.0.0.0` for all."""
