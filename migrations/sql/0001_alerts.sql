@@ -6,7 +6,8 @@ CREATE TABLE job_alerts (
     number       double precision NOT NULL,
     opened_at    timestamptz      NOT NULL DEFAULT job_now(),
     last_seen_at timestamptz      NOT NULL DEFAULT job_now(),
-    closed_at    timestamptz
+    closed_at    timestamptz,
+    CONSTRAINT job_alerts_subject_check CHECK (octet_length(rule) <= 200 AND octet_length(subject) <= 1024)
 );
 CREATE UNIQUE INDEX job_alerts_open ON job_alerts (rule, subject) WHERE closed_at IS NULL;
 
@@ -23,20 +24,25 @@ COMMENT ON COLUMN job_alerts.closed_at IS 'When it had not been seen for long en
 CREATE VIEW cron_job_late AS
 SELECT c.name, 'not planned' AS reason, c.next_run_at AS tick, job_now() - c.next_run_at AS late_by, NULL::bigint AS execution_id, c.id AS cron_job_id
 FROM cron_jobs c
-WHERE c.enabled AND c.invalid_reason IS NULL AND c.next_run_at < (SELECT job_now())
+WHERE c.enabled AND c.invalid_reason IS NULL AND c.next_run_at < (SELECT job_now()) AND isfinite(c.next_run_at)
   AND c.next_run_at < job_now() - make_interval(secs => coalesce(c.max_start_delay_seconds, 60))
+UNION ALL
+SELECT c.name, 'never planned', NULL, job_now() - c.updated_at, NULL, c.id
+FROM cron_jobs c
+WHERE c.enabled AND c.invalid_reason IS NULL AND c.next_run_at IS NULL AND c.tzdata_version IS NULL AND isfinite(c.updated_at)
+  AND c.updated_at < job_now() - make_interval(secs => coalesce(c.max_start_delay_seconds, 60))
 UNION ALL
 SELECT c.name, 'not started', e.scheduled_at, job_now() - e.available_at, e.id, c.id
 FROM cron_jobs c CROSS JOIN LATERAL (
     SELECT n.id, n.status, n.attempt, n.scheduled_at, n.available_at FROM job_executions n
     WHERE n.cron_job_id >= c.id AND n.cron_job_id <= c.id AND n.status <> 'SKIPPED' ORDER BY n.cron_job_id DESC, n.scheduled_at DESC LIMIT 10
 ) e
-WHERE e.status = 'PENDING' AND e.attempt = 0 AND e.available_at < job_now() - make_interval(secs => c.max_start_delay_seconds);
+WHERE e.status = 'PENDING' AND e.attempt = 0 AND isfinite(e.available_at) AND e.available_at < job_now() - make_interval(secs => c.max_start_delay_seconds);
 COMMENT ON VIEW cron_job_late IS 'Ticks that are late: due and not planned, or, of a cron job with max_start_delay_seconds, among its newest 10 and not started.';
 COMMENT ON COLUMN cron_job_late.name IS 'The cron job.';
-COMMENT ON COLUMN cron_job_late.reason IS 'not planned (no planner is at work) | not started (no worker has taken it).';
-COMMENT ON COLUMN cron_job_late.tick IS 'The tick that is late.';
-COMMENT ON COLUMN cron_job_late.late_by IS 'For how long it could have been planned, or started.';
+COMMENT ON COLUMN cron_job_late.reason IS 'not planned, or never planned (no planner is at work) | not started (no worker has taken it).';
+COMMENT ON COLUMN cron_job_late.tick IS 'The tick that is late. NULL: none has been computed yet.';
+COMMENT ON COLUMN cron_job_late.late_by IS 'For how long it could have been planned, or started; without a tick, since the last edit.';
 COMMENT ON COLUMN cron_job_late.execution_id IS 'job_executions.id. NULL: there is none yet.';
 COMMENT ON COLUMN cron_job_late.cron_job_id IS 'cron_jobs.id.';
 

@@ -76,7 +76,7 @@ COMMENT ON COLUMN cron_jobs.catch_up IS 'Which ticks over 10 s late still run: l
 COMMENT ON COLUMN cron_jobs.catch_up_limit IS '1 to 10000: bound for catch_up = all, and for the ticks that wait under overlap_policy = queue.';
 COMMENT ON COLUMN cron_jobs.jitter_seconds IS 'Seconds, 0 to 86400: a tick becomes available up to so much later, by a hash of it; never past the next tick.';
 COMMENT ON COLUMN cron_jobs.expected_duration_seconds IS 'Seconds that one is expected to take; longer, it is in the view cron_job_slow. NULL: nothing is expected.';
-COMMENT ON COLUMN cron_jobs.max_start_delay_seconds IS 'Seconds that a tick may wait for its start; longer, it is in the view cron_job_late. NULL: only the planner is watched, for 60 s.';
+COMMENT ON COLUMN cron_jobs.max_start_delay_seconds IS 'Seconds that a tick may wait for its start, or it is in cron_job_late. NULL: 60 to be planned, any to be started.';
 COMMENT ON COLUMN cron_jobs.starts_at IS 'No tick before this; also the anchor of @every. NULL: from created_at on.';
 COMMENT ON COLUMN cron_jobs.ends_at IS 'No tick at or after this. NULL: no end.';
 COMMENT ON COLUMN cron_jobs.enabled IS 'false pauses it: nothing more is planned, and what fell into a pause is never caught up.';

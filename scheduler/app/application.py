@@ -12,6 +12,7 @@ from signal import SIGTERM, raise_signal
 from uuid import UUID
 
 from scheduler import __version__
+from scheduler.app.alerts import alert_loop
 from scheduler.app.atomicity import require_atomic
 from scheduler.app.project import Project
 from scheduler.app.retention import in_words, rules_of
@@ -215,6 +216,8 @@ class Application:
             ]
         if "planner" in self.parts:
             loops.append(Loop("planner", self.planner.round, sleeps=POLL_SECONDS))
+        if self.project.settings.alerts.watches:
+            loops.append(alert_loop(self.project.settings, self._session("alerts")))
         if self.telling.measurer is not None:
             loops.append(Loop("measurer", self.telling.measurer.round, sleeps=MEASURE_SECONDS))
         if self._reports is not None:

@@ -9,6 +9,7 @@ from pydantic import AliasChoices, Field, ValidationInfo, field_validator, model
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from scheduler.config.alerts import AlertSettings
 from scheduler.config.cron_jobs import CronJobSettings
 from scheduler.config.database import DatabaseSettings
 from scheduler.config.messaging import ConsumerSettings, DriverSettings, MessageQueueSettings
@@ -189,6 +190,7 @@ class Settings(BaseSettings):
     """Whose the declared cron jobs are: the project's name. Rows of others are left alone."""
     cron_jobs: dict[Name, CronJobSettings] = Field(default_factory=dict)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     drivers: dict[str, DriverSettings] = Field(default_factory=dict)
     queues: dict[str, MessageQueueSettings] = Field(default_factory=dict)

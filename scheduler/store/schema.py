@@ -147,8 +147,8 @@ cron_jobs = Table(
     optional(
         "max_start_delay_seconds",
         Double,
-        "Seconds that a tick may wait for its start; longer, it is in the view cron_job_late. NULL: only the planner "
-        "is watched, for 60 s.",
+        "Seconds that a tick may wait for its start, or it is in cron_job_late. NULL: 60 to be planned, any to be "
+        "started.",
     ),
     optional("starts_at", Time, "No tick before this; also the anchor of @every. NULL: from created_at on."),
     optional("ends_at", Time, "No tick at or after this. NULL: no end."),
@@ -638,6 +638,7 @@ job_alerts = Table(
     required("opened_at", Time, "When it was first seen.", default=NOW),
     required("last_seen_at", Time, "When it was last seen.", default=NOW),
     optional("closed_at", Time, "When it had not been seen for long enough to be over. NULL: it is open."),
+    check("subject", "octet_length(rule) <= 200 AND octet_length(subject) <= 1024"),
     comment="What was wrong, from when to when, as the rules in the settings have it; open while closed_at IS NULL.",
 )
 Index(

@@ -145,9 +145,9 @@ CREATE TABLE cron_jobs (
                                                                                   -- much later, by a hash of it; never past the next tick.
     expected_duration_seconds double precision,                                   -- Seconds that one is expected to take; longer, it is in
                                                                                   -- the view cron_job_slow. NULL: nothing is expected.
-    max_start_delay_seconds   double precision,                                   -- Seconds that a tick may wait for its start; longer, it
-                                                                                  -- is in the view cron_job_late. NULL: only the planner is
-                                                                                  -- watched, for 60 s.
+    max_start_delay_seconds   double precision,                                   -- Seconds that a tick may wait for its start, or it is in
+                                                                                  -- cron_job_late. NULL: 60 to be planned, any to be
+                                                                                  -- started.
     starts_at                 timestamptz,                                        -- No tick before this; also the anchor of @every. NULL:
                                                                                   -- from created_at on.
     ends_at                   timestamptz,                                        -- No tick at or after this. NULL: no end.
@@ -438,7 +438,8 @@ CREATE TABLE job_alerts (
     last_seen_at timestamptz      NOT NULL DEFAULT job_now(),        -- When it was last seen.
     closed_at    timestamptz,                                        -- When it had not been seen for long enough to be over. NULL: it is
                                                                      -- open.
-    CONSTRAINT job_alerts_pkey PRIMARY KEY (id)
+    CONSTRAINT job_alerts_pkey PRIMARY KEY (id),
+    CONSTRAINT job_alerts_subject_check CHECK (octet_length(rule) <= 200 AND octet_length(subject) <= 1024)
 );
 CREATE UNIQUE INDEX job_alerts_open ON job_alerts USING btree (rule, subject) WHERE closed_at IS NULL;
 
@@ -1596,7 +1597,16 @@ CREATE VIEW cron_job_late AS
     NULL AS execution_id,
     c.id AS cron_job_id
    FROM cron_jobs c
-  WHERE c.enabled AND c.invalid_reason IS NULL AND c.next_run_at < (( SELECT job_now() AS job_now)) AND c.next_run_at < (job_now() - make_interval(secs => COALESCE(c.max_start_delay_seconds, 60)))
+  WHERE c.enabled AND c.invalid_reason IS NULL AND c.next_run_at < (( SELECT job_now() AS job_now)) AND isfinite(c.next_run_at) AND c.next_run_at < (job_now() - make_interval(secs => COALESCE(c.max_start_delay_seconds, 60)))
+UNION ALL
+ SELECT c.name,
+    'never planned' AS reason,
+    NULL AS tick,
+    job_now() - c.updated_at AS late_by,
+    NULL AS execution_id,
+    c.id AS cron_job_id
+   FROM cron_jobs c
+  WHERE c.enabled AND c.invalid_reason IS NULL AND c.next_run_at IS NULL AND c.tzdata_version IS NULL AND isfinite(c.updated_at) AND c.updated_at < (job_now() - make_interval(secs => COALESCE(c.max_start_delay_seconds, 60)))
 UNION ALL
  SELECT c.name,
     'not started' AS reason,
@@ -1614,7 +1624,7 @@ UNION ALL
           WHERE n.cron_job_id >= c.id AND n.cron_job_id <= c.id AND n.status <> 'SKIPPED'
           ORDER BY n.cron_job_id DESC, n.scheduled_at DESC
          LIMIT 10) e
-  WHERE e.status = 'PENDING' AND e.attempt = 0 AND e.available_at < (job_now() - make_interval(secs => c.max_start_delay_seconds));
+  WHERE e.status = 'PENDING' AND e.attempt = 0 AND isfinite(e.available_at) AND e.available_at < (job_now() - make_interval(secs => c.max_start_delay_seconds));
 
 -- Cron jobs whose newest execution that started has taken longer than expected_duration_seconds, whether or not it has
 -- ended.
@@ -1667,7 +1677,7 @@ COMMENT ON COLUMN cron_jobs.catch_up IS 'Which ticks over 10 s late still run: l
 COMMENT ON COLUMN cron_jobs.catch_up_limit IS '1 to 10000: bound for catch_up = all, and for the ticks that wait under overlap_policy = queue.';
 COMMENT ON COLUMN cron_jobs.jitter_seconds IS 'Seconds, 0 to 86400: a tick becomes available up to so much later, by a hash of it; never past the next tick.';
 COMMENT ON COLUMN cron_jobs.expected_duration_seconds IS 'Seconds that one is expected to take; longer, it is in the view cron_job_slow. NULL: nothing is expected.';
-COMMENT ON COLUMN cron_jobs.max_start_delay_seconds IS 'Seconds that a tick may wait for its start; longer, it is in the view cron_job_late. NULL: only the planner is watched, for 60 s.';
+COMMENT ON COLUMN cron_jobs.max_start_delay_seconds IS 'Seconds that a tick may wait for its start, or it is in cron_job_late. NULL: 60 to be planned, any to be started.';
 COMMENT ON COLUMN cron_jobs.starts_at IS 'No tick before this; also the anchor of @every. NULL: from created_at on.';
 COMMENT ON COLUMN cron_jobs.ends_at IS 'No tick at or after this. NULL: no end.';
 COMMENT ON COLUMN cron_jobs.enabled IS 'false pauses it: nothing more is planned, and what fell into a pause is never caught up.';
@@ -1959,9 +1969,9 @@ COMMENT ON COLUMN job_in_doubt.participants IS 'The names of the databases that 
 COMMENT ON COLUMN job_in_doubt.execution_id IS 'The execution (job_executions.id) that it was part of. NULL: none, or not decided.';
 COMMENT ON VIEW cron_job_late IS 'Ticks that are late: due and not planned, or, of a cron job with max_start_delay_seconds, among its newest 10 and not started.';
 COMMENT ON COLUMN cron_job_late.name IS 'The cron job.';
-COMMENT ON COLUMN cron_job_late.reason IS 'not planned (no planner is at work) | not started (no worker has taken it).';
-COMMENT ON COLUMN cron_job_late.tick IS 'The tick that is late.';
-COMMENT ON COLUMN cron_job_late.late_by IS 'For how long it could have been planned, or started.';
+COMMENT ON COLUMN cron_job_late.reason IS 'not planned, or never planned (no planner is at work) | not started (no worker has taken it).';
+COMMENT ON COLUMN cron_job_late.tick IS 'The tick that is late. NULL: none has been computed yet.';
+COMMENT ON COLUMN cron_job_late.late_by IS 'For how long it could have been planned, or started; without a tick, since the last edit.';
 COMMENT ON COLUMN cron_job_late.execution_id IS 'job_executions.id. NULL: there is none yet.';
 COMMENT ON COLUMN cron_job_late.cron_job_id IS 'cron_jobs.id.';
 COMMENT ON VIEW cron_job_slow IS 'Cron jobs whose newest execution that started has taken longer than expected_duration_seconds, whether or not it has ended.';

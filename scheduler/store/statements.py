@@ -14,6 +14,7 @@ _FILES = (
     "declared.sql",
     "doctor.sql",
     "measuring.sql",
+    "alerts.sql",
     "client.sql",
 )
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
