@@ -11,6 +11,7 @@ _FILES = (
     "operations/cron_jobs.sql",
     "operations/executions.sql",
     "operations/queues.sql",
+    "operations/live.sql",
     "declared.sql",
     "doctor.sql",
     "measuring.sql",
