@@ -1,8 +1,9 @@
 """deeds: what was asked for with a key, by the operations that every other command uses."""
 
 from scheduler.cli.top.view import Deed, Order
+from scheduler.model import Status
 from scheduler.operations import queues
-from scheduler.operations.bulk import Action, act
+from scheduler.operations.bulk import Action, Result, act
 from scheduler.store.session import SyncSession
 
 
@@ -22,7 +23,9 @@ def carry_out(session: SyncSession, order: Order) -> str:
 
 def _acted(session: SyncSession, action: Action, id_: int) -> str:
     reason = "cancelled in scheduler top" if action is Action.CANCEL else None
-    (answer,) = next(iter(act(session, action, [id_], statuses=None, reason=reason)))
-    if answer.why:
-        return answer.why
-    return f"Execution {id_} is {answer.status}." if answer.status else f"Execution {id_} is asked to {action}."
+    (answer,) = next(act(session, action, [id_], reason=reason))
+    if answer.result is not Result.DONE:
+        return answer.why or f"Execution {id_} has changed meanwhile: it is {answer.status or 'gone'}."
+    if action is Action.CANCEL and answer.status == Status.RUNNING:
+        return f"Execution {id_} is asked to stop."
+    return f"Execution {id_} is {answer.status}."

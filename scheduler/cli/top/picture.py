@@ -20,8 +20,8 @@ from scheduler.operations.words import span
 
 Thing = TypeVar("Thing")
 
-_FRAMES: Final = 9
-"""Lines that are no rows: the headline, frames, heads of tables, and the keys."""
+_FRAMES: Final = 6
+"""Lines that are no rows: the headline, an alert, a frame and its head, the keys. Each further list has a frame too."""
 _SIDE_BY_SIDE: Final = 100
 """From so many columns on, two lists fit beside each other."""
 _BAR: Final = 14
@@ -63,11 +63,11 @@ class _Rows:
         if height is None:
             self.upper, self.middle, self.lower = needs
             return
-        room = max(6, height - _FRAMES - (3 if side_by_side else 9))
-        if not side_by_side:
-            room //= 2
-        self.upper, self.lower = min(needs[0], max(2, room // 4)), min(needs[2], max(2, room // 3))
-        self.middle = max(2, min(needs[1], room - self.upper - self.lower))
+        lists = 2 if side_by_side else 4
+        room = max(6, height - _FRAMES - 3 * lists)
+        share = max(2, room // (lists + 1))
+        self.upper, self.lower = min(needs[0], share), min(needs[2], share)
+        self.middle = max(2, min(needs[1], room - lists // 2 * (self.upper + self.lower)))
 
 
 def _headline(snapshot: Snapshot) -> RenderableType:
@@ -81,7 +81,7 @@ def _headline(snapshot: Snapshot) -> RenderableType:
         (f"{running:,}", "bold"), f" of {slots:,} slots busy   ",
         (f"{waiting:,}", "bold"), " waiting   ",
         (f"{delayed:,}", "bold"), " delayed   ",
-        (f"{snapshot.now:%Y-%m-%d %H:%M:%S} UTC", "dim"),
+        (f"{snapshot.now:%H:%M:%S} UTC", "dim"),
         no_wrap=True, overflow="ellipsis",
     )  # fmt: skip
     alerts = [
@@ -159,19 +159,20 @@ def _workers(snapshot: Snapshot, rows: int) -> RenderableType:
         style = "" if worker.status == "ACTIVE" and worker.state == "active" and not worker.stalled else "red"
         table.add_row(
             _cell(worker.name, style),
-            ProgressBar(total=max(1, worker.pool_size), completed=worker.running_count, width=8),
+            _slots(worker),
             f"{worker.running_count}/{worker.pool_size}",
             _number(worker.succeeded_count),
             _number(worker.failed_count, "red"),
         )
-        if worker.stalled:
-            table.add_row(Text(f"  {_stalled(worker)}", "red"))
     return table
 
 
-def _stalled(worker: WorkerStatus) -> str:
+def _slots(worker: WorkerStatus) -> RenderableType:
+    """How many are taken; of a worker that is ill, the loop that stands still, and for how long."""
+    if not worker.stalled:
+        return ProgressBar(total=max(1, worker.pool_size), completed=worker.running_count, width=8)
     name, age = max(worker.stalled.items(), key=lambda loop: loop[1])
-    return f"{one_line(name)} stands still for {span(timedelta(seconds=age))}"
+    return Text(f"{one_line(name)} stuck {span(timedelta(seconds=age))}", "bold red")
 
 
 def _running(snapshot: Snapshot, view: View | None, rows: int) -> RenderableType:
