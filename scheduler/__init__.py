@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         EmbeddedPostgresError,
         ExecutionFailedError,
         FailPermanently,
+        ForbiddenTargetError,
         HandlerNotFoundError,
         LeaseLostError,
         NotFoundError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         SchemaError,
         Snooze,
         TransactionError,
+        UndeliveredError,
         WaitTimeoutError,
     )
     from scheduler.handlers import BaseHandler, Cron, ExecutionContext, current_batch, current_execution, handler
@@ -73,6 +75,7 @@ __all__ = [
     "ExecutionContext",
     "ExecutionFailedError",
     "FailPermanently",
+    "ForbiddenTargetError",
     "HandlerNotFoundError",
     "LeaseLostError",
     "NotFoundError",
@@ -88,6 +91,7 @@ __all__ = [
     "SchemaError",
     "Snooze",
     "TransactionError",
+    "UndeliveredError",
     "WaitTimeoutError",
     "__version__",
     "current_batch",

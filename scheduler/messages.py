@@ -138,10 +138,10 @@ CATALOGUE: Mapping[str, Event] = {
                                       "데이터베이스 역할에 권한이 없어 아무것도 삭제하지 않습니다({error}). `scheduler db roles`가 워커에 필요한 권한을 보여 줍니다"),
 
     # alerts
-    "alert.opened":          Event(W, "Alert ({rule}): {message}",
-                                      "경보({rule}): {message}"),
-    "alert.closed":          Event(I, "Alert is over ({rule}): {message}",
-                                      "경보 해제({rule}): {message}"),
+    "alert.opened":          Event(W, "Alert ({rule}): {what}",
+                                      "경보({rule}): {what}"),
+    "alert.closed":          Event(I, "Alert is over ({rule}): {what}",
+                                      "경보 해제({rule}): {what}"),
 
     # queues
     "queue.paused_itself":   Event(W, "Queue {queue} pauses itself after {failures} failures in a row, until it is resumed",

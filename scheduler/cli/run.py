@@ -111,8 +111,9 @@ def _supervise(settings: "WorkerSettings", until_idle: bool) -> int:
     import os
     import subprocess
 
+    from scheduler.services.crew import Crew
     from scheduler.services.health_server import serving
-    from scheduler.services.supervisor import Crew, Supervisor
+    from scheduler.services.supervisor import Supervisor
 
     least, most = settings.process_range
     crew = Crew(

@@ -14,7 +14,6 @@ import socket
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from types import FrameType
 from typing import Final
 
@@ -22,6 +21,7 @@ from scheduler.clock import monotonic
 from scheduler.messages import log
 from scheduler.metrics import Tally
 from scheduler.model import LoopAge
+from scheduler.services.crew import Crew
 from scheduler.services.endings import code_at_the_end, how, reap_strangers
 from scheduler.services.health import ProcessHealth, State
 from scheduler.services.loop import GRACE_SECONDS
@@ -53,23 +53,6 @@ _TURN_SECONDS: Final = 0.5
 
 Start = Callable[[int, bool], subprocess.Popen[bytes]]
 """Start a worker that inherits this file descriptor and reports to it; whether none has reported yet is told too."""
-
-
-@dataclass(frozen=True, slots=True)
-class Crew:
-    """How many workers there are, and what is asked of them."""
-
-    least: int = 1
-    most: int = 1
-    lease_seconds: float = 30.0
-    shutdown_seconds: float = 30.0
-    """How long one may take to finish its work after the first signal."""
-    max_executions: int | None = None
-    """After so many executions a worker is replaced and retired; None: never."""
-    until_idle: bool = False
-    """Those that end by themselves are not replaced."""
-    measures: bool = False
-    """One of them asks the database, every few seconds, what metrics tell about it."""
 
 
 class Supervisor:
@@ -108,8 +91,8 @@ class Supervisor:
     def metrics(self) -> str:
         """What they count and tell, all together."""
         now, members = monotonic(), list(self._members)
-        measurements = [found for member in members if (found := member.measurement(now)) is not None]
         gauges = [member.report.gauges for member in members if member.report is not None]
+        measurements = filter(None, (member.measurement(now) for member in members))
         return page(self._tally, [member.health(now) for member in members], gauges, measurements)
 
     # -----------------------------------------------------------------------------------------------------------------
@@ -152,8 +135,7 @@ class Supervisor:
                 self._ended(member, code, now)
             else:
                 self._look_at(member, now)
-        if self._crew.measures:
-            self._have_measured(now)
+        self._have_measured(now)
         if not self._finishing:
             self._scale(now)
             self._renew()
@@ -230,8 +212,8 @@ class Supervisor:
         self._proven = self._proven or member.report is not None
 
     def _have_measured(self, now: float) -> None:
-        """By one that is at work; one is enough, for the database is the same."""
-        able = [member for member in self._working if member.report is not None]
+        """One is enough, for the database is the same."""
+        able = [member for member in self._working if member.report and self._crew.measures]
         if able and now - self._measured_at >= MEASURE_SECONDS:
             self._measured_at = now
             able[0].measure()

@@ -3,18 +3,29 @@
 
 
 -- name: measure
--- Index: job_executions_claim and _claim_keyed, up to 100,000 entries of each queue; a range, as the views say why. At most 100 queues.
+-- Index: job_executions_claim and _claim_keyed, up to 20,000 entries of each queue (by a range, as the views say why), and the first
+-- one of each priority. At most 100 queues.
 WITH moment AS MATERIALIZED (SELECT {s}.job_now() AS now),
 named AS MATERIALIZED (SELECT n.name FROM {s}.job_queue_names() AS n (name) ORDER BY n.name LIMIT 100),
 waiting AS MATERIALIZED (
-    SELECT named.name, count(*) FILTER (WHERE e.available_at <= moment.now) AS waiting, count(*) FILTER (WHERE e.available_at > moment.now) AS delayed,
-           coalesce(greatest(extract(epoch FROM moment.now) - extract(epoch FROM min(e.available_at)), 0), 0)::double precision AS oldest
+    SELECT named.name, count(*) FILTER (WHERE e.available_at <= moment.now) AS waiting, count(*) FILTER (WHERE e.available_at > moment.now) AS delayed
     FROM moment CROSS JOIN named LEFT JOIN LATERAL (
         (SELECT u.available_at FROM {s}.job_executions AS u
-         WHERE u.queue >= named.name AND u.queue <= named.name AND u.status = 'PENDING' AND u.concurrency_key IS NULL LIMIT 100000)
+         WHERE u.queue >= named.name AND u.queue <= named.name AND u.status = 'PENDING' AND u.concurrency_key IS NULL LIMIT 20000)
         UNION ALL
         (SELECT k.available_at FROM {s}.job_executions AS k
-         WHERE k.queue >= named.name AND k.queue <= named.name AND k.status = 'PENDING' AND k.concurrency_key IS NOT NULL LIMIT 100000)
+         WHERE k.queue >= named.name AND k.queue <= named.name AND k.status = 'PENDING' AND k.concurrency_key IS NOT NULL LIMIT 20000)
+    ) AS e ON true
+    GROUP BY named.name
+),
+oldest AS MATERIALIZED (
+    SELECT named.name, coalesce(greatest(extract(epoch FROM moment.now) - extract(epoch FROM min(e.available_at)), 0), 0)::double precision AS seconds
+    FROM moment CROSS JOIN named CROSS JOIN generate_series(-9, 9) AS level (priority) LEFT JOIN LATERAL (
+        (SELECT u.available_at FROM {s}.job_executions AS u
+         WHERE u.queue = named.name AND u.priority = level.priority AND u.status = 'PENDING' AND u.concurrency_key IS NULL ORDER BY u.available_at LIMIT 1)
+        UNION ALL
+        (SELECT k.available_at FROM {s}.job_executions AS k
+         WHERE k.queue = named.name AND k.priority = level.priority AND k.status = 'PENDING' AND k.concurrency_key IS NOT NULL ORDER BY k.available_at LIMIT 1)
     ) AS e ON true
     GROUP BY named.name, moment.now
 ),
@@ -25,9 +36,9 @@ sessions AS MATERIALIZED (
            extract(epoch FROM clock_timestamp() - min(a.xact_start))::double precision AS seconds
     FROM pg_stat_activity AS a WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
 )
-SELECT 'scheduler_queue_waiting' AS metric, w.name AS label, least(w.waiting, 100000)::double precision AS number FROM waiting AS w
-UNION ALL SELECT 'scheduler_queue_delayed', w.name, least(w.delayed, 100000) FROM waiting AS w
-UNION ALL SELECT 'scheduler_queue_oldest_seconds', w.name, w.oldest FROM waiting AS w
+SELECT 'scheduler_queue_waiting' AS metric, w.name AS label, least(w.waiting, 20000)::double precision AS number FROM waiting AS w
+UNION ALL SELECT 'scheduler_queue_delayed', w.name, least(w.delayed, 20000) FROM waiting AS w
+UNION ALL SELECT 'scheduler_queue_oldest_seconds', o.name, o.seconds FROM oldest AS o
 UNION ALL SELECT 'scheduler_queue_running', n.name, coalesce(r.number, 0) FROM named AS n LEFT JOIN running AS r ON r.name = n.name
 UNION ALL SELECT 'scheduler_queue_paused', n.name, coalesce(q.paused AND (q.resume_at IS NULL OR q.resume_at > m.now), false)::integer
           FROM moment AS m CROSS JOIN named AS n LEFT JOIN {s}.job_queues AS q ON q.name = n.name

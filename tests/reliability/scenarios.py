@@ -372,4 +372,10 @@ SCENARIOS = (
         "`doctor` on prepared transactions that were left, or that its role may not end, and on wrong settings",
         ("tests/doctor/test_transactions.py",),
     ),
+    Scenario(
+        "S61",
+        "an alert sent to this host, its network or its cloud's metadata, however the address is written or resolved",
+        ("tests/alerts/test_delivery.py", f"{FAULTS}/test_alerts.py"),
+        "The target that is forbidden, and one that hangs, delay no other.",
+    ),
 )

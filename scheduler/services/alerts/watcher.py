@@ -66,9 +66,9 @@ class Watcher:
             telling = [*self._telling("opened", opened), *self._telling("closed", closed)]
             await store.tell(transaction, watch.queue, telling)
         for alert in opened:
-            log("alert.opened", rule=alert.rule, message=alert.message)
+            log("alert.opened", rule=alert.rule, what=alert.message)
         for alert in closed:
-            log("alert.closed", rule=alert.rule, message=alert.message)
+            log("alert.closed", rule=alert.rule, what=alert.message)
 
     def _telling(self, state: str, alerts: Sequence[Alert]) -> list[dict[str, Any]]:
         return [
