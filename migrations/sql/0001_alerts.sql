@@ -22,7 +22,14 @@ COMMENT ON COLUMN job_alerts.last_seen_at IS 'When it was last seen.';
 COMMENT ON COLUMN job_alerts.closed_at IS 'When it had not been seen for long enough to be over. NULL: it is open.';
 
 CREATE VIEW cron_job_late AS
-SELECT c.name, 'not planned' AS reason, c.next_run_at AS tick, job_now() - c.next_run_at AS late_by, NULL::bigint AS execution_id, c.id AS cron_job_id
+SELECT c.name, 'not started' AS reason, e.scheduled_at AS tick, job_now() - e.available_at AS late_by, e.id AS execution_id, c.id AS cron_job_id
+FROM cron_jobs c CROSS JOIN LATERAL (
+    SELECT n.id, n.status, n.attempt, n.scheduled_at, n.available_at FROM job_executions n
+    WHERE n.cron_job_id >= c.id AND n.cron_job_id <= c.id AND n.status <> 'SKIPPED' ORDER BY n.cron_job_id DESC, n.scheduled_at DESC LIMIT 10
+) e
+WHERE e.status = 'PENDING' AND e.attempt = 0 AND isfinite(e.available_at) AND e.available_at < job_now() - make_interval(secs => c.max_start_delay_seconds)
+UNION ALL
+SELECT c.name, 'not planned', c.next_run_at, job_now() - c.next_run_at, NULL, c.id
 FROM cron_jobs c
 WHERE c.enabled AND c.invalid_reason IS NULL AND c.next_run_at < (SELECT job_now()) AND isfinite(c.next_run_at)
   AND c.next_run_at < job_now() - make_interval(secs => coalesce(c.max_start_delay_seconds, 60))
@@ -30,14 +37,7 @@ UNION ALL
 SELECT c.name, 'never planned', NULL, job_now() - c.updated_at, NULL, c.id
 FROM cron_jobs c
 WHERE c.enabled AND c.invalid_reason IS NULL AND c.next_run_at IS NULL AND c.tzdata_version IS NULL AND isfinite(c.updated_at)
-  AND c.updated_at < job_now() - make_interval(secs => coalesce(c.max_start_delay_seconds, 60))
-UNION ALL
-SELECT c.name, 'not started', e.scheduled_at, job_now() - e.available_at, e.id, c.id
-FROM cron_jobs c CROSS JOIN LATERAL (
-    SELECT n.id, n.status, n.attempt, n.scheduled_at, n.available_at FROM job_executions n
-    WHERE n.cron_job_id >= c.id AND n.cron_job_id <= c.id AND n.status <> 'SKIPPED' ORDER BY n.cron_job_id DESC, n.scheduled_at DESC LIMIT 10
-) e
-WHERE e.status = 'PENDING' AND e.attempt = 0 AND isfinite(e.available_at) AND e.available_at < job_now() - make_interval(secs => c.max_start_delay_seconds);
+  AND c.updated_at < job_now() - make_interval(secs => coalesce(c.max_start_delay_seconds, 60));
 COMMENT ON VIEW cron_job_late IS 'Ticks that are late: due and not planned, or, of a cron job with max_start_delay_seconds, among its newest 10 and not started.';
 COMMENT ON COLUMN cron_job_late.name IS 'The cron job.';
 COMMENT ON COLUMN cron_job_late.reason IS 'not planned, or never planned (no planner is at work) | not started (no worker has taken it).';

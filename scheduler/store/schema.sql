@@ -1591,24 +1591,6 @@ UNION ALL
 -- started.
 CREATE VIEW cron_job_late AS
  SELECT c.name,
-    'not planned' AS reason,
-    c.next_run_at AS tick,
-    job_now() - c.next_run_at AS late_by,
-    NULL AS execution_id,
-    c.id AS cron_job_id
-   FROM cron_jobs c
-  WHERE c.enabled AND c.invalid_reason IS NULL AND c.next_run_at < (( SELECT job_now() AS job_now)) AND isfinite(c.next_run_at) AND c.next_run_at < (job_now() - make_interval(secs => COALESCE(c.max_start_delay_seconds, 60)))
-UNION ALL
- SELECT c.name,
-    'never planned' AS reason,
-    NULL AS tick,
-    job_now() - c.updated_at AS late_by,
-    NULL AS execution_id,
-    c.id AS cron_job_id
-   FROM cron_jobs c
-  WHERE c.enabled AND c.invalid_reason IS NULL AND c.next_run_at IS NULL AND c.tzdata_version IS NULL AND isfinite(c.updated_at) AND c.updated_at < (job_now() - make_interval(secs => COALESCE(c.max_start_delay_seconds, 60)))
-UNION ALL
- SELECT c.name,
     'not started' AS reason,
     e.scheduled_at AS tick,
     job_now() - e.available_at AS late_by,
@@ -1624,7 +1606,25 @@ UNION ALL
           WHERE n.cron_job_id >= c.id AND n.cron_job_id <= c.id AND n.status <> 'SKIPPED'
           ORDER BY n.cron_job_id DESC, n.scheduled_at DESC
          LIMIT 10) e
-  WHERE e.status = 'PENDING' AND e.attempt = 0 AND isfinite(e.available_at) AND e.available_at < (job_now() - make_interval(secs => c.max_start_delay_seconds));
+  WHERE e.status = 'PENDING' AND e.attempt = 0 AND isfinite(e.available_at) AND e.available_at < (job_now() - make_interval(secs => c.max_start_delay_seconds))
+UNION ALL
+ SELECT c.name,
+    'not planned' AS reason,
+    c.next_run_at AS tick,
+    job_now() - c.next_run_at AS late_by,
+    NULL AS execution_id,
+    c.id AS cron_job_id
+   FROM cron_jobs c
+  WHERE c.enabled AND c.invalid_reason IS NULL AND c.next_run_at < (( SELECT job_now() AS job_now)) AND isfinite(c.next_run_at) AND c.next_run_at < (job_now() - make_interval(secs => COALESCE(c.max_start_delay_seconds, 60)))
+UNION ALL
+ SELECT c.name,
+    'never planned' AS reason,
+    NULL AS tick,
+    job_now() - c.updated_at AS late_by,
+    NULL AS execution_id,
+    c.id AS cron_job_id
+   FROM cron_jobs c
+  WHERE c.enabled AND c.invalid_reason IS NULL AND c.next_run_at IS NULL AND c.tzdata_version IS NULL AND isfinite(c.updated_at) AND c.updated_at < (job_now() - make_interval(secs => COALESCE(c.max_start_delay_seconds, 60)));
 
 -- Cron jobs whose newest execution that started has taken longer than expected_duration_seconds, whether or not it has
 -- ended.
