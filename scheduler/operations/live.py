@@ -19,10 +19,10 @@ class RunningLine:
     cron_job: str | None
     """Its name."""
     attempt: int
-    age_seconds: float
-    """Since the claim."""
-    left_seconds: float
-    """Until its timeout; negative: it is overdue."""
+    age_seconds: float | None
+    """Since the claim; None: a row by hand doesn't say."""
+    left_seconds: float | None
+    """Until its timeout; negative: it is overdue. None: as above."""
     progress: float | None
     """0 to 1, as its handler says; None: it says nothing."""
     progress_message: str | None

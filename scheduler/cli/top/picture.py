@@ -26,6 +26,8 @@ _SIDE_BY_SIDE: Final = 100
 """From so many columns on, two lists fit beside each other."""
 _BAR: Final = 14
 _CHOSEN: Final = "reverse"
+_LONGEST: Final = 1e12
+"""Seconds."""
 
 
 def picture(snapshot: Snapshot, view: View | None, *, width: int, height: int | None) -> RenderableType:
@@ -130,7 +132,7 @@ def _queues(snapshot: Snapshot, view: View | None, rows: int) -> RenderableType:
     at = _chosen_in(Pane.QUEUES, view, snapshot)
     names = [queue.name for queue in snapshot.queues]
     for queue in _window(snapshot.queues, names.index(at) if at in names else 0, rows):
-        oldest = "" if queue.oldest_waiting_seconds is None else span(timedelta(seconds=queue.oldest_waiting_seconds))
+        oldest = _span(queue.oldest_waiting_seconds)
         table.add_row(
             _cell(queue.name, "bold"),
             _state_of(queue),
@@ -172,7 +174,7 @@ def _slots(worker: WorkerStatus) -> RenderableType:
     if not worker.stalled:
         return ProgressBar(total=max(1, worker.pool_size), completed=worker.running_count, width=8)
     name, age = max(worker.stalled.items(), key=lambda loop: loop[1])
-    return Text(f"{one_line(name)} stuck {span(timedelta(seconds=age))}", "bold red")
+    return Text(f"{one_line(name)} stuck {_span(age)}", "bold red")
 
 
 def _running(snapshot: Snapshot, view: View | None, rows: int) -> RenderableType:
@@ -188,7 +190,7 @@ def _running(snapshot: Snapshot, view: View | None, rows: int) -> RenderableType
             str(line.id),
             _cell(line.handler_name, "bold"),
             _cell(line.queue),
-            span(timedelta(seconds=line.age_seconds)),
+            _span(line.age_seconds),
             _bar(line),
             _saying(line),
             _left(line),
@@ -211,10 +213,17 @@ def _saying(line: RunningLine) -> Text:
 
 
 def _left(line: RunningLine) -> Text:
-    if line.left_seconds < 0:
-        return Text(f"{span(timedelta(seconds=-line.left_seconds))} over", "bold red")
-    share = line.left_seconds / max(line.age_seconds + line.left_seconds, 1e-9)
-    return Text(span(timedelta(seconds=line.left_seconds)), "yellow" if share < 0.2 else "")
+    left, age = line.left_seconds, line.age_seconds
+    if left is None or age is None:
+        return Text("")
+    if left < 0:
+        return Text(f"{_span(-left)} over", "bold red")
+    return Text(_span(left), "yellow" if left < 0.2 * (age + left) else "")
+
+
+def _span(seconds: float | None) -> str:
+    """What a row by hand says may be longer than any time there is; empty for None."""
+    return "" if seconds is None else span(timedelta(seconds=max(-_LONGEST, min(seconds, _LONGEST))))
 
 
 def _failures(snapshot: Snapshot, view: View | None, rows: int) -> RenderableType:
