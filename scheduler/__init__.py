@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         EmbeddedPostgresError,
         ExecutionFailedError,
         FailPermanently,
+        ForbiddenTargetError,
         HandlerNotFoundError,
         LeaseLostError,
         MalformedMessageError,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         ShutdownTimeoutError,
         Snooze,
         TransactionError,
+        UndeliveredError,
         WaitTimeoutError,
     )
     from scheduler.handlers import BaseHandler, Cron, ExecutionContext, current_batch, current_execution, handler
@@ -82,6 +84,7 @@ __all__ = [
     "ExecutionContext",
     "ExecutionFailedError",
     "FailPermanently",
+    "ForbiddenTargetError",
     "HandlerNotFoundError",
     "LeaseLostError",
     "MalformedMessageError",
@@ -103,6 +106,7 @@ __all__ = [
     "ShutdownTimeoutError",
     "Snooze",
     "TransactionError",
+    "UndeliveredError",
     "WaitTimeoutError",
     "__version__",
     "current_batch",

@@ -21,6 +21,8 @@ SchedulerError
 ├── ShutdownTimeoutError         a queue worker or a thread pool did not end in time
 ├── WaitTimeoutError             what a client waits for isn't final in time
 │   └── CallTimeoutError         nor is what call() enqueued
+├── ForbiddenTargetError         an alert would be sent where it may not
+├── UndeliveredError             a target did not take an alert
 ├── LeaseLostError               the fence refused a write: the row is no longer ours
 └── DatabaseError
     ├── ConnectionPoolExhaustedError
@@ -167,6 +169,14 @@ class WaitTimeoutError(SchedulerError, TimeoutError):
 
 class CallTimeoutError(WaitTimeoutError):
     """`call()` has waited long enough; the execution is there and goes on. `ids` holds its id."""
+
+
+class ForbiddenTargetError(SchedulerError):
+    """An alert would be sent to an address that is not public, or without encryption."""
+
+
+class UndeliveredError(SchedulerError):
+    """A target did not take an alert: it can't be reached, is too slow, or refuses."""
 
 
 class LeaseLostError(SchedulerError):

@@ -137,6 +137,12 @@ CATALOGUE: Mapping[str, Event] = {
     "pruner.may_not":        Event(W, "Nothing is deleted, for the database's role lacks a right ({error}): `scheduler db roles` prints what a worker needs, or set retention to null",
                                       "데이터베이스 역할에 권한이 없어 아무것도 삭제하지 않습니다({error}). `scheduler db roles`가 워커에 필요한 권한을 보여 줍니다"),
 
+    # alerts
+    "alert.opened":          Event(W, "Alert ({rule}): {what}",
+                                      "경보({rule}): {what}"),
+    "alert.closed":          Event(I, "Alert is over ({rule}): {what}",
+                                      "경보 해제({rule}): {what}"),
+
     # queues
     "queue.paused_itself":   Event(W, "Queue {queue} pauses itself after {failures} failures in a row, until it is resumed",
                                       "큐 {queue}이(가) 연속 {failures}회 실패하여 다시 시작될 때까지 스스로 일시 중지합니다"),

@@ -20,6 +20,8 @@ CREATE TABLE cron_jobs (
     catch_up            text             NOT NULL DEFAULT 'latest',
     catch_up_limit      integer          NOT NULL DEFAULT 100,
     jitter_seconds      double precision NOT NULL DEFAULT 0,
+    expected_duration_seconds double precision,
+    max_start_delay_seconds double precision,
     starts_at           timestamptz,
     ends_at             timestamptz,
     enabled             boolean          NOT NULL DEFAULT true,
@@ -50,6 +52,8 @@ CREATE TABLE cron_jobs (
     CONSTRAINT cron_jobs_catch_up_check CHECK (catch_up IN ('latest', 'skip', 'all')),
     CONSTRAINT cron_jobs_catch_up_limit_check CHECK (catch_up_limit BETWEEN 1 AND 10000),
     CONSTRAINT cron_jobs_jitter_seconds_check CHECK (jitter_seconds BETWEEN 0 AND 86400),
+    CONSTRAINT cron_jobs_expected_duration_seconds_check CHECK (expected_duration_seconds > 0 AND expected_duration_seconds <= 31622400),
+    CONSTRAINT cron_jobs_max_start_delay_seconds_check CHECK (max_start_delay_seconds > 0 AND max_start_delay_seconds <= 31622400),
     CONSTRAINT cron_jobs_declared_check CHECK (jsonb_typeof(declared) = 'object'),
     CONSTRAINT cron_jobs_unplanned_check CHECK (jsonb_typeof(unplanned) = 'array'),
     CONSTRAINT cron_jobs_pause_check CHECK (NOT enabled OR (paused_reason IS NULL AND resume_at IS NULL))
@@ -75,6 +79,8 @@ COMMENT ON COLUMN cron_jobs.overlap_policy IS 'What a tick does while an earlier
 COMMENT ON COLUMN cron_jobs.catch_up IS 'Which ticks over 10 s late still run: latest (one) | skip (none) | all (the newest catch_up_limit); the rest become SKIPPED.';
 COMMENT ON COLUMN cron_jobs.catch_up_limit IS '1 to 10000: bound for catch_up = all, and for the ticks that wait under overlap_policy = queue.';
 COMMENT ON COLUMN cron_jobs.jitter_seconds IS 'Seconds, 0 to 86400: a tick becomes available up to so much later, by a hash of it; never past the next tick.';
+COMMENT ON COLUMN cron_jobs.expected_duration_seconds IS 'Seconds that one is expected to take; longer, it is in the view cron_job_slow. NULL: nothing is expected.';
+COMMENT ON COLUMN cron_jobs.max_start_delay_seconds IS 'Seconds that a tick may wait for its start, or it is in cron_job_late. NULL: 60 to be planned, any to be started.';
 COMMENT ON COLUMN cron_jobs.starts_at IS 'No tick before this; also the anchor of @every. NULL: from created_at on.';
 COMMENT ON COLUMN cron_jobs.ends_at IS 'No tick at or after this. NULL: no end.';
 COMMENT ON COLUMN cron_jobs.enabled IS 'false pauses it: nothing more is planned, and what fell into a pause is never caught up.';

@@ -11,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    for part in ("tables", "triggers", "access", "functions", "worker_protocol", "views"):
+    for part in ("tables", "triggers", "access", "functions", "worker_protocol", "views", "alerts"):
         execute_file(op.get_bind(), f"{revision}_{part}.sql")
     op.create_table_comment("scheduler_version", "The revision that these tables are at. Kept by `scheduler migrate`.")
     op.execute("COMMENT ON COLUMN scheduler_version.version_num IS 'Four digits, as in the names of the migrations.'")

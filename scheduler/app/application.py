@@ -5,7 +5,6 @@ import gc
 import json
 import os
 import socket
-import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -14,11 +13,13 @@ from signal import SIGTERM, raise_signal
 from uuid import UUID
 
 from scheduler import __version__
+from scheduler.app.alerts import alert_loop
 from scheduler.app.atomicity import require_atomic
 from scheduler.app.messaging import chosen, consumers_of, places, require_any
 from scheduler.app.project import Project
 from scheduler.app.retention import in_words, rules_of
 from scheduler.app.setup import setup_of
+from scheduler.app.telling import Telling
 from scheduler.database import DatabaseRegistry
 from scheduler.database.recovery import SECONDS as RECOVERY_SECONDS
 from scheduler.handlers import HandlerRegistry
@@ -37,10 +38,12 @@ from scheduler.services.lifter import ROUND_SECONDS as LIFT_SECONDS
 from scheduler.services.lifter import Lifter
 from scheduler.services.listener import Listener
 from scheduler.services.loop import Loop
+from scheduler.services.measurer import INTERVAL_SECONDS as MEASURE_SECONDS
+from scheduler.services.measurer import Measurer
 from scheduler.services.options import ConsumerOptions, WorkerOptions
 from scheduler.services.planner import POLL_SECONDS, Planner
 from scheduler.services.pruner import SLICE_SECONDS, Pruner
-from scheduler.services.reports import INTERVAL_SECONDS, Report, Reports
+from scheduler.services.reports import INTERVAL_SECONDS, Reports
 from scheduler.services.rescuer import ROUND_SECONDS as RESCUE_SECONDS
 from scheduler.services.rescuer import Rescuer
 from scheduler.services.resolver import LONGEST_ROUND_SECONDS, Resolver
@@ -53,7 +56,6 @@ from scheduler.store.session import Session, SyncSession
 from scheduler.store.workers import OwnWorker, Registration, Workers
 
 PARTS = ("worker", "planner", "consumer")
-_LEFTOVER_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,8 @@ class Application:
                     task.cancel()
                 await asyncio.gather(*loops, return_exceptions=True)
             self._name_abandoned(abandoned)
+            if self._reports is not None:
+                self._reports.last()
             await asyncio.to_thread(heartbeat.stop, timeout=0.5)
             await self._close()
         slots = self.worker.slots
@@ -143,28 +147,13 @@ class Application:
     def _health(self) -> AbstractContextManager[None]:
         """Whoever is supervised tells its supervisor, which answers for all."""
         port = self.settings.health_port if self._reports_to is None else None
-        return serving(self.settings.health_address, port, health=self.vitals.health, live=self.vitals.life)
-
-    def _report(self) -> Report:
-        worker = self.worker
-        return Report(worker.slots.begun, worker.slots.load, worker.more_waits, self.vitals.ages())
+        address, vitals = self.settings.health_address, self.vitals
+        return serving(address, port, health=vitals.health, live=vitals.life, metrics=self.telling.metrics)
 
     @staticmethod
     def _name_abandoned(ids: Sequence[int]) -> None:
         if ids:
             log("worker.abandoned", ids=", ".join(map(str, ids)))
-
-    @staticmethod
-    async def stuck() -> bool:
-        """Whether something a handler left behind would keep this process from ending by itself."""
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        if left:
-            _, left = await asyncio.wait(left, timeout=_LEFTOVER_SECONDS)
-        return bool(left) or any(
-            not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()
-        )
 
     @cached_property
     def worker(self) -> Worker:
@@ -189,6 +178,26 @@ class Application:
             wakeups=self.wakeups,
             policies=json.dumps(self.handlers.policies_json()),
             claimed=self.consumers.claimed,
+        )
+
+    @cached_property
+    def telling(self) -> Telling:
+        measures = self.settings.health_port is not None
+        always = measures and self._reports_to is None
+        measurer = Measurer(self._session("measurer"), self.worker.meter, always=always) if measures else None
+        return Telling(self.worker, self.vitals, measurer)
+
+    @cached_property
+    def _reports(self) -> Reports | None:
+        """To the supervisor, if there is one."""
+        if self._reports_to is None:
+            return None
+        return Reports(
+            self._reports_to,
+            self.telling.report,
+            retire=self._retiring.set,
+            measure=self.telling.measure,
+            orphaned=lambda: raise_signal(SIGTERM),
         )
 
     @cached_property
@@ -228,11 +237,12 @@ class Application:
         loops += self.consumers.loops()
         if "planner" in self.parts:
             loops.append(Loop("planner", self.planner.round, sleeps=POLL_SECONDS))
-        if self._reports_to is not None:
-            reports = Reports(
-                self._reports_to, self._report, retire=self._retiring.set, orphaned=lambda: raise_signal(SIGTERM)
-            )
-            loops.append(Loop("reports", reports.round, sleeps=INTERVAL_SECONDS))
+        if self.project.settings.alerts.watches:
+            loops.append(alert_loop(self.project.settings, self._session("alerts")))
+        if self.telling.measurer is not None:
+            loops.append(Loop("measurer", self.telling.measurer.round, sleeps=MEASURE_SECONDS))
+        if self._reports is not None:
+            loops.append(Loop("reports", self._reports.round, sleeps=INTERVAL_SECONDS))
         return loops
 
     def _pruner(self) -> Pruner:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from scheduler.app.alerts import targets_of
 from scheduler.config import DatabaseSettings, Settings, declared, load_settings
 from scheduler.config.notices import tell_ignored
 from scheduler.config.variables import JOB_URL
@@ -15,6 +16,7 @@ from scheduler.messages import configure
 from scheduler.model import DeclaredCronJob
 from scheduler.operations.declared import Declarations, gather
 from scheduler.operations.readiness import require_complete, require_rights
+from scheduler.services.alerts.handler import alert_handler
 from scheduler.store.session import SyncSession
 
 FOLDER = ".scheduler"
@@ -84,7 +86,10 @@ class Project:
 
     def handlers(self) -> HandlerRegistry:
         """All handlers of the project. Raises ConfigurationError naming a module that can't be imported."""
-        return discover(self.settings.handlers, self.folder)
+        found = discover(self.settings.handlers, self.folder)
+        if not self.settings.alerts.watches:
+            return found
+        return HandlerRegistry([*found, alert_handler(targets_of(self.settings))])
 
     def declared_cron_jobs(self, handlers: HandlerRegistry) -> list[DeclaredCronJob]:
         """Those of the settings and of these handlers."""

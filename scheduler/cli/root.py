@@ -11,6 +11,7 @@ from scheduler.cli.init import init
 from scheduler.cli.migrate import migrate
 from scheduler.cli.prune import prune
 from scheduler.cli.run import run
+from scheduler.cli.top import top
 
 # Plain help and errors: they read the same in a pipe, and rich is not loaded for them.
 root = typer.Typer(
@@ -47,6 +48,7 @@ root.command()(init)
 root.command()(run)
 root.command()(migrate)
 root.command()(doctor)
+root.command()(top)
 root.command()(prune)
 root.add_typer(cron.group, name="cron")
 root.add_typer(jobs.group, name="jobs")

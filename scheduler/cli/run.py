@@ -144,8 +144,9 @@ def _supervise(settings: "WorkerSettings", until_idle: bool) -> int:
     import os
     import subprocess
 
+    from scheduler.services.crew import Crew
     from scheduler.services.health_server import serving
-    from scheduler.services.supervisor import Crew, Supervisor
+    from scheduler.services.supervisor import Supervisor
 
     least, most = settings.process_range
     crew = Crew(
@@ -155,6 +156,7 @@ def _supervise(settings: "WorkerSettings", until_idle: bool) -> int:
         shutdown_seconds=settings.shutdown_timeout_seconds,
         max_executions=settings.max_executions_per_process,
         until_idle=until_idle,
+        measures=settings.health_port is not None,
     )
 
     def start(descriptor: int, first: bool) -> "subprocess.Popen[bytes]":
@@ -163,8 +165,8 @@ def _supervise(settings: "WorkerSettings", until_idle: bool) -> int:
         return subprocess.Popen(command, env=os.environ | told, pass_fds=[descriptor], process_group=0)
 
     supervisor = Supervisor(start, crew)
-    health, live = supervisor.health, supervisor.life
-    with serving(settings.health_address, settings.health_port, health=health, live=live):
+    health, live, metrics = supervisor.health, supervisor.life, supervisor.metrics
+    with serving(settings.health_address, settings.health_port, health=health, live=live, metrics=metrics):
         return supervisor.run()
 
 
@@ -177,6 +179,7 @@ def _work(
 
     from scheduler.app import Project
     from scheduler.app.application import Application, Started
+    from scheduler.app.leftovers import stuck
     from scheduler.cli.banner import print_banner
 
     project = Project.open(Path.cwd(), embedded=embedded, may_embed=_on_a_terminal())
@@ -196,7 +199,7 @@ def _work(
 
         async def to_the_end() -> int:
             code = await application.run(until_idle=until_idle, on_start=on_start)
-            if await application.stuck():
+            if await stuck():
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(code)

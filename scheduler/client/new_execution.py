@@ -8,6 +8,7 @@ from scheduler.errors import NotFoundError, ParamsError, RefusedError, did_you_m
 from scheduler.handlers.params import encode_params
 from scheduler.handlers.registry import declared_as
 from scheduler.handlers.spec import HandlerSpec
+from scheduler.handlers.tracing import carrying
 from scheduler.model import NewExecution, OnConflict, UniqueUntil
 
 P = TypeVar("P")
@@ -101,7 +102,7 @@ class _Target:
         text = encode_params({} if params is None else params)
         if self._spec is not None:
             self._spec.decode(text)
-        return text
+        return carrying(text)
 
 
 def _row(handler_name: str, params: str, options: EnqueueOptions) -> NewExecution:

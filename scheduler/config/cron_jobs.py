@@ -60,6 +60,10 @@ class CronJobSettings(Section):
     """How many, for `all`; and how many may wait under `overlap_policy: queue`."""
     jitter_seconds: Jitter = 0.0
     """By how much ticks are spread, at most."""
+    expected_duration_seconds: Timeout | None = None
+    """How long one is expected to take; longer, it is in `cron_job_slow`, and an alert."""
+    max_start_delay_seconds: Timeout | None = None
+    """How long a tick may wait for its start; longer, it is in `cron_job_late`, and an alert."""
     starts_at: Moment | None = None
     """No tick before this: a time in ISO 8601, in UTC where it names no offset. `@every` counts from it."""
     ends_at: Moment | None = None

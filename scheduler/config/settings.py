@@ -9,6 +9,7 @@ from pydantic import AliasChoices, Field, ValidationInfo, field_validator, model
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from scheduler.config.alerts import AlertSettings
 from scheduler.config.cron_jobs import CronJobSettings
 from scheduler.config.database import DatabaseSettings
 from scheduler.config.messaging import ConsumerSettings, DriverSettings, MessageQueueSettings, beyond, circle
@@ -60,7 +61,8 @@ class WorkerSettings(Section):
     """A worker process that has begun so many is replaced, and ends when its work has; `null`: never."""
 
     health_port: Port | None = None
-    """Answer `GET /health` and `/live` there, for all worker processes: 200 while each loop of each gets on, or 503. \
+    """Answer `GET /health` and `/live` there, for all worker processes: 200 while each loop of each gets on, or 503; \
+and `/metrics`, for Prometheus. \
 0: any free port, which the log names; `null`: nowhere."""
     health_address: Text = "127.0.0.1"
     """The address of this host that `health_port` is opened at; `0.0.0.0` for all."""
@@ -193,6 +195,7 @@ class Settings(BaseSettings):
     """Whose the declared cron jobs are: the project's name. Rows of others are left alone."""
     cron_jobs: dict[Name, CronJobSettings] = Field(default_factory=dict)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     web: WebSettings = Field(default_factory=WebSettings)
     drivers: dict[str, DriverSettings] = Field(default_factory=dict)

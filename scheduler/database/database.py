@@ -14,7 +14,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from sqlalchemy.util import greenlet_spawn
 
 from scheduler.database.libpq import connection_params
@@ -175,6 +175,18 @@ class Database:
             yield connection
         finally:
             await asyncio.shield(connection.close())
+
+    def connections_in_use(self) -> int:
+        """Of all pools of this process. From any thread."""
+        with self._lock:
+            engines = [self._sync_engine, *(engine.sync_engine for engine in self._async_engines.values())]
+        pools = [engine.pool for engine in engines if engine is not None]
+        return sum(pool.checkedout() for pool in pools if isinstance(pool, QueuePool))
+
+    def connections_at_most(self) -> int:
+        """What those pools may open."""
+        with self._lock:
+            return self.options.pool_size * ((self._sync_engine is not None) + len(self._async_engines))
 
     async def dispose(self) -> None:
         """Close every connection that isn't in use, of all loops and threads. The next use opens new ones."""

@@ -108,6 +108,8 @@ class Cron:
     catch_up: CatchUpName = "latest"
     catch_up_limit: CatchUpLimit = 100
     jitter_seconds: Jitter = 0.0
+    expected_duration_seconds: Timeout | None = None
+    max_start_delay_seconds: Timeout | None = None
     starts_at: Moment | None = None
     ends_at: Moment | None = None
     enabled: bool | None = None

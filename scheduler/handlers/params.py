@@ -12,6 +12,7 @@ from pydantic_core import from_json, to_jsonable_python
 
 from scheduler.errors import ConfigurationError, ParamsError
 from scheduler.handlers.results import holds_nul
+from scheduler.handlers.tracing import without
 
 _LISTED = 10
 _FLOAT_DIGITS = 308
@@ -59,6 +60,7 @@ def _is_plain(annotation: Any) -> bool:
 
 def _plain_decoder(name: str) -> Callable[[str], Any]:
     def decode(text: str) -> Any:
+        text = without(text)
         if text == "{}":
             return {}
         _refuse_infinite(name, text, whole=int)
@@ -72,6 +74,7 @@ def _plain_decoder(name: str) -> Callable[[str], Any]:
 
 def _validating_decoder(name: str, adapter: TypeAdapter[Any]) -> Callable[[str], Any]:
     def decode(text: str) -> Any:
+        text = without(text)
         _refuse_infinite(name, text, whole=_finite)  # the model may want it as a float
         try:
             return adapter.validate_json(text)

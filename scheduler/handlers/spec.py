@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, TypedDict, get_args
 
 from scheduler.errors import ConfigurationError, did_you_mean
+from scheduler.handlers import tracing
 from scheduler.handlers.base import BaseHandler
 from scheduler.handlers.batch import Batching, annotation_of_one, batching_of, call_batch
 from scheduler.handlers.calling import caller_of
@@ -77,6 +79,11 @@ class HandlerSpec:
         The calling task or thread takes `context` as its current execution. Raises what the handler raises, and
         ParamsError. Of a BatchContext the value is a BatchAnswer.
         """
+        if not tracing.is_used():
+            return self._call(context)
+        return tracing.in_span(partial(self._call, context), context, is_async=self.is_async)
+
+    def _call(self, context: ExecutionContext) -> Any:
         if self.batching is not None:
             return call_batch(context, self.decode, self.invoke, is_async=self.is_async)
         make_current(context)

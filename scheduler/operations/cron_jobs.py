@@ -37,6 +37,8 @@ class CronJobDefinition:
     catch_up: CatchUp = CatchUp.LATEST
     catch_up_limit: int = 100
     jitter_seconds: float = 0.0
+    expected_duration_seconds: float | None = None
+    max_start_delay_seconds: float | None = None
     starts_at: datetime | None = None
     """Aware; no tick before it."""
     ends_at: datetime | None = None

@@ -1,10 +1,11 @@
-"""The pages of `health`, by HTTP, from threads of their own: they answer while an event loop hangs, too."""
+"""The pages of `health`, and metrics, by HTTP, from threads of their own: they answer while a loop hangs, too."""
 
 import json
 import socketserver
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,22 +15,30 @@ from typing import Any, Final
 
 from scheduler.errors import ConfigurationError
 from scheduler.messages import log
+from scheduler.metrics import CONTENT_TYPE
 from scheduler.services.health import Examine, page
 
 _SHUTDOWN_POLL_SECONDS: Final = 0.1
 
 
 @contextmanager
-def serving(address: str, port: int | None, *, health: Examine, live: Examine) -> Iterator[None]:
-    """Answer at `/health` and `/live` meanwhile; nowhere if `port` is None, at any free port if it is 0.
+def serving(
+    address: str, port: int | None, *, health: Examine, live: Examine, metrics: Callable[[], str]
+) -> Iterator[None]:
+    """Answer at `/health`, `/live` and `/metrics` meanwhile; nowhere if `port` is None, at any free port if it is 0.
 
     Raises ConfigurationError when the address can't be had.
     """
     if port is None:
         yield
         return
+    pages = {
+        "/health": partial(_examined, health),
+        "/live": partial(_examined, live),
+        "/metrics": partial(_told, metrics),
+    }
     try:
-        server = _Server(address, port, {"/health": health, "/live": live})
+        server = _Server(address, port, pages)
     except OSError as error:
         raise ConfigurationError(
             f"worker.health_port: {address} can't be listened at on port {port}: {error.strerror or error}. "
@@ -46,12 +55,32 @@ def serving(address: str, port: int | None, *, health: Examine, live: Examine) -
         server.server_close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: HTTPStatus
+    kind: str
+    body: bytes
+
+
+def _examined(examine: Examine) -> _Answer:
+    healthy, said = page(examine())
+    return _json(HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE, said)
+
+
+def _told(metrics: Callable[[], str]) -> _Answer:
+    return _Answer(HTTPStatus.OK, CONTENT_TYPE, metrics().encode())
+
+
+def _json(status: HTTPStatus, said: Mapping[str, Any]) -> _Answer:
+    return _Answer(status, "application/json", json.dumps(said).encode() + b"\n")
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     """A prober that lingers delays nobody's end."""
 
-    def __init__(self, address: str, port: int, pages: Mapping[str, Examine]) -> None:
+    def __init__(self, address: str, port: int, pages: Mapping[str, Callable[[], _Answer]]) -> None:
         self.address_family = AF_INET6 if ":" in address else AF_INET
         self.pages = pages
         super().__init__((address, port), _Handler)
@@ -79,19 +108,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answered(self) -> bytes:
         """Send the head; the body."""
-        examine = self.server.pages.get(self.path.partition("?")[0])
-        if examine is None:
-            status, said = HTTPStatus.NOT_FOUND, {"pages": sorted(self.server.pages)}
-        else:
-            healthy, said = page(examine())
-            status = HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE
-        body = json.dumps(said).encode() + b"\n"
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
+        asked = self.server.pages.get(self.path.partition("?")[0])
+        answer = asked() if asked is not None else _json(HTTPStatus.NOT_FOUND, {"pages": sorted(self.server.pages)})
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.kind)
+        self.send_header("Content-Length", str(len(answer.body)))
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
-        return body
+        return answer.body
 
     def version_string(self) -> str:
         return "scheduler"

@@ -7,13 +7,16 @@ import subprocess
 from contextlib import suppress
 from dataclasses import replace
 
+from scheduler.metrics import Tally
 from scheduler.services.health import SLOTS, ProcessHealth, State, reported
-from scheduler.services.reports import RETIRE, Report
+from scheduler.services.metrics_page import Measurement
+from scheduler.services.reports import MEASURE, RETIRE, Report
 
 
 class Member:
-    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket, now: float) -> None:
-        """`channel` is where it reports. Times are on the monotonic clock."""
+    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket, now: float, tally: Tally) -> None:
+        """`channel` is where it reports, `tally` gets what it counted. Times are on the monotonic clock."""
+        self.tally = tally
         self.process, self.channel = process, channel
         self.started_at = self.heard_at = now
         self.report: Report | None = None
@@ -52,15 +55,34 @@ class Member:
     def listen(self, now: float) -> bool:
         """Take in what it has reported; False when it will report nothing more."""
         try:
-            received = self.channel.recv(65536)
+            return self._receive(self.channel.recv(65536), now)
         except BlockingIOError:
             return True
         except ConnectionError:
             return False
+
+    def _receive(self, received: bytes, now: float) -> bool:
         *reports, self._unread = (self._unread + received).split(b"\n")
         for report in reports:
             self.report, self.heard_at = Report.read(report), now
+            self.tally.add(self.report.counted)
         return bool(received)
+
+    def listen_to_the_end(self, now: float) -> None:
+        """What it said before it ended."""
+        with suppress(OSError):
+            while self._receive(self.channel.recv(65536), now):
+                pass
+
+    def measurement(self, now: float) -> Measurement | None:
+        """What it asked the database last, as old as it is by now."""
+        if self.report is None or self.report.measurement is None:
+            return None
+        return replace(self.report.measurement, age=self.report.measurement.age + now - self.heard_at)
+
+    def measure(self) -> None:
+        with suppress(OSError):  # then it has ended, or will be found silent
+            self.channel.send(MEASURE)
 
     def retire(self) -> None:
         self.retiring = True

@@ -4,14 +4,19 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
+from scheduler.metrics import Increments
 from scheduler.model import LoopAge
+from scheduler.services.metrics_page import Gauges, Measurement
 
 INTERVAL_SECONDS: Final = 0.5
 RETIRE: Final = b"R"
-"""The supervisor's only word: take no more, and end when what runs has ended."""
+"""A word of the supervisor: take no more, and end when what runs has ended."""
+MEASURE: Final = b"M"
+"""Its other word: ask the database what metrics tell about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +29,18 @@ class Report:
     """More is waiting than it could take."""
     loops: Mapping[str, LoopAge]
     """How its loops are."""
+    counted: Increments = field(default_factory=list)
+    """Since the report before this one."""
+    gauges: Gauges = field(default_factory=Gauges)
+    measurement: Measurement | None = None
 
     @classmethod
     def read(cls, line: bytes) -> "Report":
         values = json.loads(line)
         values["loops"] = {name: LoopAge(*age) for name, age in values["loops"].items()}
+        values["gauges"] = Gauges(**values.get("gauges", {}))
+        measurement = values.get("measurement")
+        values["measurement"] = Measurement(**measurement) if measurement else None
         return cls(**values)
 
     def line(self) -> bytes:
@@ -42,16 +54,19 @@ class Reports:
         report: Callable[[], Report],
         *,
         retire: Callable[[], None],
+        measure: Callable[[], None],
         orphaned: Callable[[], None],
     ) -> None:
-        """`retire` is called when the supervisor asks for it, `orphaned` when it is gone."""
+        """`retire` and `measure` are called when the supervisor asks for it, `orphaned` when it is gone."""
         os.set_blocking(descriptor, False)
         self._descriptor, self._report = descriptor, report
-        self._retire, self._orphaned = retire, orphaned
+        self._retire, self._measure, self._orphaned = retire, measure, orphaned
+        self._unsent = b""
+        """Of the last report: it is sent to its end before there is another, for what was counted is told but once."""
 
     async def round(self) -> None:
         try:
-            os.write(self._descriptor, self._report().line())
+            self._send()
             self._heard(os.read(self._descriptor, 64))
         except BlockingIOError:
             pass  # it has said nothing; or it is stopped itself, and will find more than enough reports
@@ -59,8 +74,27 @@ class Reports:
             self._orphaned()
         await asyncio.sleep(INTERVAL_SECONDS)
 
+    def last(self) -> None:
+        """What has been counted until now, as far as the supervisor takes it."""
+        with suppress(OSError):
+            while self._unsent:
+                self._write()
+            self._unsent = self._report().line()
+            while self._unsent:
+                self._write()
+
+    def _send(self) -> None:
+        self._unsent = self._unsent or self._report().line()
+        self._write()
+
+    def _write(self) -> None:
+        self._unsent = self._unsent[os.write(self._descriptor, self._unsent) :]
+
     def _heard(self, answer: bytes) -> None:
         if not answer:
             self._orphaned()
-        elif RETIRE in answer:
+            return
+        if RETIRE in answer:
             self._retire()
+        if MEASURE in answer:
+            self._measure()

@@ -112,6 +112,11 @@ class Slots:
         return self.options.pool_size - self._used - len(self._waiting)
 
     @property
+    def used(self) -> int:
+        """How many slots are taken."""
+        return self._used
+
+    @property
     def load(self) -> float:
         """The part of the slots that are taken."""
         return self._used / self.options.pool_size

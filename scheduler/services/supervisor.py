@@ -5,6 +5,7 @@ killed: whatever keeps its loop from turning, its rows belong to others by then.
 database and runs no handler, so nothing of what kills or blocks a worker reaches it.
 """
 
+import math
 import os
 import random
 import selectors
@@ -13,16 +14,20 @@ import socket
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from types import FrameType
 from typing import Final
 
 from scheduler.clock import monotonic
 from scheduler.messages import log
+from scheduler.metrics import Tally
 from scheduler.model import LoopAge
+from scheduler.services.crew import Crew
+from scheduler.services.endings import code_at_the_end, how, reap_strangers
 from scheduler.services.health import ProcessHealth, State
 from scheduler.services.loop import GRACE_SECONDS
+from scheduler.services.measurer import INTERVAL_SECONDS as MEASURE_SECONDS
 from scheduler.services.member import Member
+from scheduler.services.metrics_page import page
 from scheduler.services.stopping import HURRY, SIGNALS
 
 FIRST_REPORT_SECONDS: Final = 120.0
@@ -50,25 +55,13 @@ Start = Callable[[int, bool], subprocess.Popen[bytes]]
 """Start a worker that inherits this file descriptor and reports to it; whether none has reported yet is told too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Crew:
-    """How many workers there are, and what is asked of them."""
-
-    least: int = 1
-    most: int = 1
-    lease_seconds: float = 30.0
-    shutdown_seconds: float = 30.0
-    """How long one may take to finish its work after the first signal."""
-    max_executions: int | None = None
-    """After so many executions a worker is replaced and retired; None: never."""
-    until_idle: bool = False
-    """Those that end by themselves are not replaced."""
-
-
 class Supervisor:
     def __init__(self, start: Start, crew: Crew) -> None:
         self._start, self._crew = start, crew
         self._members: list[Member] = []
+        self._tally = Tally()
+        """Of all that there ever were, so that it only grows."""
+        self._measured_at = -math.inf
         self._wanted = crew.least
         self._full_since: float | None = None
         self._spare_since: float | None = None
@@ -94,6 +87,13 @@ class Supervisor:
         """How it is itself."""
         turn = LoopAge(monotonic() - self._looked_at, _TURN_SECONDS + GRACE_SECONDS)
         return [ProcessHealth(os.getpid(), State.WORKING, {"supervisor": turn})]
+
+    def metrics(self) -> str:
+        """What they count and tell, all together."""
+        now, members = monotonic(), list(self._members)
+        gauges = [member.report.gauges for member in members if member.report is not None]
+        measurements = filter(None, (member.measurement(now) for member in members))
+        return page(self._tally, [member.health(now) for member in members], gauges, measurements)
 
     # -----------------------------------------------------------------------------------------------------------------
 
@@ -129,12 +129,13 @@ class Supervisor:
         self._forgive_own_absence(now)
         self._obey(now)
         if os.getpid() == 1:
-            self._reap_strangers()
+            reap_strangers(member.pid for member in self._members)
         for member in list(self._members):
             if (code := member.process.poll()) is not None:
                 self._ended(member, code, now)
             else:
                 self._look_at(member, now)
+        self._have_measured(now)
         if not self._finishing:
             self._scale(now)
             self._renew()
@@ -165,7 +166,7 @@ class Supervisor:
                 ours.close()
                 log("supervisor.not_started", why=error.strerror, seconds=self._back_off(now))
                 return
-        member = Member(process, ours, now)
+        member = Member(process, ours, now, self._tally)
         self._members.append(member)
         self._selector.register(ours, selectors.EVENT_READ, member)
         log("supervisor.started_worker", pid=member.pid)
@@ -210,6 +211,13 @@ class Supervisor:
             self._selector.unregister(member.channel)
         self._proven = self._proven or member.report is not None
 
+    def _have_measured(self, now: float) -> None:
+        """One is enough, for the database is the same."""
+        able = [member for member in self._working if member.report and self._crew.measures]
+        if able and now - self._measured_at >= MEASURE_SECONDS:
+            self._measured_at = now
+            able[0].measure()
+
     def _forgive_own_absence(self, now: float) -> None:
         """After being stopped itself, together with the workers maybe, it can't tell who was silent of them."""
         if now - self._looked_at > SILENCE_SECONDS:
@@ -232,12 +240,13 @@ class Supervisor:
             member.retire()
 
     def _ended(self, member: Member, code: int, now: float) -> None:
+        member.listen_to_the_end(now)
         self._members.remove(member)
         with suppress(KeyError):
             self._selector.unregister(member.channel)
         member.close()
         if self._finishing:
-            self._code = max(self._code, _code_at_the_end(member, code))
+            self._code = max(self._code, code_at_the_end(member, code))
         elif code == CONFIGURATION and not self._proven:
             self._code, self._finishing = CONFIGURATION, True
         elif code == 0 and self._crew.until_idle and not member.retiring:
@@ -248,7 +257,7 @@ class Supervisor:
     def _replace(self, member: Member, code: int, now: float) -> None:
         if now - member.started_at > STEADY_SECONDS:
             self._pause = FIRST_PAUSE_SECONDS
-        log("supervisor.replacing", pid=member.pid, how=_how(code), seconds=self._back_off(now))
+        log("supervisor.replacing", pid=member.pid, how=how(code), seconds=self._back_off(now))
 
     def _back_off(self, now: float) -> float:
         """Start nothing for so many seconds; what ends meanwhile shares the pause."""
@@ -273,21 +282,3 @@ class Supervisor:
             self._obeyed = 2
             for member in self._members:
                 member.send(HURRY if member.report else signal.SIGKILL, now + HURRIED_END_SECONDS)
-
-    def _reap_strangers(self) -> None:
-        """The first process of a container inherits what others have left behind."""
-        with suppress(ChildProcessError):
-            while (found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
-                if any(member.pid == found.si_pid for member in self._members):
-                    return  # one of ours, which is looked after next; strangers after that
-                os.waitpid(found.si_pid, 0)
-
-
-def _code_at_the_end(member: Member, code: int) -> int:
-    """A worker that had nothing yet is ended by the signal itself, and has abandoned nothing."""
-    untold = member.report is None and code in (-signal.SIGTERM, -signal.SIGKILL)
-    return 0 if code == 0 or untold else 1
-
-
-def _how(code: int) -> str:
-    return f"exited with status {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"

@@ -17,6 +17,7 @@ from scheduler.model import Claim, Status
 from scheduler.services.breaker import Breaker
 from scheduler.services.execution_log import ExecutionLog
 from scheduler.services.heartbeat import Memory
+from scheduler.services.meter import Meter
 from scheduler.services.options import WorkerOptions
 from scheduler.services.slots import Slots
 from scheduler.services.upkeep import Upkeep
@@ -70,6 +71,7 @@ class Worker:
         self.bell = wakeups.bell()
         self._on_claim = claimed
         self.log = ExecutionLog()
+        self.meter = Meter(handlers, options.queues)
         self.settler = Settler(settles, self._settled)
         self.slots = Slots(options, self.settler, handlers, isolations, self._changed)
         self.upkeep = Upkeep(self.slots, upkeep, options.lease_seconds)
@@ -120,6 +122,7 @@ class Worker:
         """Stop everything and tell nobody: the rows are the rescuer's now."""
         log("worker.lease_lost", reason=reason, running=len(self.slots.attempts))
         self.claimer = None
+        self.meter.lease_lost()
         self.breaker.forget()
         self.slots.lose_all()
 
@@ -156,6 +159,7 @@ class Worker:
 
     def _accept(self, claimer: Claimer, claims: list[Claim]) -> None:
         self._poll = FIRST_POLL_SECONDS
+        self.meter.claimed(claimer.claimed_from, claims)
         if claimer is not self.claimer:  # the lease was lost meanwhile: the rescuer returns them
             return
         if claimer.limited is not None:
@@ -199,6 +203,7 @@ class Worker:
     def _settled(self, batch: Sequence[Settled]) -> None:
         self.slots.settled(batch)
         self.breaker.settled(batch)
+        self.meter.settled(batch)
         if self.claimer is not None and self.claimer.limits_claims:  # a place may have become free
             self.bell.ring()
         for one in batch:

@@ -17,7 +17,7 @@ SELECT count(*) FROM (
 -- The rows of an owner, and those of anybody with a name that is declared.
 SELECT c.name, c.managed_by, c.declared::text, c.created_at, c.cron_expression, c.timezone, c.handler_name, c.handler_params::text, c.queue,
        c.priority, c.timeout_seconds, c.max_retry, c.retry_backoff, c.retry_delay_seconds, c.overlap_policy, c.catch_up, c.catch_up_limit,
-       c.jitter_seconds, c.starts_at, c.ends_at, c.enabled, c.description
+       c.jitter_seconds, c.expected_duration_seconds, c.max_start_delay_seconds, c.starts_at, c.ends_at, c.enabled, c.description
 FROM {s}.cron_jobs AS c
 WHERE c.managed_by = %(managed_by)s OR c.name = ANY(%(names)s)
 ORDER BY c.name;
@@ -35,10 +35,10 @@ ORDER BY c.managed_by NULLS FIRST;
 -- name: create_declared
 -- Fewer rows than asked for: a name was taken meanwhile.
 INSERT INTO {s}.cron_jobs (name, managed_by, declared, cron_expression, timezone, handler_name, handler_params, queue, priority, timeout_seconds,
-                           max_retry, retry_backoff, retry_delay_seconds, overlap_policy, catch_up, catch_up_limit, jitter_seconds, starts_at,
+                           max_retry, retry_backoff, retry_delay_seconds, overlap_policy, catch_up, catch_up_limit, jitter_seconds, expected_duration_seconds, max_start_delay_seconds, starts_at,
                            ends_at, enabled, description)
 SELECT r.name, %(managed_by)s, r.declared, r.cron_expression, r.timezone, r.handler_name, r.handler_params, r.queue, r.priority, r.timeout_seconds,
-       r.max_retry, r.retry_backoff, r.retry_delay_seconds, r.overlap_policy, r.catch_up, r.catch_up_limit, r.jitter_seconds, r.starts_at,
+       r.max_retry, r.retry_backoff, r.retry_delay_seconds, r.overlap_policy, r.catch_up, r.catch_up_limit, r.jitter_seconds, r.expected_duration_seconds, r.max_start_delay_seconds, r.starts_at,
        r.ends_at, r.enabled, r.description
 FROM jsonb_populate_recordset(NULL::{s}.cron_jobs, %(rows)s::jsonb) AS r
 ORDER BY r.name
@@ -50,9 +50,9 @@ RETURNING name;
 -- Each row gets its own changes, by column; what they don't name stays as the row has it, and a row without any is not written.
 UPDATE {s}.cron_jobs AS c
 SET (cron_expression, timezone, handler_name, handler_params, queue, priority, timeout_seconds, max_retry, retry_backoff, retry_delay_seconds,
-     overlap_policy, catch_up, catch_up_limit, jitter_seconds, starts_at, ends_at, enabled, description)
+     overlap_policy, catch_up, catch_up_limit, jitter_seconds, expected_duration_seconds, max_start_delay_seconds, starts_at, ends_at, enabled, description)
     = (SELECT n.cron_expression, n.timezone, n.handler_name, n.handler_params, n.queue, n.priority, n.timeout_seconds, n.max_retry,
-              n.retry_backoff, n.retry_delay_seconds, n.overlap_policy, n.catch_up, n.catch_up_limit, n.jitter_seconds, n.starts_at, n.ends_at,
+              n.retry_backoff, n.retry_delay_seconds, n.overlap_policy, n.catch_up, n.catch_up_limit, n.jitter_seconds, n.expected_duration_seconds, n.max_start_delay_seconds, n.starts_at, n.ends_at,
               n.enabled, n.description
        FROM jsonb_populate_record(c, r.changes) AS n),
     managed_by = %(managed_by)s, declared = r.declared

@@ -39,9 +39,9 @@ END $$;
 
 -- Begin anew: what an older version granted, and this one would not, is gone at the end of this transaction.
 
-REVOKE ALL ON cron_jobs, job_executions, job_workers, job_queues, job_installation, job_transactions, job_messages, job_tokens, job_requests, job_audit, scheduler_version,
+REVOKE ALL ON cron_jobs, job_executions, job_workers, job_queues, job_installation, job_transactions, job_messages, job_tokens, job_requests, job_audit, job_alerts, scheduler_version,
     cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history, job_in_doubt,
-    job_audit_log
+    job_audit_log, cron_job_late, cron_job_slow
     FROM {admin}, {enqueuer}, {worker}, {viewer};
 
 REVOKE ALL ON FUNCTION enqueue_job, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue, resume_queue,
@@ -62,11 +62,11 @@ GRANT EXECUTE ON FUNCTION job_now, job_channel, job_retry_delay, job_errors_with
 
 -- The viewer: every column but handler_params, declared (which repeats them), result, errors, traceback and digest.
 
-GRANT SELECT ON job_workers, job_queues, job_installation, job_transactions, job_messages, job_audit, job_audit_log,
-    cron_job_status, cron_job_ticks, job_queue_status, job_running, job_worker_status, job_in_doubt TO {viewer};
+GRANT SELECT ON job_workers, job_queues, job_installation, job_transactions, job_messages, job_audit, job_audit_log, job_alerts,
+    cron_job_status, cron_job_ticks, cron_job_late, cron_job_slow, job_queue_status, job_running, job_worker_status, job_in_doubt TO {viewer};
 
 GRANT SELECT (id, name, description, cron_expression, timezone, handler_name, queue, priority, timeout_seconds, max_retry, retry_backoff,
-        retry_delay_seconds, overlap_policy, catch_up, catch_up_limit, jitter_seconds, starts_at, ends_at, enabled, paused_reason, resume_at, next_run_at, planned_until,
+        retry_delay_seconds, overlap_policy, catch_up, catch_up_limit, jitter_seconds, expected_duration_seconds, max_start_delay_seconds, starts_at, ends_at, enabled, paused_reason, resume_at, next_run_at, planned_until,
         last_run_at, invalid_reason, managed_by, tzdata_version, unplanned, created_by, created_at, updated_at)
     ON cron_jobs TO {viewer};
 
@@ -113,8 +113,8 @@ GRANT EXECUTE ON FUNCTION enqueue_job, job_restart_delay TO {enqueuer};
 -- The worker: planner, claims, outcomes, rescue, heartbeat, decisions; and its handlers may enqueue. Of a cron job it writes how far it
 -- is planned, of an execution never what it is: handler, params, queue, keys and tick stay as they were inserted. Its priority it lifts where that ages.
 
-GRANT SELECT ON cron_jobs, job_executions, job_workers, job_queues, job_installation, job_transactions,
-    cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history, job_in_doubt TO {worker};
+GRANT SELECT ON cron_jobs, job_executions, job_workers, job_queues, job_installation, job_transactions, job_alerts,
+    cron_job_status, cron_job_ticks, cron_job_late, cron_job_slow, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history, job_in_doubt TO {worker};
 
 GRANT UPDATE (next_run_at, planned_until, last_run_at, invalid_reason, tzdata_version, unplanned) ON cron_jobs TO {worker};
 
@@ -131,6 +131,10 @@ GRANT INSERT (id, name, hostname, pid, queues, pool_size, lease_until, version),
 
 -- A message becomes an execution, and is known by this from then on.
 GRANT SELECT, INSERT (source, message_id, execution_id) ON job_messages TO {worker};
+
+-- Alerts: opened, kept and closed by whichever worker's turn it is.
+GRANT INSERT (rule, subject, message, number, opened_at, last_seen_at), UPDATE (message, number, last_seen_at, closed_at), DELETE
+    ON job_alerts TO {worker};
 
 -- Retention: what is over and old enough is deleted by whichever worker's turn it is.
 GRANT SELECT ON job_audit, job_audit_log TO {worker};
@@ -149,11 +153,11 @@ GRANT EXECUTE ON FUNCTION enqueue_job, job_restart_delay, cancel_job, retry_job,
 
 -- The admin. The decisions of transactions over several databases are nobody's to edit.
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON cron_jobs, job_executions, job_workers, job_queues, job_messages TO {admin};
+GRANT SELECT, INSERT, UPDATE, DELETE ON cron_jobs, job_executions, job_workers, job_queues, job_messages, job_alerts TO {admin};
 GRANT SELECT, INSERT, DELETE ON job_tokens, job_requests TO {admin};
 GRANT UPDATE (execution_ids) ON job_requests TO {admin};
 GRANT SELECT ON job_installation, job_transactions, job_audit, job_audit_log,
-    cron_job_status, cron_job_ticks, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history, job_in_doubt TO {admin};
+    cron_job_status, cron_job_ticks, cron_job_late, cron_job_slow, job_queue_status, job_running, job_dead_letters, job_worker_status, job_attempts, job_history, job_in_doubt TO {admin};
 GRANT EXECUTE ON FUNCTION enqueue_job, job_restart_delay, cancel_job, retry_job, run_cron_job, pause_cron_job, resume_cron_job, cron_job_tick_at, pause_queue,
     resume_queue, limit_queue, register_worker, heartbeat_worker, claim_jobs, job_claim, complete_job, fail_job, progress_job, release_job, snooze_job,
     leave_worker, cron_job_named, job_queue_names TO {admin};

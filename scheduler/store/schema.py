@@ -140,6 +140,17 @@ cron_jobs = Table(
         "Seconds, 0 to 86400: a tick becomes available up to so much later, by a hash of it; never past the next tick.",
         default=0,
     ),
+    optional(
+        "expected_duration_seconds",
+        Double,
+        "Seconds that one is expected to take; longer, it is in the view cron_job_slow. NULL: nothing is expected.",
+    ),
+    optional(
+        "max_start_delay_seconds",
+        Double,
+        "Seconds that a tick may wait for its start, or it is in cron_job_late. NULL: 60 to be planned, any to be "
+        "started.",
+    ),
     optional("starts_at", Time, "No tick before this; also the anchor of @every. NULL: from created_at on."),
     optional("ends_at", Time, "No tick at or after this. NULL: no end."),
     required(
@@ -206,6 +217,8 @@ cron_jobs = Table(
     check("catch_up", "catch_up IN ('latest', 'skip', 'all')"),
     check("catch_up_limit", "catch_up_limit BETWEEN 1 AND 10000"),
     check("jitter_seconds", "jitter_seconds BETWEEN 0 AND 86400"),
+    check("expected_duration_seconds", "expected_duration_seconds > 0 AND expected_duration_seconds <= 31622400"),
+    check("max_start_delay_seconds", "max_start_delay_seconds > 0 AND max_start_delay_seconds <= 31622400"),
     check("declared", "jsonb_typeof(declared) = 'object'"),
     check("unplanned", "jsonb_typeof(unplanned) = 'array'"),
     check("pause", "NOT enabled OR (paused_reason IS NULL AND resume_at IS NULL)"),
@@ -689,4 +702,40 @@ job_audit = Table(
         "NULL: nothing more.",
     ),
     comment="Who did what, by SQL, by commands and over HTTP; written by triggers and functions. See job_audit_log.",
+)
+
+job_alerts = Table(
+    "job_alerts",
+    metadata,
+    Column(
+        "id",
+        BigInteger,
+        Identity(),
+        primary_key=True,
+        comment="Executions of scheduler.alert name it, which tell of it.",
+    ),
+    required(
+        "rule",
+        Text,
+        "dead_letter | failing_cron_job | late_cron_job | slow_cron_job | backlog | stuck_loop | in_doubt.",
+    ),
+    required(
+        "subject",
+        Text,
+        "The handler, cron job, queue, loop of a worker, or transaction that it is about; one is open for each.",
+    ),
+    required("message", Text, "What is wrong, in a sentence, as it was last seen."),
+    required("number", Double, "How many or how much, as it was last seen: executions, failures, or seconds."),
+    required("opened_at", Time, "When it was first seen.", default=NOW),
+    required("last_seen_at", Time, "When it was last seen.", default=NOW),
+    optional("closed_at", Time, "When it had not been seen for long enough to be over. NULL: it is open."),
+    check("subject", "octet_length(rule) <= 200 AND octet_length(subject) <= 1024"),
+    comment="What was wrong, from when to when, as the rules in the settings have it; open while closed_at IS NULL.",
+)
+Index(
+    "job_alerts_open",
+    job_alerts.c.rule,
+    job_alerts.c.subject,
+    unique=True,
+    postgresql_where=text("closed_at IS NULL"),
 )

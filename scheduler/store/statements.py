@@ -12,8 +12,11 @@ _FILES = (
     "operations/executions.sql",
     "operations/queues.sql",
     "operations/access.sql",
+    "operations/live.sql",
     "declared.sql",
     "doctor.sql",
+    "measuring.sql",
+    "alerts.sql",
     "client.sql",
     "messages.sql",
 )

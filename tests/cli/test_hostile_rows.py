@@ -61,6 +61,7 @@ COMMANDS = (
     "queues limit {queue} --max-running 7",
     "queues pause {name}",
     "workers list",
+    "top --once",
     "prune --dry-run",
     "prune --queue {queue} --older-than 1d --dry-run",
     "jobs list",

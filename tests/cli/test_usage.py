@@ -14,6 +14,7 @@ COMMANDS = [
     ("run",),
     ("migrate",),
     ("doctor",),
+    ("top",),
     ("prune",),
     *(("cron", name) for name in ("add", "list", "show", "edit", "pause", "resume", "remove", "run")),
     *(("cron", name) for name in ("backfill", "skip", "explain", "preview", "plan", "apply")),

@@ -15,7 +15,7 @@ from tests.faults.harness import PATIENCE_SECONDS, Scene, SchedulerProcess
 
 LOOPS = (
     "pulse", "lease", "rescuer", "resolver", "listener", "claim", "settle", "watch", "planner", "reports", "heartbeat",
-    "pruner", "lifter",
+    "pruner", "lifter", "measurer",
 )  # fmt: skip
 HASTY: dict[str, Any] = {
     "WORKER__HEALTH_PORT": 0,
@@ -35,6 +35,7 @@ HASTY: dict[str, Any] = {
         "store.notifications.ANSWER_SECONDS": 0.5,
         "services.listener.PING_SECONDS": 0.5,
         "services.slots.HUNG_SECONDS": 0.5,
+        "services.measurer.INTERVAL_SECONDS": 0.5,
     },
 }
 ACTIVE = "SELECT count(*) FROM job_workers WHERE status = 'ACTIVE'"

@@ -62,6 +62,7 @@ class TestApply:
             "a", "*/7 3 * * 1-5", timezone="Asia/Seoul", params={"n": 1.5, "deep": [None, True, "é"]}, queue="slow",
             priority=-9, timeout_seconds=0.25, max_retry=0, retry_backoff="linear", retry_delay_seconds=0.0,
             overlap_policy="replace", catch_up="all", catch_up_limit=7, jitter_seconds=1.5,
+            expected_duration_seconds=60.0, max_start_delay_seconds=0.5,
             starts_at="2026-01-01T00:00:00.123456+09:00", ends_at="2027-01-01", enabled=False, description="it's a%s",
         )  # fmt: skip
         apply(session, declared(job("a")))

@@ -396,4 +396,10 @@ SCENARIOS = (
         "the broker away while work is enqueued, published and run",
         (f"{FAULTS}/test_messages.py::test_without_a_broker_rows_go_on",),
     ),
+    Scenario(
+        "S61",
+        "an alert sent to this host, its network or its cloud's metadata, however the address is written or resolved",
+        ("tests/alerts/test_delivery.py", f"{FAULTS}/test_alerts.py"),
+        "The target that is forbidden, and one that hangs, delay no other.",
+    ),
 )

@@ -21,7 +21,7 @@ _TRAPS = """
 
 _EMPTIED = """
     TRUNCATE public.cron_jobs, public.job_executions, public.job_workers, public.job_queues, public.job_transactions,
-             public.job_messages RESTART IDENTITY
+             public.job_messages, public.job_alerts RESTART IDENTITY
 """
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from scheduler.messages import configure
 from scheduler.services import supervisor
-from scheduler.services.supervisor import Crew, Supervisor
+from scheduler.services.crew import Crew
+from scheduler.services.supervisor import Supervisor
 
 FAKE = Path(__file__).with_name("fake_worker.py")
 

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from typing import Any
 
@@ -19,6 +19,7 @@ from tests.store.tables import Events
 
 YOUNG, OLD = LoopAge(14.96, 15.0), LoopAge(15.1, 15.0)
 PATIENCE_SECONDS = 20.0
+PAGE = "scheduler_slots 5\n"
 
 
 def process(state: State = State.WORKING, **loops: LoopAge) -> ProcessHealth:
@@ -119,7 +120,7 @@ class Prober:
 
 @contextmanager
 def prober(events: Events, *, health: Examine, live: Examine = lambda: [process()]) -> Iterator[Prober]:
-    with serving("127.0.0.1", 0, health=health, live=live):
+    with serving("127.0.0.1", 0, health=health, live=live, metrics=lambda: PAGE):
         (served,) = events.of("health.served")
         yield Prober(served["port"])
 
@@ -133,7 +134,15 @@ def test_green_and_red(events: Events) -> None:
         assert ask.ask("/health") == (503, page(found)[1])
         assert ask.ask("/health", "HEAD") == (503, None)
         assert ask.ask("/live")[0] == 200
-        assert ask.ask("/") == (404, {"pages": ["/health", "/live"]})
+        assert ask.ask("/") == (404, {"pages": ["/health", "/live", "/metrics"]})
+
+
+def test_metrics_are_told_as_text(events: Events) -> None:
+    with prober(events, health=list) as ask, closing(HTTPConnection("127.0.0.1", ask.port)) as connection:
+        connection.request("GET", "/metrics")
+        answer = connection.getresponse()
+        assert (answer.status, answer.read().decode()) == (200, PAGE)
+        assert answer.getheader("Content-Type") == "text/plain; version=0.0.4; charset=utf-8"
 
 
 async def test_it_answers_while_the_event_loop_is_blocked(events: Events) -> None:
@@ -156,7 +165,7 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(events: Events) -> None:
     with prober(events, health=list) as ask:
         with (
             pytest.raises(ConfigurationError, match=f"port {ask.port}: Address already in use. Write another"),
-            serving("127.0.0.1", ask.port, health=list, live=list),
+            serving("127.0.0.1", ask.port, health=list, live=list, metrics=str),
         ):
             raise AssertionError("served twice")
         assert ask.ask("/health")[0] == 503
@@ -164,7 +173,7 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(events: Events) -> None:
 
 def test_no_port_is_no_server() -> None:
     before = threading.active_count()
-    with serving("127.0.0.1", None, health=list, live=list):
+    with serving("127.0.0.1", None, health=list, live=list, metrics=str):
         assert threading.active_count() == before
 
 

@@ -2,14 +2,20 @@
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from scheduler.metrics import Tally
 from scheduler.model import LoopAge
 from scheduler.services import reports as reports_module
-from scheduler.services.reports import RETIRE, Report, Reports
+from scheduler.services.reports import MEASURE, RETIRE, Report, Reports
 
 REPORT = Report(executions=7, load=0.5, more_waits=True, loops={"claim": LoopAge(0.5, 15.0)})
+
+
+def nothing() -> None:
+    """Not asked for here."""
 
 
 class Worker:
@@ -21,6 +27,7 @@ class Worker:
             end.fileno(),
             lambda: REPORT,
             retire=lambda: self.heard.append("retire"),
+            measure=lambda: self.heard.append("measure"),
             orphaned=lambda: self.heard.append("orphaned"),
         )
 
@@ -50,6 +57,35 @@ async def test_it_hears_that_it_shall_retire(ends: tuple[socket.socket, socket.s
     ours.send(RETIRE)
     await worker.reports.round()
     assert worker.heard == ["retire"]
+
+
+async def test_it_hears_that_it_shall_measure(ends: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = ends
+    worker = Worker(theirs)
+    ours.send(MEASURE)
+    await worker.reports.round()
+    assert worker.heard == ["measure"]
+
+
+async def test_what_was_counted_is_told_once_however_little_fits(ends: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = ends
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    tally, counted, read = Tally(), Tally(), b""
+    reports = Reports(
+        theirs.fileno(),
+        lambda: replace(REPORT, counted=tally.take()),
+        retire=nothing, measure=nothing, orphaned=nothing,
+    )  # fmt: skip
+    for at in range(300):
+        tally.count("scheduler_attempts_total", f"{at} {'x' * 500}", "default", "success")
+        await reports.round()
+    assert list(tally), "the channel never was full"
+    while len(list(counted)) < 300:
+        reports.last()
+        *lines, read = (read + ours.recv(1 << 20)).split(b"\n")
+        for line in lines:
+            counted.add(Report.read(line).counted)
+    assert all(cell == [1.0] for _, cell in counted)
 
 
 async def test_a_supervisor_that_does_not_listen_delays_nothing(ends: tuple[socket.socket, socket.socket]) -> None:

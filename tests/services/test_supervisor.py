@@ -325,7 +325,7 @@ import json, os, subprocess, sys, threading, time
 from pathlib import Path
 subprocess.run([sys.executable, "-S", "-c", {stranger!r}])
 from tests.services.supervised import main
-from scheduler.services.supervisor import Crew
+from scheduler.services.crew import Crew
 
 def look():
     while len(states := [p.read_text().split()[2] for p in Path("/proc").glob("[0-9]*/stat")]) != 2 or "Z" in states:

@@ -37,8 +37,8 @@ class Tables:
 
     def empty(self) -> None:
         """No rows, ids from 1 on, and the clock as it is."""
-        self.execute("""TRUNCATE cron_jobs, job_executions, job_workers, job_queues, job_transactions, job_messages
-                        RESTART IDENTITY""")
+        self.execute("""TRUNCATE cron_jobs, job_executions, job_workers, job_queues, job_transactions, job_messages,
+                        job_alerts RESTART IDENTITY""")
         if self._shifted:
             self.execute("UPDATE test_clock SET shift = '0'")
 

@@ -173,6 +173,8 @@ _READERS: Mapping[str, Callable[[str, str], Any]] = {
     "catch_up": _one_of(CatchUp),
     "catch_up_limit": _whole,
     "jitter_seconds": _number,
+    "expected_duration_seconds": _number,
+    "max_start_delay_seconds": _number,
     "starts_at": _time,
     "ends_at": _time,
     "enabled": _switch,

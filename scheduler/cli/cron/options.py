@@ -40,6 +40,8 @@ CATCH_UP_LIMIT = typer.Option(
     help="How many, with --catch-up all; and how many wait, with --overlap queue.",
 )
 JITTER = typer.Option("--jitter", min=0, help="Seconds by which ticks are spread, at most.")
+EXPECTED_DURATION = typer.Option("--expected-duration", help="Seconds that one is expected to take, or it is slow.")
+MAX_START_DELAY = typer.Option("--max-start-delay", help="Seconds that a tick may wait for its start, or it is late.")
 STARTS_AT = typer.Option(
     "--starts-at",
     metavar="TIME",
@@ -65,6 +67,8 @@ OPTIONS: Mapping[str, str] = {
     "catch_up": "--catch-up",
     "catch_up_limit": "--catch-up-limit",
     "jitter_seconds": "--jitter",
+    "expected_duration_seconds": "--expected-duration",
+    "max_start_delay_seconds": "--max-start-delay",
     "starts_at": "--starts-at",
     "ends_at": "--ends-at",
     "enabled": "--enabled",
@@ -74,6 +78,7 @@ OPTIONS: Mapping[str, str] = {
 _WORDS = {
     "timeout_seconds": "the handler's own", "max_retry": "the handler's own", "retry_backoff": "the handler's own",
     "retry_delay_seconds": "the handler's own", "description": "none", "starts_at": "none", "ends_at": "none",
+    "expected_duration_seconds": "none", "max_start_delay_seconds": "none",
 }  # fmt: skip
 """What NULL means."""
 

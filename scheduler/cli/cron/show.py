@@ -111,6 +111,8 @@ def _fields(page: "CronJobPage", now: datetime) -> Iterator[tuple[str, object]]:
     yield "overlap", f"{job.overlap_policy}: {_OVERLAP[job.overlap_policy]}"
     yield "catch-up", f"{job.catch_up}: {_CATCH_UP[job.catch_up].format(limit=job.catch_up_limit)}"
     yield "jitter", f"up to {job.jitter_seconds:g} s" if job.jitter_seconds else None
+    yield "expected", f"within {job.expected_duration_seconds:g} s" if job.expected_duration_seconds else None
+    yield "late", f"after {job.max_start_delay_seconds:g} s" if job.max_start_delay_seconds else None
     yield "starts", when(job.starts_at, now)
     yield "ends", when(job.ends_at, now)
     yield "last tick", when(job.last_run_at, now)

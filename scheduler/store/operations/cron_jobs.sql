@@ -5,11 +5,11 @@
 -- name: add_cron_job
 -- No row: the name is taken.
 INSERT INTO {s}.cron_jobs (name, description, cron_expression, timezone, handler_name, handler_params, queue, priority, timeout_seconds,
-                           max_retry, retry_backoff, retry_delay_seconds, overlap_policy, catch_up, catch_up_limit, jitter_seconds,
+                           max_retry, retry_backoff, retry_delay_seconds, overlap_policy, catch_up, catch_up_limit, jitter_seconds, expected_duration_seconds, max_start_delay_seconds,
                            starts_at, ends_at, enabled)
 VALUES (%(name)s, %(description)s, %(cron_expression)s, %(timezone)s, %(handler_name)s, %(handler_params)s::jsonb, %(queue)s, %(priority)s,
         %(timeout_seconds)s, %(max_retry)s, %(retry_backoff)s, %(retry_delay_seconds)s, %(overlap_policy)s, %(catch_up)s, %(catch_up_limit)s,
-        %(jitter_seconds)s, %(starts_at)s, %(ends_at)s, %(enabled)s)
+        %(jitter_seconds)s, %(expected_duration_seconds)s, %(max_start_delay_seconds)s, %(starts_at)s, %(ends_at)s, %(enabled)s)
 ON CONFLICT (name) DO NOTHING
 RETURNING id, created_at;
 
@@ -19,9 +19,9 @@ RETURNING id, created_at;
 -- since, or removed it.
 UPDATE {s}.cron_jobs AS c
 SET (name, description, cron_expression, timezone, handler_name, handler_params, queue, priority, timeout_seconds, max_retry, retry_backoff,
-     retry_delay_seconds, overlap_policy, catch_up, catch_up_limit, jitter_seconds, starts_at, ends_at, enabled)
+     retry_delay_seconds, overlap_policy, catch_up, catch_up_limit, jitter_seconds, expected_duration_seconds, max_start_delay_seconds, starts_at, ends_at, enabled)
     = (SELECT n.name, n.description, n.cron_expression, n.timezone, n.handler_name, n.handler_params, n.queue, n.priority, n.timeout_seconds,
-              n.max_retry, n.retry_backoff, n.retry_delay_seconds, n.overlap_policy, n.catch_up, n.catch_up_limit, n.jitter_seconds,
+              n.max_retry, n.retry_backoff, n.retry_delay_seconds, n.overlap_policy, n.catch_up, n.catch_up_limit, n.jitter_seconds, n.expected_duration_seconds, n.max_start_delay_seconds,
               n.starts_at, n.ends_at, n.enabled
        FROM jsonb_populate_record(c, %(changes)s::jsonb || CASE WHEN %(handler_params)s::text IS NULL THEN '{}' ELSE jsonb_build_object('handler_params', %(handler_params)s::jsonb) END) AS n)
 WHERE c.id = %(id)s AND extract(epoch FROM c.updated_at)::text = %(version)s
@@ -92,6 +92,7 @@ SELECT DISTINCT c.handler_name, c.queue FROM {s}.cron_jobs AS c;
 -- `version` tells whether somebody has edited the row since.
 SELECT c.id, c.name, c.description, c.cron_expression, c.timezone, c.handler_name, c.queue, c.priority, c.timeout_seconds,
        c.max_retry, c.retry_backoff, c.retry_delay_seconds, c.overlap_policy, c.catch_up, c.catch_up_limit, c.jitter_seconds,
+       c.expected_duration_seconds, c.max_start_delay_seconds,
        c.starts_at, c.ends_at, c.enabled, c.paused_reason, c.resume_at, c.invalid_reason, s.next_run_at, c.next_run_at IS NULL AS uncomputed,
        c.last_run_at, c.planned_until, c.managed_by, c.created_by, c.created_at, c.updated_at, extract(epoch FROM c.updated_at)::text AS version,
        s.last_status, s.last_finished_at, s.last_error, s.failures_in_a_row, s.running, s.waiting
