@@ -4,18 +4,16 @@ import asyncio
 import gc
 import json
 import os
-import socket
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from signal import SIGTERM, raise_signal
-from uuid import UUID
 
-from scheduler import __version__
 from scheduler.app.alerts import alert_loop
 from scheduler.app.atomicity import require_atomic
 from scheduler.app.messaging import chosen, consumers_of, places, require_any
+from scheduler.app.options import registration, worker_options
 from scheduler.app.project import Project
 from scheduler.app.retention import in_words, rules_of
 from scheduler.app.setup import setup_of
@@ -40,7 +38,7 @@ from scheduler.services.listener import Listener
 from scheduler.services.loop import Loop
 from scheduler.services.measurer import INTERVAL_SECONDS as MEASURE_SECONDS
 from scheduler.services.measurer import Measurer
-from scheduler.services.options import ConsumerOptions, WorkerOptions
+from scheduler.services.options import ConsumerOptions
 from scheduler.services.planner import POLL_SECONDS, Planner
 from scheduler.services.pruner import SLICE_SECONDS, Pruner
 from scheduler.services.reports import INTERVAL_SECONDS, Reports
@@ -53,7 +51,7 @@ from scheduler.services.worker import IDLE_SECONDS, PULSE_SECONDS, Worker
 from scheduler.store.executions import Executions
 from scheduler.store.notifications import Notifications
 from scheduler.store.session import Session, SyncSession
-from scheduler.store.workers import OwnWorker, Registration, Workers
+from scheduler.store.workers import OwnWorker, Workers
 
 PARTS = ("worker", "planner", "consumer")
 
@@ -158,17 +156,9 @@ class Application:
     @cached_property
     def worker(self) -> Worker:
         claims, upkeep = self._session("claim"), self._session("upkeep")
-        options = self.settings
+        works, supervised = "worker" in self.parts, self._reports_to is not None
         return Worker(
-            WorkerOptions(
-                queues=tuple(options.queues) if "worker" in self.parts else (),
-                pool_size=options.pool_size,
-                poll_interval_seconds=options.poll_interval_seconds,
-                claim_batch_size=options.claim_batch_size,
-                claim_batch_max=options.claim_batch_max,
-                lease_seconds=options.lease_seconds,
-                tells_more_waits=self._reports_to is not None and options.process_range[0] < options.process_range[1],
-            ),
+            worker_options(self.settings, works=works, supervised=supervised),
             claims=Executions(claims),
             settles=Executions(self._session("settle")),
             upkeep=Executions(upkeep),
@@ -256,23 +246,12 @@ class Application:
         return Resolver(job, [DatabaseRegistry.get(name) for name in DatabaseRegistry.names()])
 
     def _heartbeat(self) -> Heartbeat:
-        options, host = self.settings, socket.gethostname()
-        registration = Registration(
-            id=UUID(int=0),
-            name=f"{host}:{os.getpid()}",
-            hostname=host,
-            pid=os.getpid(),
-            queues=tuple(self.worker.options.queues),
-            pool_size=options.pool_size if "worker" in self.parts else 0,
-            lease=options.lease_seconds,
-            version=__version__,
-        )
         own = OwnWorker(SyncSession(self.project.database.direct_conninfo, self.project.schema, "scheduler heartbeat"))
         return Heartbeat(
             own,
-            registration,
+            registration(self.worker.options),
             self.worker,
-            interval=options.heartbeat_interval_seconds,
+            interval=self.settings.heartbeat_interval_seconds,
             loops=self.vitals.ages,
             end_blocked=BlockedEnd(own, self.worker) if self._reports_to is not None else None,
         )
