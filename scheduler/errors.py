@@ -23,6 +23,7 @@ SchedulerError
 │   └── CallTimeoutError         nor is what call() enqueued
 ├── ForbiddenTargetError         an alert would be sent where it may not
 ├── UndeliveredError             a target did not take an alert
+├── BenchmarkError               a measurement of `scheduler bench` failed, or left something behind
 ├── LeaseLostError               the fence refused a write: the row is no longer ours
 └── DatabaseError
     ├── ConnectionPoolExhaustedError
@@ -177,6 +178,10 @@ class ForbiddenTargetError(SchedulerError):
 
 class UndeliveredError(SchedulerError):
     """A target did not take an alert: it can't be reached, is too slow, or refuses."""
+
+
+class BenchmarkError(SchedulerError):
+    """A measurement of `scheduler bench` failed, or its schema could not be dropped. The message says what to do."""
 
 
 class LeaseLostError(SchedulerError):

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from scheduler.cli import cron, db, jobs, queues, web, workers
+from scheduler.cli.bench import bench
 from scheduler.cli.doctor import doctor
 from scheduler.cli.examples import show_examples_last
 from scheduler.cli.init import init
@@ -50,6 +51,7 @@ root.command()(migrate)
 root.command()(doctor)
 root.command()(top)
 root.command()(prune)
+root.command()(bench)
 root.add_typer(cron.group, name="cron")
 root.add_typer(jobs.group, name="jobs")
 root.add_typer(queues.group, name="queues")

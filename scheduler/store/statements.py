@@ -17,6 +17,7 @@ _FILES = (
     "doctor.sql",
     "measuring.sql",
     "alerts.sql",
+    "bench.sql",
     "client.sql",
     "messages.sql",
 )

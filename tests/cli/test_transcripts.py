@@ -31,8 +31,8 @@ from tests.cli.test_usage import COMMANDS
 
 FILES = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
 NOON = datetime(2026, 3, 7, 12, tzinfo=UTC)
-UNANSWERED = ("$ scheduler run", "$ scheduler queues publish")
-"""What the first says is not the same twice, and the second takes a broker: see test_messages.py."""
+UNANSWERED = ("$ scheduler run", "$ scheduler bench", "$ scheduler queues publish")
+"""What the first two say is not the same twice, see test_bench.py; the last takes a broker: see test_messages.py."""
 UPDATE = os.environ.get("SCHEDULER_UPDATE_TRANSCRIPTS") == "1"
 
 

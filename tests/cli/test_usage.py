@@ -16,6 +16,7 @@ COMMANDS = [
     ("doctor",),
     ("top",),
     ("prune",),
+    ("bench",),
     *(("cron", name) for name in ("add", "list", "show", "edit", "pause", "resume", "remove", "run")),
     *(("cron", name) for name in ("backfill", "skip", "explain", "preview", "plan", "apply")),
     *(("jobs", name) for name in ("enqueue", "list", "show", "wait", "cancel", "retry")),
