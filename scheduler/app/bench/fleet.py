@@ -6,10 +6,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from select import select
 from typing import IO, Final
 
 from scheduler.errors import BenchmarkError
 
+_PATIENCE_SECONDS: Final = 60.0
+"""For an answer: a worker that finds no connection tries for ever."""
 _END_SECONDS: Final = 10.0
 """How long one may take to end, which holds nothing that anybody needs."""
 
@@ -70,14 +73,19 @@ class Fleet:
 
     def _line(self, process: subprocess.Popen[str]) -> str:
         assert process.stdout is not None
+        if not select([process.stdout], [], [], _PATIENCE_SECONDS)[0]:
+            said = self._last_words()
+            raise BenchmarkError(f"A worker process of the benchmark is silent for {_PATIENCE_SECONDS:g} s: {said}")
         if not (line := process.stdout.readline()):
             raise self._ended()
         return line
 
     def _ended(self) -> BenchmarkError:
+        return BenchmarkError(f"A worker process of the benchmark has ended: {self._last_words()}")
+
+    def _last_words(self) -> str:
         self._errors.seek(0)
-        said = self._errors.read().strip().splitlines() or ["it said nothing"]
-        return BenchmarkError(f"A worker process of the benchmark has ended: {said[-1]}")
+        return (self._errors.read().strip().splitlines() or ["it said nothing"])[-1]
 
 
 @contextmanager

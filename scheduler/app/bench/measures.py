@@ -25,6 +25,8 @@ _UNSERVED: Final = "unserved"
 """A queue that no worker claims from."""
 _TOLD_EACH: Final = 1_000
 _LOOK_SECONDS: Final = 0.1
+_LOOK_SHARE: Final = 20
+"""A large backlog takes a while to count: that may be one part in so many of the server's time."""
 _REST_SECONDS: Final = 0.05
 """In which a worker that has just run something becomes idle."""
 _WARM_UP: Final = 5
@@ -96,11 +98,13 @@ def cron(session: SyncSession, workers: Fleet, seconds: float, tell: Tell) -> Cr
 
 
 def _until_nothing_waits(session: SyncSession, workers: Fleet, jobs: int, tell: Tell) -> None:
-    left, since = jobs, monotonic()
+    left, since, pause = jobs, monotonic(), _LOOK_SECONDS
     while left:
-        sleep(_LOOK_SECONDS)
+        sleep(pause)
         workers.require_alive()
+        began = monotonic()
         found = benching.waiting(session) or benching.drained(session, NOOP).unfinished
+        pause = max(_LOOK_SECONDS, (monotonic() - began) * _LOOK_SHARE)
         if found < left:
             since = monotonic()
         elif monotonic() - since > _PATIENCE_SECONDS:

@@ -20,6 +20,7 @@ READY = "ready"
 
 
 def main(schema: str) -> None:
+    threading.Thread(target=_answer, daemon=True).start()
     project = on_schema(Project.open(Path.cwd(), quiet=True), schema)
     try:
         asyncio.run(_work(Application(project, parts=("worker", "planner"))))
@@ -37,12 +38,11 @@ async def _work(application: Application) -> None:
 
 async def _begun(application: Application) -> None:
     await application.worker.found_nothing()
-    threading.Thread(target=_answer, daemon=True).start()
     print(READY, flush=True)
 
 
 def _answer() -> None:
-    for _ in sys.stdin:
+    while os.read(sys.stdin.fileno(), 1):  # not by the lock of sys.stdin, which a thread may not hold at the end
         print(process_time(), flush=True)
     os.kill(os.getpid(), signal.SIGTERM)
 
