@@ -7,15 +7,22 @@ SELECT current_setting('server_version') AS version, current_setting('fsync') AS
 
 
 -- name: bench_use
--- What there is to disturb in the project's own schema. Index: job_executions_claim and _claim_keyed, up to 1,001 entries.
-SELECT (SELECT count(*) FROM (SELECT FROM {s}.job_executions WHERE status = 'PENDING' LIMIT 1001) AS counted)::integer AS waiting,
+-- What there is to disturb in the project's own schema: what waits is counted up to 1,001. Index: job_executions_claim and
+-- _claim_keyed, in their order, for the table may begin with millions of final rows.
+SELECT least(1001, (SELECT count(*) FROM (SELECT FROM {s}.job_executions AS e
+                                           WHERE e.status = 'PENDING' AND e.concurrency_key IS NULL
+                                           ORDER BY e.queue LIMIT 1001) AS unkeyed)
+                 + (SELECT count(*) FROM (SELECT FROM {s}.job_executions AS e
+                                           WHERE e.status = 'PENDING' AND e.concurrency_key IS NOT NULL
+                                           ORDER BY e.queue LIMIT 1001) AS keyed)
+       )::integer AS waiting,
        (SELECT count(*) FROM {s}.job_workers WHERE status IN ('ACTIVE', 'DRAINING') AND lease_until > {s}.job_now())::integer AS workers;
 
 
 -- name: bench_left_over
 -- Schemas of this kind that no session works on: an earlier run could not drop them.
 SELECT n.nspname::text AS name FROM pg_namespace AS n
-WHERE starts_with(n.nspname::text, %(prefix)s)
+WHERE n.nspname ~ %(pattern)s
   AND NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.datname = current_database() AND a.application_name = %(session)s || n.nspname)
 ORDER BY n.nspname;
 
@@ -34,7 +41,8 @@ TRUNCATE {s}.job_executions;
 
 
 -- name: bench_waiting
-SELECT count(*)::integer AS waiting FROM {s}.job_executions WHERE status = 'PENDING';
+-- Nothing of a benchmark has a key. Index: job_executions_claim.
+SELECT count(*)::integer AS waiting FROM {s}.job_executions WHERE status = 'PENDING' AND concurrency_key IS NULL;
 
 
 -- name: bench_drained

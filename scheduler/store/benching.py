@@ -1,5 +1,6 @@
 """A schema of its own for a benchmark: made, measured in, dropped. Nothing here writes anywhere else."""
 
+import re
 import secrets
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +11,9 @@ from scheduler.clock import monotonic
 from scheduler.store.asking import ask, sentence
 from scheduler.store.session import SyncSession
 
-PREFIX: Final = "scheduler_bench_"
+_PREFIX: Final = "scheduler_bench_"
+_OURS: Final = f"^{_PREFIX}[0-9a-f]{{8}}$"
+"""So that nobody else's schema is taken for one of ours, whatever it begins with."""
 _SESSION: Final = "scheduler bench "
 """Before the schema's name in that of the sessions, by which others see that it is in use."""
 _PATIENCE_SECONDS: Final = 600
@@ -41,10 +44,7 @@ class Use:
 
 def new_session(conninfo: str) -> SyncSession:
     """One that works in a schema which does not exist yet."""
-    return session_of(conninfo, f"{PREFIX}{secrets.token_hex(4)}")
-
-
-def session_of(conninfo: str, schema: str) -> SyncSession:
+    schema = f"{_PREFIX}{secrets.token_hex(4)}"
     return SyncSession(conninfo, schema, f"{_SESSION}{schema}", statement_seconds=_PATIENCE_SECONDS)
 
 
@@ -61,12 +61,12 @@ def use(session: SyncSession) -> Use:
 
 def left_over(session: SyncSession) -> list[str]:
     """Schemas that an earlier run could not drop, but for those that some other run works in."""
-    return [row["name"] for row in ask(session, "bench_left_over", prefix=PREFIX, session=_SESSION)]
+    return [row["name"] for row in ask(session, "bench_left_over", pattern=_OURS, session=_SESSION)]
 
 
 def drop(session: SyncSession) -> None:
     """The session's schema, with all that is in it."""
-    if not session.schema.startswith(PREFIX):
+    if not re.match(_OURS, session.schema):
         raise ValueError(f"{session.schema} is no schema of a benchmark.")
     _act(session, "bench_drop")
 

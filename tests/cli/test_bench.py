@@ -106,6 +106,14 @@ def test_killed_it_takes_its_workers_along_and_the_next_one_names_what_is_left(
     assert sql(SCHEMAS) == [(schema,)]
 
 
+def test_only_its_own_schemas_are_taken_for_left_over_and_dropped(migrated_url: str, sql: Sql) -> None:
+    sql("CREATE SCHEMA scheduler_bench_results; CREATE SCHEMA scheduler_bench_0badcafe")
+    assert left_over(migrated_url) == ["scheduler_bench_0badcafe"]
+    with pytest.raises(ValueError, match="no schema of a benchmark"):
+        benching.drop(SyncSession(migrated_url, "scheduler_bench_results", "test"))
+    assert sql(SCHEMAS) == [("scheduler_bench_0badcafe",), ("scheduler_bench_results",)]
+
+
 def test_a_schema_that_cannot_be_dropped_is_named(online: Command, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
     def drop(_: SyncSession) -> None:
         raise QueryExecutionError("The job database did not answer.")

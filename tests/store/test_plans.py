@@ -47,6 +47,7 @@ INDEXES = {
     "prune_count": {"job_executions_pkey"},
     "prune_bound": {"job_executions_pkey"},
     "prune_delete": {"job_executions_pkey"},
+    "bench_use": {"job_executions_claim", "job_executions_claim_keyed"},
 }
 RUNNING_KEY = """
     INSERT INTO job_executions (handler_name, concurrency_key, status, claimed_by, claim_token, started_at, attempt)
