@@ -6,21 +6,25 @@ not root, outside still root, so that a project below a private home stays withi
 """
 
 import ctypes
+import errno
 import os
 import pwd
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from scheduler.clock import monotonic
 from scheduler.embedded.locks import FileLock
 from scheduler.errors import EmbeddedPostgresError
 
 _CLONE_NEWUSER = 0x10000000
 _PR_SET_PDEATHSIG = 1
+_THREADS_END_SECONDS = 1.0
 _FOREIGN_VARIABLES = ("PG", "LC_", "LANG")  # a locale that isn't installed makes initdb fail
 
 
@@ -173,8 +177,12 @@ def _before_exec(shown_as: tuple[int, int] | None, on_parent_death: signal.Signa
 
 def _enter_namespace(libc: ctypes.CDLL, uid: int, gid: int) -> None:
     outer_uid, outer_gid = os.geteuid(), os.getegid()
-    if libc.unshare(_CLONE_NEWUSER):
-        raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWUSER)")
+    deadline = monotonic() + _THREADS_END_SECONDS
+    while libc.unshare(_CLONE_NEWUSER):
+        # Libraries that are told of a fork may start threads in the child. One that was joined lives on for a moment.
+        if ctypes.get_errno() != errno.EINVAL or monotonic() > deadline:
+            raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWUSER)")
+        time.sleep(0.001)
     maps = {"setgroups": "deny", "uid_map": f"{uid} {outer_uid} 1", "gid_map": f"{gid} {outer_gid} 1"}
     for file, line in maps.items():
         Path("/proc/self", file).write_text(line)

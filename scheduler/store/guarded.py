@@ -14,7 +14,7 @@ STATEMENT_SECONDS: Final = 5
 class GuardedSession(SyncSession):
     """Every transaction of it is read-only, waits for no lock, and no statement takes more than `STATEMENT_SECONDS`."""
 
-    limits = f"""
+    further_limits = f"""
         SELECT set_config('statement_timeout', '{STATEMENT_SECONDS}s', true), set_config('lock_timeout', '1s', true),
                set_config('transaction_read_only', 'on', true)""".encode()
 

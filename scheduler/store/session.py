@@ -124,6 +124,9 @@ async def _rows(connection: psycopg.AsyncConnection[Row], sql: bytes, values: Ma
 class SyncSession:
     """The same for a thread: the heartbeat, and commands."""
 
+    further_limits: bytes | None = None
+    """Set in each transaction after its own, for those who want less."""
+
     def __init__(
         self,
         conninfo: str,
@@ -172,6 +175,8 @@ class SyncSession:
                 if outermost:
                     values = {"actor": self.actor or "", "own": self._own_limit, "limit": self._limit}
                     connection.execute(_BEGIN, values)
+                    if self.further_limits:
+                        connection.execute(self.further_limits)
                 yield connection
         except psycopg.Error as error:
             if not isinstance(error, RowRefused):

@@ -1,5 +1,6 @@
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,17 @@ from scheduler.embedded.identity import Identity, choose_identity
 from scheduler.embedded.locks import FileLock
 from scheduler.errors import EmbeddedPostgresError
 
+TOLD_OF_FORKS = """
+import os, threading, time
+from scheduler.embedded.identity import choose_identity
+
+def a_thread_that_ends_soon():
+    threading.Thread(target=time.sleep, args=(0.05,)).start()
+
+before = choose_identity().way
+os.register_at_fork(after_in_child=a_thread_that_ends_soon)
+print(before, choose_identity().way)
+"""
 NOBODY = Identity("nobody", 65534, 65534)
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming somebody else takes root")
@@ -26,6 +38,13 @@ def test_programs_see_no_locale_and_no_settings_of_ours(monkeypatch: pytest.Monk
     monkeypatch.setenv("LC_ALL", "xx_YY.UTF-8")
     monkeypatch.setenv("PGPORT", "1")
     assert choose_identity().can_run("/bin/sh", "-c", 'test "$LC_ALL" = C && test -z "$PGPORT"')
+
+
+@needs_root
+def test_threads_that_a_fork_brings_up_change_nothing() -> None:
+    """As OpenTelemetry's does: a process with two threads may make no namespace."""
+    before, after = subprocess.check_output([sys.executable, "-c", TOLD_OF_FORKS], text=True).split()
+    assert after == before
 
 
 @needs_root

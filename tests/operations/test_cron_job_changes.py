@@ -39,6 +39,8 @@ FULL = CronJobDefinition(
     starts_at=datetime(2090, 1, 1, tzinfo=UTC),
     ends_at=datetime(2091, 1, 1, 12, 30, 15, 250, tzinfo=UTC),
     enabled=False,
+    expected_duration_seconds=60.5,
+    max_start_delay_seconds=5.0,
 )
 
 
