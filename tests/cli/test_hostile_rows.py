@@ -80,7 +80,7 @@ COMMANDS = (
     "doctor",
     "doctor --page {name}",
 )
-ELSEWHERE = frozenset({"init", "run", "migrate", "db url", "db psql", "db roles", "queues publish"})
+ELSEWHERE = frozenset({"init", "run", "bench", "migrate", "db url", "db psql", "db roles", "queues publish"})
 """Commands that show no row."""
 
 

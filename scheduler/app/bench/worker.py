@@ -16,7 +16,7 @@ from scheduler.app.application import Application
 from scheduler.app.bench.place import on_schema
 from scheduler.app.project import Project
 
-READY = "ready"
+_READY = "ready"
 
 
 def main(schema: str) -> None:
@@ -38,13 +38,17 @@ async def _work(application: Application) -> None:
 
 async def _begun(application: Application) -> None:
     await application.worker.found_nothing()
-    print(READY, flush=True)
+    _say(_READY)
 
 
 def _answer() -> None:
     while os.read(sys.stdin.fileno(), 1):  # not by the lock of sys.stdin, which a thread may not hold at the end
-        print(process_time(), flush=True)
+        _say(str(process_time()))
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _say(answer: str) -> None:
+    os.write(sys.stdout.fileno(), f"{answer}\n".encode())
 
 
 if __name__ == "__main__":
