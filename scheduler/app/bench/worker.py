@@ -42,9 +42,11 @@ async def _begun(application: Application) -> None:
 
 
 def _answer() -> None:
-    while os.read(sys.stdin.fileno(), 1):  # not by the lock of sys.stdin, which a thread may not hold at the end
-        _say(str(process_time()))
-    os.kill(os.getpid(), signal.SIGTERM)
+    try:
+        while os.read(sys.stdin.fileno(), 1):  # not by the lock of sys.stdin, which a thread may not hold at the end
+            _say(str(process_time()))
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _say(answer: str) -> None:
