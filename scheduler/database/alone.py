@@ -20,9 +20,9 @@ def run_alone(database: Database, act: Callable[[psycopg.Connection[Any]], T]) -
     """What `act` gives, which sends one statement on psycopg's own connection.
 
     None, with nothing sent, where it has to be part of a transaction: of the open one around the caller, or of one
-    whose BEGIN names READ COMMITTED, because the server's default is another. Raises what `act` raises, TransactionError
-    as `Database.checkout()` and `block.enclosing()` do, and CommitUnknownError where the connection was lost meanwhile:
-    nobody can be asked what became of a transaction whose number never arrived.
+    whose BEGIN names READ COMMITTED, because the server's default is another. Raises what `act` raises,
+    TransactionError as `Database.checkout()` and `block.enclosing()` do, and CommitUnknownError where the connection
+    was lost meanwhile: nobody can be asked what became of a transaction whose number never came.
     """
     if block.enclosing(SyncTransaction) is not None:
         return None

@@ -260,7 +260,7 @@ async def test_alone_it_is_one_statement_which_commits_by_itself(place: Place, e
     first = await enqueue("h")
     assert await enqueue("h") == first + 1
     last = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    assert ['SELECT "public".enqueue_job'] == [query.partition("(")[0] for (query,) in place.run(last)]
+    assert [query.partition("(")[0] for (query,) in place.run(last)] == ['SELECT "public".enqueue_job']
 
 
 async def test_where_another_isolation_is_the_default_a_transaction_names_it(place: Place, enqueue: Enqueue) -> None:
