@@ -94,8 +94,8 @@ class Client:
 
         Raises ParamsError before anything is sent, RefusedError for a value that no row may hold, ConflictError where
         the unique key is held and `on_conflict` is "error", TransactionError for a connection that can't be used or a
-        transaction that the job database isn't part of, CommitUnknownError where the connection was lost while nobody
-        else was to commit it, ConfigurationError where nothing says which database it is.
+        transaction that the job database isn't part of, CommitUnknownError where the connection was lost before the
+        answer came and there was no transaction around, ConfigurationError where nothing says which database it is.
         """
         new = new_execution(handler, params, options)
         if connection is None:
