@@ -127,13 +127,13 @@ BEGIN
     IF refusal IS NOT NULL THEN
         RAISE EXCEPTION '%', refusal[1] USING ERRCODE = 'invalid_parameter_value', HINT = refusal[2];
     END IF;
-    IF most <= (SELECT count(*) FROM (
-        -- Each half is counted by one index, and no further than it matters.
-        (SELECT FROM job_executions e WHERE e.queue = enqueue_job.queue AND e.status = 'PENDING' AND e.concurrency_key IS NULL LIMIT most)
-        UNION ALL
-        (SELECT FROM job_executions e WHERE e.queue = enqueue_job.queue AND e.status = 'PENDING' AND e.concurrency_key IS NOT NULL LIMIT most)
-    ) AS waiting) THEN
-        IF NOT EXISTS (
+    IF most IS NOT NULL THEN    -- asked apart: with most NULL the question below would be planned anew at each call
+        IF most <= (SELECT count(*) FROM (
+            -- Each half is counted by one index, and no further than it matters.
+            (SELECT FROM job_executions e WHERE e.queue = enqueue_job.queue AND e.status = 'PENDING' AND e.concurrency_key IS NULL LIMIT most)
+            UNION ALL
+            (SELECT FROM job_executions e WHERE e.queue = enqueue_job.queue AND e.status = 'PENDING' AND e.concurrency_key IS NOT NULL LIMIT most)
+        ) AS waiting) AND NOT EXISTS (
             SELECT FROM job_executions e
             WHERE e.unique_key = enqueue_job.unique_key
               AND (e.unique_until = 'forever' OR (e.unique_until = 'finished' AND e.status IN ('PENDING', 'RUNNING'))

@@ -29,6 +29,7 @@ from scheduler.client.pending import WATCHED_PAUSE, Pending
 from scheduler.client.publishing import Publisher
 from scheduler.client.questions import Question
 from scheduler.database import get_connection, transactional
+from scheduler.database.alone import run_alone_async
 from scheduler.errors import CallTimeoutError, WaitTimeoutError
 from scheduler.model import Status
 from scheduler.store.callers import AsyncTarget, run_async
@@ -83,6 +84,10 @@ class AsyncClient:
     ) -> int:
         """As `Client.enqueue`; `connection` is psycopg's or SQLAlchemy's async one, or an async session."""
         new = new_execution(handler, params, options)
+        if connection is None:
+            id_ = await run_alone_async(self._job.find(), lambda own: enqueue_async(own, new, self._job.schema))
+            if id_ is not None:
+                return id_
         async with self._target(connection) as target:
             return await enqueue_async(target, new, self._job.schema)
 

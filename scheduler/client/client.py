@@ -28,6 +28,7 @@ from scheduler.client.pending import WATCHED_PAUSE, Pending
 from scheduler.client.publishing import SyncPublisher
 from scheduler.client.questions import Question
 from scheduler.database import get_connection, transactional
+from scheduler.database.alone import run_alone
 from scheduler.errors import CallTimeoutError, WaitTimeoutError
 from scheduler.model import Status
 from scheduler.store.callers import SyncTarget, run
@@ -93,9 +94,14 @@ class Client:
 
         Raises ParamsError before anything is sent, RefusedError for a value that no row may hold, ConflictError where
         the unique key is held and `on_conflict` is "error", TransactionError for a connection that can't be used or a
-        transaction that the job database isn't part of, ConfigurationError where nothing says which database it is.
+        transaction that the job database isn't part of, CommitUnknownError where the connection was lost before the
+        answer came and there was no transaction around, ConfigurationError where nothing says which database it is.
         """
         new = new_execution(handler, params, options)
+        if connection is None:
+            id_ = run_alone(self._job.find(), lambda own: enqueue(own, new, self._job.schema))
+            if id_ is not None:
+                return id_
         with self._target(connection) as target:
             return enqueue(target, new, self._job.schema)
 

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from sqlalchemy.util import greenlet_spawn
 
+from scheduler.database import liveness
 from scheduler.database.libpq import connection_params
 from scheduler.errors import ConfigurationError, ConnectionPoolExhaustedError, TransactionError, did_you_mean
 from scheduler.messages import log
@@ -218,6 +219,7 @@ class Database:
 
     def _watched(self, engine: Engine) -> Engine:
         """In a child: have the server end a statement whose client is gone, as it is when the child was killed."""
+        liveness.watch(engine)
         if self.tag:
             event.listen(engine, "connect", _check_the_client)
         return engine
@@ -235,7 +237,6 @@ class Database:
             "pool_size": options.pool_size,
             "max_overflow": 0,
             "pool_timeout": options.pool_timeout_seconds,
-            "pool_pre_ping": True,
             "hide_parameters": True,
         }
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import psycopg
@@ -21,6 +22,7 @@ _KEEPALIVE: Final[Mapping[str, int]] = {
 _SCHEMES: Final = ("postgresql+psycopg://", "postgresql://", "postgres://")
 
 
+@lru_cache
 def conninfo_from_url(url: str) -> str:
     """libpq's own form of `url`, whose password, socket folder and options it quotes as libpq wants them.
 

@@ -13,6 +13,9 @@ POLL_SECONDS = 1.0
 HELD_SECONDS = 0.02
 """How soon to look again when what is due is being planned by somebody else."""
 
+GIVE_WAY_SECONDS = 0.01
+"""What rings here mostly rings for work, which the worker of this process is to claim first."""
+
 
 class Planner:
     def __init__(self, session: Session, wakeups: Wakeups) -> None:
@@ -35,7 +38,8 @@ class Planner:
         if not report.more:
             self._looks += 1
             self._looked.set()
-            await self.bell.wait(await self._until_next_tick())
+            if await self.bell.wait(await self._until_next_tick()):
+                await asyncio.sleep(GIVE_WAY_SECONDS)
 
     async def looked(self) -> None:
         """Wait for a look that begins after now and leaves nothing to plan."""

@@ -154,6 +154,7 @@ class Worker:
         self._changed.set()
         if claims:
             self._accept(claimer, claims)
+            await asyncio.sleep(0)  # they begin before the next claim is made ready
         else:
             await self._sleep(claimer, looked_at, held_up)
 

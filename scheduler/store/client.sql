@@ -59,6 +59,21 @@ FROM (SELECT CASE WHEN has_sequence_privilege(s.sequence, 'USAGE') AND has_colum
       OFFSET 0) AS t;
 
 
+-- name: client_enqueue
+-- CAST, because SQLAlchemy, by which clients send this too, doesn't see a parameter before a double colon.
+SELECT {s}.enqueue_job(
+    %(handler_name)s, CAST(%(handler_params)s AS jsonb), queue => %(queue)s, priority => CAST(%(priority)s AS integer),
+    delay_seconds => %(delay_seconds)s, available_at => %(available_at)s, timeout_seconds => %(timeout_seconds)s,
+    max_retry => CAST(%(max_retry)s AS integer), unique_key => %(unique_key)s, unique_until => %(unique_until)s,
+    concurrency_key => %(concurrency_key)s, concurrency_limit => CAST(%(concurrency_limit)s AS integer),
+    on_conflict => %(on_conflict)s, notify_done => %(notify_done)s);
+
+
+-- name: client_enqueue_plain
+-- The same where nothing else is said: each parameter costs some microseconds on its way, a fifth of the statement in all.
+SELECT {s}.enqueue_job(%(handler_name)s, CAST(%(handler_params)s AS jsonb), queue => %(queue)s);
+
+
 -- name: client_enqueue_each
 -- A row after the other, as enqueue_job() makes them; the ids in the order given, by one statement.
 SELECT {s}.enqueue_job(

@@ -31,13 +31,13 @@ _LINE: Final = re.compile(r"^COPY \w+, line (\d+)", re.MULTILINE)
 
 def enqueue(connection: SyncTarget, new: NewExecution, schema: str) -> int:
     """The id of the new row, or of the one that holds its unique key. Raises as `run()` does."""
-    (id_,) = run(connection, "enqueue_execution", asdict(new), schema)
+    (id_,) = run(connection, *_statement(new), schema)
     return int(id_)
 
 
 async def enqueue_async(connection: AsyncTarget, new: NewExecution, schema: str) -> int:
     """`enqueue()` for the async connections."""
-    (id_,) = await run_async(connection, "enqueue_execution", asdict(new), schema)
+    (id_,) = await run_async(connection, *_statement(new), schema)
     return int(id_)
 
 
@@ -91,6 +91,18 @@ async def enqueue_many_async(
                     done += lines
         ids += taken[0][:done]
     return ids
+
+
+def _statement(new: NewExecution) -> tuple[str, dict[str, Any]]:
+    """Which statement makes it, and its values."""
+    plain = NewExecution(handler_name=new.handler_name, handler_params=new.handler_params, queue=new.queue)
+    if new != plain:
+        return "client_enqueue", asdict(new)
+    return "client_enqueue_plain", {
+        "handler_name": new.handler_name,
+        "handler_params": new.handler_params,
+        "queue": new.queue,
+    }
 
 
 def _runs(rows: Iterable[Row], count: int | None, limited: frozenset[str]) -> Iterator[tuple[bool, int, Iterable[Row]]]:

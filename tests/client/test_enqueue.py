@@ -15,6 +15,7 @@ from scheduler import (
     AsyncClient,
     BaseHandler,
     Client,
+    CommitUnknownError,
     ConfigurationError,
     DatabaseRegistry,
     NotFoundError,
@@ -49,6 +50,16 @@ class Plain(BaseHandler):
 @handler("test.one")
 @handler("test.other")
 def twice() -> None: ...
+
+
+_NOTE_ISOLATION = """
+    CREATE FUNCTION note_isolation() RETURNS trigger LANGUAGE plpgsql AS
+    $$BEGIN INSERT INTO isolation VALUES (current_setting('transaction_isolation')); RETURN NULL; END$$;
+    CREATE TRIGGER note_isolation AFTER INSERT ON job_executions EXECUTE FUNCTION note_isolation()"""
+_END_ITSELF = """
+    CREATE FUNCTION end_itself() RETURNS trigger LANGUAGE plpgsql AS
+    $$BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END$$;
+    CREATE TRIGGER end_itself AFTER INSERT ON job_executions EXECUTE FUNCTION end_itself()"""
 
 
 @dataclass
@@ -239,10 +250,45 @@ async def test_a_role_that_may_not(migrated_url: str, registry: type[DatabaseReg
         psql.execute(f"CREATE ROLE {stranger} LOGIN".encode())
         try:
             registry.configure({"default": f"{migrated_url}&user={stranger}"})
-            with pytest.raises(RightsError, match="permission denied for table job_executions"):
+            with pytest.raises(RightsError, match="permission denied for table job_queues"):
                 await enqueue("h")
         finally:
             psql.execute(f"DROP ROLE {stranger}".encode())
+
+
+async def test_alone_it_is_one_statement_which_commits_by_itself(place: Place, enqueue: Enqueue) -> None:
+    first = await enqueue("h")
+    assert await enqueue("h") == first + 1
+    last = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    assert [query.partition("(")[0] for (query,) in place.run(last)] == ['SELECT "public".enqueue_job']
+
+
+async def test_where_another_isolation_is_the_default_a_transaction_names_it(place: Place, enqueue: Enqueue) -> None:
+    place.run("CREATE TABLE IF NOT EXISTS isolation (name text)")
+    place.run(_NOTE_ISOLATION)
+    DatabaseRegistry.configure({"default": _with_options(place.url, r"default_transaction_isolation=serializable")})
+    try:
+        assert [await enqueue("h")] == place.enqueued()
+        assert place.run("SELECT name FROM isolation") == [("read committed",)]
+    finally:
+        place.run("DROP TABLE isolation; DROP FUNCTION note_isolation CASCADE")
+
+
+async def test_a_connection_that_is_lost_meanwhile_leaves_it_unknown(place: Place, enqueue: Enqueue) -> None:
+    place.run(_END_ITSELF)
+    try:
+        with pytest.raises(CommitUnknownError, match="Whether it was committed is not known"):
+            await enqueue("h")
+    finally:
+        place.run("DROP FUNCTION end_itself CASCADE")
+    assert [await enqueue("h")] == place.enqueued()
+
+
+async def test_a_connection_that_was_ended_since_is_opened_anew(place: Place, enqueue: Enqueue) -> None:
+    before = await enqueue("h")
+    end = "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity"
+    assert place.run(f"{end} WHERE datname = current_database() AND pid <> pg_backend_pid()") == [(True,)]
+    assert [before, await enqueue("h")] == place.enqueued()
 
 
 async def test_threads_and_tasks_may_share_one(place: Place) -> None:
@@ -253,3 +299,7 @@ async def test_threads_and_tasks_may_share_one(place: Place) -> None:
         by_tasks = await asyncio.gather(*(async_client.enqueue("h") for _ in range(8)))
     assert sorted([*by_threads, *by_tasks]) == place.enqueued()
     assert len(place.enqueued()) == 16
+
+
+def _with_options(url: str, setting: str) -> str:
+    return psycopg.conninfo.make_conninfo(url, options=f"-c {setting}")
