@@ -95,8 +95,10 @@ class StandaloneQueue(ABC):
         return stats.waiting + stats.delayed
 
     def __len__(self) -> int:
-        """As `qsize`; 0 of a closed queue, which gives nothing more."""
-        return 0 if self._closed else self.qsize()
+        """As `qsize`; 0 of a closed queue, which gives nothing more, and of one that is closed meanwhile."""
+        with suppress(QueueClosedError):
+            return self.qsize()
+        return 0
 
     def __bool__(self) -> bool:
         """Always true: an empty queue is a queue."""

@@ -126,6 +126,7 @@ class Working:
             look = max(self._deadline - monotonic(), self.config.poll_timeout)
             await asyncio.wait({receiving}, timeout=look)
             receiving.cancel()
+            await asyncio.wait({receiving}, timeout=_HAND_BACK_SECONDS)  # or it would take what is handed back
 
     async def _finish(self, driver: Driver) -> None:
         """Wait for what is being handled; hand back what isn't yet, and what is still when the time is over."""

@@ -50,32 +50,44 @@ SELECT true FROM {s}.job_executions AS w WHERE w.queue = %(queue)s AND w.status 
 -- Rows below the best waiting unkeyed level are left for later, so that priority holds between keyed and unkeyed rows of a queue.
 -- * Of the rows in job_executions_of_key, those above PENDING are RUNNING. Written as an equality, they would be looked up once a
 --   row in the partial index of running rows, which statistics from an idle hour believe to be empty: n * n.
+-- * They are counted once a key, at the first of its rows: a thousand rows may wait behind a key of which a thousand run.
 -- * The walk ends at the 500th row that is not taken: behind a full key there may be half a million (a backfill), which
 --   lock_keyed_behind leaps over.
 SELECT c.id, c.concurrency_key, c.at_once
 FROM (
     SELECT e.id, e.concurrency_key, coalesce(e.concurrency_limit, 1) AS at_once, e.tableoid
     FROM (
-        SELECT w.id, w.priority, w.available_at, w.concurrency_key, w.concurrency_limit
-        FROM {s}.job_executions AS w
-        WHERE w.queue = %(queue)s AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT {s}.job_now())
-          AND w.priority >= coalesce((
-              SELECT level.priority
-              FROM unnest(%(levels)s::smallint[], %(bounds)s::double precision[]) AS level (priority, bound)
-              CROSS JOIN LATERAL (
-                  SELECT FROM {s}.job_executions AS u
-                  WHERE u.queue = %(queue)s AND u.priority = level.priority AND u.status = 'PENDING' AND u.concurrency_key IS NULL
-                    AND u.available_at >= to_timestamp(level.bound) AND u.available_at <= (SELECT {s}.job_now())
-                  LIMIT 1
-              ) AS waiting
-              LIMIT 1), -9)
-        ORDER BY w.priority DESC, w.available_at, w.id
-        LIMIT %(n)s + 500
+        SELECT k.id, k.priority, k.available_at
+        FROM (
+            SELECT t.*, max(CASE t.turn WHEN 1 THEN (
+                    SELECT count(*) FROM {s}.job_executions AS r
+                    WHERE r.concurrency_key = t.concurrency_key AND r.status IN ('PENDING', 'RUNNING') AND r.status > 'PENDING') END)
+                OVER (PARTITION BY t.concurrency_key COLLATE "C") AS running
+            FROM (
+                SELECT h.*, row_number() OVER (PARTITION BY h.concurrency_key COLLATE "C") AS turn
+                FROM (
+                    SELECT w.id, w.priority, w.available_at, w.concurrency_key, w.concurrency_limit
+                    FROM {s}.job_executions AS w
+                    WHERE w.queue = %(queue)s AND w.status = 'PENDING' AND w.concurrency_key IS NOT NULL AND w.available_at <= (SELECT {s}.job_now())
+                      AND w.priority >= coalesce((
+                          SELECT level.priority
+                          FROM unnest(%(levels)s::smallint[], %(bounds)s::double precision[]) AS level (priority, bound)
+                          CROSS JOIN LATERAL (
+                              SELECT FROM {s}.job_executions AS u
+                              WHERE u.queue = %(queue)s AND u.priority = level.priority AND u.status = 'PENDING' AND u.concurrency_key IS NULL
+                                AND u.available_at >= to_timestamp(level.bound) AND u.available_at <= (SELECT {s}.job_now())
+                              LIMIT 1
+                          ) AS waiting
+                          LIMIT 1), -9)
+                    ORDER BY w.priority DESC, w.available_at, w.id
+                    LIMIT %(n)s + 500
+                ) AS h
+            ) AS t
+        ) AS k
+        WHERE coalesce(k.concurrency_limit, 1) > k.running
+        ORDER BY k.priority DESC, k.available_at, k.id
     ) AS head JOIN {s}.job_executions AS e ON e.id = head.id
-    WHERE coalesce(head.concurrency_limit, 1) > (
-        SELECT count(*) FROM {s}.job_executions AS r
-        WHERE r.concurrency_key = head.concurrency_key AND r.status IN ('PENDING', 'RUNNING') AND r.status > 'PENDING')
-      AND e.status = 'PENDING'
+    WHERE e.status = 'PENDING'
     ORDER BY head.priority DESC, head.available_at, head.id
     LIMIT %(n)s
     FOR UPDATE OF e SKIP LOCKED
@@ -86,7 +98,8 @@ WHERE pg_try_advisory_xact_lock(hashtextextended(c.concurrency_key, c.tableoid::
 -- name: lock_keyed_behind
 -- The same where all of the first rows belong to full keys: a leap from key to key, and of each the rows that came first. The cost is
 -- that of the keys that wait, however many rows each has. Index: job_executions_of_key, also for the rows of a key: BETWEEN gives the
--- order a meaning that an equality takes from it, and the queue is spelled so that job_executions_claim_keyed can't find it.
+-- order a meaning that an equality takes from it, and the queue is spelled so that job_executions_claim_keyed can't find it. The limit
+-- names busy so that it comes first: what runs is counted once a key, not once a row of it.
 WITH RECURSIVE keys AS (
     SELECT (SELECT min(e.concurrency_key) FROM {s}.job_executions AS e WHERE e.concurrency_key IS NOT NULL AND e.status IN ('PENDING', 'RUNNING')) AS key
     WHERE (SELECT true FROM {s}.job_executions AS w
@@ -119,7 +132,7 @@ FROM (
               ) AS waiting
               LIMIT 1), -9)
         ORDER BY w.concurrency_key
-        LIMIT %(n)s
+        LIMIT %(n)s + 0 * busy.running
     ) AS first JOIN {s}.job_executions AS e ON e.id = first.id
     WHERE busy.running < coalesce(first.concurrency_limit, 1) AND e.status = 'PENDING'
     ORDER BY first.priority DESC, first.available_at, first.id

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.queues.servers.shared import SharedRabbit, shared_folder
+from tests.queues.servers.sqs import SqsServer
 
 
 @pytest.fixture(scope="session")
@@ -12,6 +13,12 @@ def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedRabbit]:
     """For whoever leaves the node as it is."""
     with SharedRabbit(shared_folder(tmp_path_factory.getbasetemp(), "rabbitmq")) as rabbit:
         yield rabbit
+
+
+@pytest.fixture(scope="session")
+def sqs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqsServer]:
+    with SqsServer(tmp_path_factory.mktemp("sqs")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -20,12 +20,6 @@ from tests.queues.servers.sqs import ENVIRONMENT, SqsServer
 Open = Callable[..., SqsMessageQueue]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqsServer]:
-    with SqsServer(tmp_path_factory.mktemp("sqs")) as server:
-        yield server
-
-
 @pytest.fixture
 def fresh_session(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Credentials are looked for again, before the test and after it."""
@@ -37,20 +31,20 @@ def fresh_session(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-async def client(server: SqsServer, fresh_session: None) -> AsyncIterator[Any]:
+async def client(sqs_server: SqsServer, fresh_session: None) -> AsyncIterator[Any]:
     """As another program speaks to it."""
-    async with get_session().create_client("sqs", endpoint_url=server.url) as client:
+    async with get_session().create_client("sqs", endpoint_url=sqs_server.url) as client:
         yield client
 
 
 @pytest.fixture
-async def open_queue(server: SqsServer, fresh_session: None) -> AsyncIterator[Open]:
+async def open_queue(sqs_server: SqsServer, fresh_session: None) -> AsyncIterator[Open]:
     """`open_queue(name, url, max_deliveries=2)`, closed with the test."""
     async with AsyncExitStack() as stack:
 
         def open_it(name: str = "", url: str = "", **options: object) -> SqsMessageQueue:
             settings = QueueOptions(**options)  # type: ignore[arg-type]  # as QueueOptions has them
-            queue = SqsMessageQueue(url or server.url, name or _name(), settings)
+            queue = SqsMessageQueue(url or sqs_server.url, name or _name(), settings)
             stack.push_async_callback(queue.close)
             return queue
 
@@ -74,10 +68,10 @@ async def test_without_a_region_it_says_what_to_set(open_queue: Open, monkeypatc
 
 
 async def test_the_region_may_stand_in_the_url(
-    open_queue: Open, server: SqsServer, monkeypatch: pytest.MonkeyPatch
+    open_queue: Open, sqs_server: SqsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    queue = open_queue(url=f"{server.url}?region=eu-west-1")
+    queue = open_queue(url=f"{sqs_server.url}?region=eu-west-1")
     published = await queue.publish(b"1")
     assert [delivery.id for delivery in await receive(queue)] == [published]
 

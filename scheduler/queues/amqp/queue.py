@@ -20,6 +20,8 @@ from scheduler.queues.amqp.receiver import Held, Receiver, Wait
 from scheduler.queues.payload import check_size, message_id
 from scheduler.queues.protocol import DeadLetter, Delivery, QueueOptions, QueueStats, never_acked
 
+_FAREWELL_SECONDS = 1.0
+
 
 class AmqpMessageQueue:
     """A message queue of RabbitMQ 3.10 or newer.
@@ -70,6 +72,7 @@ class AmqpMessageQueue:
         except asyncio.CancelledError:
             waiting.end()
             taking.add_done_callback(self._hand_back)
+            await asyncio.wait({taking}, timeout=_FAREWELL_SECONDS)  # until RabbitMQ knows
             raise
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
@@ -153,6 +156,8 @@ class AmqpMessageQueue:
         while True:
             async with self._reading.asking(max(deadline - monotonic(), 0.0)):
                 assert self._receiver is not None
+                if waiting.is_over:
+                    return []
                 taken = await self._receiver.take(limit, deadline, waiting)
             found = [held.delivery() for held in taken if await self._is_for_somebody(held)]
             if found or waiting.is_over or monotonic() >= deadline:

@@ -23,6 +23,10 @@ from scheduler.queues.redis.layout import Sealed, keys_of, reason_of
 
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 15.0
+_CONNECTIONS = 50
+"""Of one queue: more callers than these take turns."""
+_WAITING = 25
+"""Receivers that keep a connection while they wait; any others look every now and then."""
 _MOST_AT_ONCE = 500
 _LOOK_SECONDS = 0.5
 """How often a receiver that waits looks for what became due meanwhile, and the longest it waits on the server."""
@@ -45,6 +49,7 @@ class RedisMessageQueue:
         self._keys = keys_of(name)
         self._client = _client(url)
         self._closed = False
+        self._turns, self._places = asyncio.Semaphore(_CONNECTIONS), asyncio.Semaphore(_WAITING)
         self._publish = self._script("publish")
         self._take = self._script("take")
         self._ack = self._script("ack")
@@ -129,8 +134,11 @@ class RedisMessageQueue:
 
         Whoever dies here has taken nothing, and what other programs push wakes as well.
         """
+        if self._places.locked():
+            await asyncio.sleep(seconds)
+            return
         try:
-            async with self._asking():
+            async with self._places, self._asking():
                 await self._client.blmove(self.name, self.name, max(seconds, _SHORTEST_SECONDS), "LEFT", "LEFT")  # type: ignore[arg-type]  # it takes fractions
         except BrokerError as error:
             if not out_of_memory(error.__cause__):
@@ -144,16 +152,17 @@ class RedisMessageQueue:
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:
         """Around each question to the server; its errors become BrokerErrors."""
-        if self._closed:
-            raise self._was_closed()
-        try:
-            yield
-        except (redis_errors.RedisError, OSError) as error:
+        async with self._turns:
             if self._closed:
-                raise self._was_closed() from error
-            if isinstance(error, redis_errors.ReadOnlyError):  # a failover: the name may lead elsewhere by now
-                await self._client.connection_pool.disconnect(inuse_connections=False)
-            raise explained(error, self._place(), self.name) from error
+                raise self._was_closed()
+            try:
+                yield
+            except (redis_errors.RedisError, OSError) as error:
+                if self._closed:
+                    raise self._was_closed() from error
+                if isinstance(error, redis_errors.ReadOnlyError):  # a failover: the name may lead elsewhere by now
+                    await self._client.connection_pool.disconnect(inuse_connections=False)
+                raise explained(error, self._place(), self.name) from error
 
     def _was_closed(self) -> BrokerError:
         return BrokerError(f"Message queue {self.name!r} was closed: open it again.")

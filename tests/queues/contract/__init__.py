@@ -1,5 +1,4 @@
 """What each driver has to do, tried against its real broker.
 
-A driver joins by an adapter (`Broker` in adapter.py) in a file of its own, and a line in `BROKERS` and in `connect`
-(brokers.py).
+A driver joins by an adapter (`Broker` in adapter.py) in a file of its own, and a line in `BROKERS` (brokers.py).
 """

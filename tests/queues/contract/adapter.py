@@ -20,7 +20,7 @@ class Broker(Protocol):
     moment: float
     """The shortest time, in seconds, that its delays and visibility can keep to."""
     url: str
-    """By which `connect` finds it, in this process or another."""
+    """By which another process finds it."""
 
     def __init__(self, folder: Path) -> None:
         """`folder` is its own, for data and logs."""

@@ -2,18 +2,21 @@
 
 import asyncio
 import sys
+from typing import cast
 
+from scheduler.queues.opening import Kind, QueuePlace, open_queue
 from scheduler.queues.protocol import QueueOptions
-from tests.queues.contract.brokers import connect
 from tests.queues.contract.waiting import receive
 
 
-async def main(kind: str, url: str, name: str, count: str) -> None:
-    queue = connect(kind, url, name, QueueOptions(visibility_seconds=2.0))
-    for delivery in await receive(queue, int(count)):
+async def main(kind: Kind, url: str, name: str, seconds: float, count: int) -> None:
+    options = QueueOptions(visibility_seconds=seconds)
+    queue = open_queue(QueuePlace(name, kind, kind, url=url, endpoint=url, options=options))
+    for delivery in await receive(queue, count):
         print(delivery.id, flush=True)
     await asyncio.to_thread(sys.stdin.read)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    kind, url, name, seconds, count = sys.argv[1:]
+    asyncio.run(main(cast(Kind, kind), url, name, float(seconds), int(count)))

@@ -37,6 +37,15 @@ async def _blocked(client: redis.Redis, count: int) -> bool:
     return bool(client.info("clients")["blocked_clients"] == count)
 
 
+async def test_any_number_may_ask_at_once(server: RedisServer) -> None:
+    """A crowd that waits for messages keeps nobody from publishing them."""
+    async with opened(server.url, "crowded") as queue:
+        waiting = [asyncio.create_task(receive(queue)) for _ in range(200)]
+        published = await asyncio.gather(*(queue.publish(b"%d" % number) for number in range(200)))
+        found = [delivery.id for [delivery] in await asyncio.gather(*waiting)]
+        assert sorted(found) == sorted(published)
+
+
 async def test_what_was_under_way_to_a_cancelled_receiver_goes_back(server: RedisServer) -> None:
     """The server answers a question whose asker has gone: as if it had never been asked."""
     with server.client() as client:
