@@ -21,7 +21,8 @@ _LEAST, _LARGEST = 1_000, 2_000_000
 _SECONDS_A_LOOK = 0.25
 _LINES_A_LOOK = 10_000
 _CANDIDATES = 50_000
-"""An index is asked where it holds at most so many, or in a shorter look as many fewer."""
+"""An index is asked where it holds at most so many; fewer, for who has less patience than `_PATIENCE_SECONDS`."""
+_PATIENCE_SECONDS = 5.0
 _SLACK = timedelta(minutes=10)
 """How much later than its neighbours a row may have been created: ids are given out before rows are written."""
 _INDEXED = frozenset({Status.PENDING, Status.RUNNING, Status.FAILED, Status.TIMEOUT, Status.SKIPPED})
@@ -94,7 +95,7 @@ def newest(
     *,
     limit: int = 20,
     before: int | None = None,
-    patience: float = 5.0,
+    patience: float = _PATIENCE_SECONDS,
     watch: Callable[[Look], None] = lambda look: None,
 ) -> Page:
     """The newest `limit`, with ids below `before`; those found within `patience` seconds.
@@ -103,7 +104,9 @@ def newest(
     """
     end = monotonic() + patience
     lines: list[ExecutionLine] = []
-    for look in looks(session, search, before=before, limit=limit, seconds=min(_SECONDS_A_LOOK, patience / 2)):
+    seconds = min(_SECONDS_A_LOOK, patience / 2)
+    most = int(_CANDIDATES * min(1.0, patience / _PATIENCE_SECONDS))
+    for look in looks(session, search, before=before, limit=limit, seconds=seconds, most=most):
         lines += look.lines
         watch(look)
         if look.below is not None and len(lines) < limit and monotonic() >= end:
@@ -119,9 +122,11 @@ def looks(
     before: int | None = None,
     limit: int | None = None,
     seconds: float = _SECONDS_A_LOOK,
+    most: int | None = None,
 ) -> Iterator[Look]:
     """All that match, up to `limit`, look after look, each of about so many seconds.
 
+    An index is asked where it holds at most `most`; None: as many as are worth it to who has time.
     Raises NotFoundError for a cron job that isn't there.
     """
     values = _values(session, search)
@@ -144,8 +149,7 @@ def looks(
         if found == limit or below is None:
             return
         if not asked_index:  # once, and not before: most pages end in the newest window
-            most = int(_CANDIDATES * seconds / _SECONDS_A_LOOK)
-            ids, asked_index = _candidates(session, search, values, most), True
+            ids, asked_index = _candidates(session, search, values, _CANDIDATES if most is None else most), True
 
 
 def names_in_use(session: SyncSession) -> NamesInUse:
