@@ -1,6 +1,6 @@
 """picture: a snapshot as it looks on a terminal, for any width and height."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -49,7 +49,7 @@ def picture(snapshot: Snapshot, view: View | None, *, width: int, height: int | 
     needs = [max(1, *(each.count for each in band)) for band in important]
     rows = dict(zip(important, rows_of(needs, room, _FRAME if wide else _TITLE), strict=True))
     parts = [
-        beside((each.share, each.drawn(snapshot, view, rows[band], framed=wide)) for each in band)
+        beside((each.share, each.drawn(snapshot, view, rows[band], _frame(band, rows[band], wide))) for each in band)
         for band in bands
         if rows[band]
     ]
@@ -68,10 +68,16 @@ class _List:
     share: int = 1
     """Of the width, where another one is beside it."""
 
-    def drawn(self, snapshot: Snapshot, view: View | None, rows: int, *, framed: bool) -> RenderableType:
+    def drawn(self, snapshot: Snapshot, view: View | None, rows: int, frame: int | None) -> RenderableType:
         here = view is not None and view.pane is self.pane
-        frame = rows + _FRAME if framed else None
         return titled(self.title, self.count, self.draw(snapshot, view, rows), self.colour, here=here, frame=frame)
+
+
+def _frame(band: Sequence[_List], rows: int, wide: bool) -> int | None:
+    """How many lines the frames of lists beside each other take; None: they have none. Empty ones have no columns."""
+    if not wide:
+        return None
+    return rows + _FRAME if any(each.count for each in band) else rows + _FRAME - 1
 
 
 def _headline(snapshot: Snapshot) -> RenderableType:

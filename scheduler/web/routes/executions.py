@@ -25,8 +25,8 @@ from scheduler.web.shapes import Enqueue, Given, Moment, Name, shown_execution
 router = APIRouter(prefix="/executions", tags=["executions"])
 
 MOST_AT_ONCE: Final = 1_000
-_PATIENCE_SECONDS: Final = 0.1
-"""How long a page is looked for; what is not found by then is behind its cursor."""
+_PATIENCE_SECONDS: Final = 0.05
+"""After it no further look begins for a page; what is not found by then is behind its cursor."""
 _PATIENCE_TO_ACT_SECONDS: Final = 2.0
 """The same before something is done about what is found."""
 
