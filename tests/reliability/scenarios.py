@@ -427,7 +427,7 @@ SCENARIOS = (
         (
             "tests/cli/test_hostile_rows.py::test_no_stored_text_steers_a_terminal",
             "tests/cli/top/test_picture.py::test_a_name_steers_no_terminal",
-            "tests/test_messages.py",
+            "tests/test_messages.py::test_a_value_can_not_forge_a_line_or_steer_a_terminal",
         ),
     ),
     Scenario(
