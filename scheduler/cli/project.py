@@ -37,14 +37,14 @@ def connected() -> "Iterator[tuple[Project, SyncSession]]":
     """The project and a session in its job database. Raises SchemaError too, unless its tables are current."""
     with opened() as project:
         project.require_schema()
-        session = project.session("scheduler command", actor=_user())
+        session = project.session("scheduler command", actor=user_name())
         try:
             yield project, session
         finally:
             session.close()
 
 
-def _user() -> str | None:
+def user_name() -> str | None:
     """Whoever types; None where this host has no name for them."""
     from getpass import getuser
 
@@ -63,7 +63,7 @@ def begun(folder: Path, *, embedded: bool) -> "Iterator[SyncSession]":
     with (
         removed_on_failure(folder / FOLDER),
         closing(Project.open(folder, embedded=embedded)) as project,
-        closing(project.session("scheduler command")) as session,
+        closing(project.session("scheduler command", actor=user_name())) as session,
     ):
         yield session
 

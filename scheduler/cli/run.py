@@ -212,6 +212,7 @@ def _work(
 
 def _declare(application: "Application", *, apply: bool) -> None:
     """Apply what is declared, or warn that it isn't applied."""
+    from scheduler.cli.project import user_name
     from scheduler.operations.declared_at_start import apply_at_start, tell_unapplied
 
     project, handlers = application.project, application.handlers
@@ -222,7 +223,7 @@ def _declare(application: "Application", *, apply: bool) -> None:
     declared, managed_by = project.declared_cron_jobs(handlers), project.settings.managed_by
     if not declared and managed_by is None:
         return
-    with closing(project.session("scheduler command")) as session:
+    with closing(project.session("scheduler command", actor=user_name())) as session:
         if apply:
             apply_at_start(session, project.declarations(handlers))
         else:

@@ -16,12 +16,13 @@ from scheduler.store.asking import ask
 from scheduler.store.session import SyncSession
 
 _WINDOW = 20_000
-"""Ids of the first look; the next ones are as large as takes about `_SECONDS_A_LOOK`."""
+"""Ids of the first look; the next ones are as large as takes about `_SECONDS_A_LOOK`, or half of a shorter patience."""
 _LEAST, _LARGEST = 1_000, 2_000_000
 _SECONDS_A_LOOK = 0.25
 _LINES_A_LOOK = 10_000
 _CANDIDATES = 50_000
-"""An index is asked where it holds at most so many."""
+"""An index is asked where it holds at most so many; fewer, for who has less patience than `_PATIENCE_SECONDS`."""
+_PATIENCE_SECONDS = 5.0
 _SLACK = timedelta(minutes=10)
 """How much later than its neighbours a row may have been created: ids are given out before rows are written."""
 _INDEXED = frozenset({Status.PENDING, Status.RUNNING, Status.FAILED, Status.TIMEOUT, Status.SKIPPED})
@@ -94,7 +95,7 @@ def newest(
     *,
     limit: int = 20,
     before: int | None = None,
-    patience: float = 5.0,
+    patience: float = _PATIENCE_SECONDS,
     watch: Callable[[Look], None] = lambda look: None,
 ) -> Page:
     """The newest `limit`, with ids below `before`; those found within `patience` seconds.
@@ -103,7 +104,9 @@ def newest(
     """
     end = monotonic() + patience
     lines: list[ExecutionLine] = []
-    for look in looks(session, search, before=before, limit=limit):
+    seconds = min(_SECONDS_A_LOOK, patience / 2)
+    most = int(_CANDIDATES * min(1.0, patience / _PATIENCE_SECONDS))
+    for look in looks(session, search, before=before, limit=limit, seconds=seconds, most=most):
         lines += look.lines
         watch(look)
         if look.below is not None and len(lines) < limit and monotonic() >= end:
@@ -113,9 +116,19 @@ def newest(
 
 
 def looks(
-    session: SyncSession, search: Search, *, before: int | None = None, limit: int | None = None
+    session: SyncSession,
+    search: Search,
+    *,
+    before: int | None = None,
+    limit: int | None = None,
+    seconds: float = _SECONDS_A_LOOK,
+    most: int | None = None,
 ) -> Iterator[Look]:
-    """All that match, up to `limit`, look after look. Raises NotFoundError for a cron job that isn't there."""
+    """All that match, up to `limit`, look after look, each of about so many seconds.
+
+    An index is asked where it holds at most `most`; None: as many as are worth it to who has time.
+    Raises NotFoundError for a cron job that isn't there.
+    """
     values = _values(session, search)
     lowest, highest = _bounds(session, search, before)
     last: int | None = highest
@@ -127,7 +140,7 @@ def looks(
         room = _LINES_A_LOOK if limit is None else min(_LINES_A_LOOK, limit - found)
         began = monotonic()
         rows = ask(session, "search_executions", **values, first=first, last=last, ids=ids, limit=room)
-        size = _next_size(size, monotonic() - began)
+        size = _next_size(size, monotonic() - began, seconds)
         found += len(rows)
         seen = rows[-1]["id"] if len(rows) == room else first
         last = _highest(session, seen - 1) if seen > lowest else None
@@ -136,7 +149,7 @@ def looks(
         if found == limit or below is None:
             return
         if not asked_index:  # once, and not before: most pages end in the newest window
-            ids, asked_index = _candidates(session, search, values), True
+            ids, asked_index = _candidates(session, search, values, _CANDIDATES if most is None else most), True
 
 
 def names_in_use(session: SyncSession) -> NamesInUse:
@@ -179,23 +192,23 @@ def _highest(session: SyncSession, last: int) -> int | None:
     return highest
 
 
-def _candidates(session: SyncSession, search: Search, values: Mapping[str, Any]) -> list[int] | None:
-    """Ids that an index knows, among which all are that match; None where none does, or there are too many."""
-    asked = {**values, "most": _CANDIDATES}
+def _candidates(session: SyncSession, search: Search, values: Mapping[str, Any], most: int) -> list[int] | None:
+    """Ids that an index knows, among which all are that match; None where none does, or there are more than `most`."""
+    asked = {**values, "most": most}
     if search.statuses is not None and search.statuses <= _INDEXED:
         rows = ask(session, "candidates_by_status", **asked)
-        if len(rows) <= _CANDIDATES:
+        if len(rows) <= most:
             return [row["id"] for row in rows]
     if search.cron_job is not None:
         rows = ask(session, "candidates_by_cron_job", **asked)
-        if len(rows) <= _CANDIDATES:
+        if len(rows) <= most:
             return [row["id"] for row in rows]
     return None
 
 
-def _next_size(size: int, seconds: float) -> int:
-    """Of a window that takes `_SECONDS_A_LOOK`, by how long one of `size` took; never another order of magnitude."""
-    factor = min(max(_SECONDS_A_LOOK / max(seconds, 0.001), 0.25), 8.0)
+def _next_size(size: int, took: float, seconds: float) -> int:
+    """Of a window that takes so many seconds, by how long one of `size` took; never another order of magnitude."""
+    factor = min(max(seconds / max(took, 0.001), 0.25), 8.0)
     return min(max(int(size * factor), _LEAST), _LARGEST)
 
 

@@ -51,9 +51,10 @@ FROM {s}.job_queue_names() AS n (name) CROSS JOIN moment AS m CROSS JOIN LATERAL
 ) AS waiting
 WHERE waiting.number >= %(backlog)s::integer
 UNION ALL
-SELECT 'stuck_loop', w.name || ' ' || stalled.key, stalled.value::double precision, stalled.key
+SELECT 'stuck_loop', w.name, max(stalled.value::double precision), string_agg(DISTINCT stalled.key, ', ' ORDER BY stalled.key)
 FROM {s}.job_worker_status AS w CROSS JOIN LATERAL jsonb_each_text(w.stalled) AS stalled
 WHERE w.status IN ('ACTIVE', 'DRAINING') AND %(stuck_loop)s::boolean
+GROUP BY w.name
 UNION ALL
 SELECT 'in_doubt', d.gid, max(extract(epoch FROM d.age)), min(d.decision) FROM {s}.job_in_doubt AS d
 WHERE d.age > make_interval(secs => %(in_doubt_seconds)s::double precision)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from scheduler.store.asking import ask
 from scheduler.store.session import Row, Session, SyncSession
 
 Measured = list[tuple[tuple[str, ...], list[float]]]
@@ -14,8 +15,8 @@ async def measure(session: Session) -> Measured:
 
 
 def measure_sync(session: SyncSession) -> Measured:
-    """`measure()` for a command."""
-    return _samples(session.run("measure", {}))
+    """The same, within the session's limits. Raises as `ask()` does."""
+    return _samples((row["metric"], row["label"], row["number"]) for row in ask(session, "measure"))
 
 
 def _samples(rows: Iterable[Row]) -> Measured:

@@ -5,5 +5,6 @@ server ── app ── guard      every request: its host, size, origin and to
            ├──── desk       operations, each in a thread with a session of its own, so many at once
            ├──── veil       what a role may see of params, results and errors
            ├──── pages      cursors
+           ├──── kept       what costs something and many ask for
            └──── problems   errors as application/problem+json, openapi says so
 """

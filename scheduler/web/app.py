@@ -20,6 +20,7 @@ from scheduler.web import openapi, problems
 from scheduler.web.caller import Surroundings
 from scheduler.web.desk import Desk
 from scheduler.web.guard import Guard, Principal, Rules, hosts_of
+from scheduler.web.kept import Kept
 from scheduler.web.problems import Problem
 from scheduler.web.routes import calls, cron_jobs, events, executions, queues, system
 from scheduler.web.streams import Streams
@@ -28,6 +29,8 @@ PREFIX: Final = "/api/v1"
 _KNOWN_SECONDS: Final = 5.0
 """How long a token is known without looking: so long one that was removed is still taken."""
 _MOST_KNOWN: Final = 1_000
+_MEASURED_SECONDS: Final = 5.0
+"""How old the values of metrics may be: however many ask, so seldom is the database asked."""
 
 
 def create_app(settings: WebSettings, open_session: Callable[[], SyncSession], url: str, schema: str) -> FastAPI:
@@ -39,6 +42,7 @@ def create_app(settings: WebSettings, open_session: Callable[[], SyncSession], u
             Desk(open_session, settings.connections),
             AsyncClient(url, schema=schema),
             Streams(settings.max_streams),
+            Kept(_MEASURED_SECONDS),
             tuple(settings.redact),
         )
         try:
@@ -67,6 +71,7 @@ def create_app(settings: WebSettings, open_session: Callable[[], SyncSession], u
     for part in (events, executions, calls, cron_jobs, queues, system):
         app.include_router(part.router, prefix=PREFIX)
     app.include_router(system.probes)
+    app.include_router(system.metrics)
     app.openapi = lambda: openapi.described(app)  # type: ignore[method-assign]  # as its documentation says
     rules = Rules(hosts_of(settings.host, settings.allowed_hosts), settings.needs_token, settings.max_body_bytes)
     app.add_middleware(Guard, rules=rules, identify=_Identities(app).of)

@@ -8,9 +8,11 @@ from fastapi import Depends, Request
 
 from scheduler.client import AsyncClient
 from scheduler.model import Role
+from scheduler.store.measuring import Measured
 from scheduler.store.session import SyncSession
 from scheduler.web.desk import Desk
 from scheduler.web.guard import Principal
+from scheduler.web.kept import Kept
 from scheduler.web.problems import Problem
 from scheduler.web.streams import Streams
 from scheduler.web.veil import Veil
@@ -29,6 +31,7 @@ class Surroundings:
     client: AsyncClient
     """For what is waited for; whatever is written goes over the desk, under its actor's name."""
     streams: Streams
+    measured: Kept[Measured]
     redact: tuple[str, ...]
 
 

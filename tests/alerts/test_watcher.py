@@ -151,14 +151,15 @@ async def test_one_that_takes_longer_than_it_should(session: Session, tables: Ta
     assert tables.rows(OPEN) == []
 
 
-async def test_a_loop_that_is_stuck(session: Session, tables: Tables) -> None:
+async def test_loops_that_are_stuck_are_one_alert_of_their_worker(session: Session, tables: Tables) -> None:
     worker = tables.worker()
-    tables.execute('UPDATE job_workers SET loops = \'{"claim": {"age": 99, "limit": 15}}\' WHERE id = %s', worker)
+    ill = '{"settle": {"age": 80, "limit": 15}, "claim": {"age": 99, "limit": 15}, "pulse": {"age": 1, "limit": 15}}'
+    tables.execute("UPDATE job_workers SET loops = %s WHERE id = %s", ill, worker)
     watcher = watching(session)
     await watcher.look()
     ((rule, subject, message),) = tables.rows(OPEN)
-    assert (rule, subject.endswith(" claim")) == ("stuck_loop", True)
-    assert message.startswith("The loop claim has not succeeded for 99 seconds")
+    assert rule == "stuck_loop"
+    assert message == f"The worker {subject} has not got on for 99 seconds with: claim, settle"
     tables.execute('UPDATE job_workers SET loops = \'{"claim": {"age": 1, "limit": 15}}\'')
     await watcher.look()
     assert tables.rows(OPEN) == []

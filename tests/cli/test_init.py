@@ -106,6 +106,8 @@ class TestOneDatabase:
         assert (told["database"], told["cron_job"]["name"]) == ("url", "hello")
         stored = rows(database_url, "SELECT name, cron_expression, handler_name FROM cron_jobs")
         assert stored == [("hello", "0 9 * * 1-5", "hello")]
+        audited = rows(database_url, "SELECT action, target, actor IS NOT NULL FROM job_audit")
+        assert audited == [("cron_job.add", "hello", True)]
 
     def test_one_that_can_not_be_reached_leaves_nothing(self, scheduler: Command, folder: Path) -> None:
         code, out, err = scheduler("init", "shop", "--database-url", UNREACHABLE)

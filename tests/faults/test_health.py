@@ -4,6 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from scheduler.testing.fault_proxy import FaultProxy
 from scheduler.testing.postgres import ThrowawayPostgres
 from tests.faults.harness import PATIENCE_SECONDS, Scene, SchedulerProcess
+from tests.web.serving import serving
 
 LOOPS = (
     "pulse", "lease", "rescuer", "resolver", "listener", "claim", "settle", "watch", "planner", "reports", "heartbeat",
@@ -43,11 +45,10 @@ Body = dict[str, Any]
 
 
 class Probe:
-    """Asks a process for its pages."""
+    """Asks for the pages at a port."""
 
-    def __init__(self, process: SchedulerProcess) -> None:
-        (served, *_) = process.said("health.served")
-        self._port = served["port"]
+    def __init__(self, port: int) -> None:
+        self._port = port
 
     def ask(self, page: str) -> tuple[int, Body]:
         connection = HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_SECONDS)
@@ -72,14 +73,26 @@ class Probe:
             time.sleep(0.02)
 
 
+def probe_of(process: SchedulerProcess) -> Probe:
+    (served, *_) = process.said("health.served")
+    return Probe(served["port"])
+
+
+@contextmanager
+def web(scene: Scene) -> Iterator[Probe]:
+    """The pages of `scheduler web`, which knows what the rows say."""
+    with serving(scene.url) as api:
+        yield Probe(int(api.url.rpartition(":")[2]))
+
+
 @pytest.fixture(scope="module")
 def worker(
     postgres_server: ThrowawayPostgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Scene, Probe]]:
-    """A supervised worker whose loops can be frozen, one after the other."""
+) -> Iterator[tuple[Scene, Probe, Probe]]:
+    """A supervised worker whose loops can be frozen, one after the other; its pages, and those of the web."""
     folder = tmp_path_factory.mktemp("health") / "project"
-    with postgres_server.fresh_database(migrated_template) as url, Scene(folder, url) as scene:
-        yield scene, Probe(scene.supervised(freezable=LOOPS, **HASTY))
+    with postgres_server.fresh_database(migrated_template) as url, Scene(folder, url) as scene, web(scene) as line:
+        yield scene, probe_of(scene.supervised(freezable=LOOPS, **HASTY)), line
 
 
 @pytest.fixture
@@ -89,8 +102,8 @@ def proxied(scene: Scene) -> Iterator[FaultProxy]:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_loop_that_stands_still_turns_it_red_until_it_goes_on(worker: tuple[Scene, Probe], loop: str) -> None:
-    scene, probe = worker
+def test_a_loop_that_stands_still_turns_it_red_until_it_goes_on(worker: tuple[Scene, Probe, Probe], loop: str) -> None:
+    scene, probe, line = worker
     (process,) = probe.until(200, lambda body: set(LOOPS) <= set(body["processes"][0]["loops"]))["processes"]
     with scene.frozen(loop):
         # Without its reports, nothing that a worker does is young.
@@ -102,16 +115,28 @@ def test_a_loop_that_stands_still_turns_it_red_until_it_goes_on(worker: tuple[Sc
         assert ill["loops"][loop]["age"] >= ill["loops"][loop]["limit"]
         assert not ill["loops"][loop]["young"]
         assert probe.ask("/live")[0] == 200  # nothing that a restart of all would help
+        if loop != "heartbeat":  # by which the rows are told
+            line.until(503, lambda body: loop in body["stalled"])
     probe.until(200)
+    line.until(200)
 
 
-def test_the_names_of_the_loops_are_all_there_are(worker: tuple[Scene, Probe]) -> None:
-    _, probe = worker
+def test_a_heartbeat_that_stands_still_is_a_worker_less(scene: Scene) -> None:
+    scene.supervised(freezable=["heartbeat"], **HASTY | {"WORKER__LEASE_SECONDS": 2})
+    with web(scene) as line:
+        line.until(200)
+        with scene.frozen("heartbeat"):
+            assert line.until(503)["workers"] == 0
+        line.until(200)
+
+
+def test_the_names_of_the_loops_are_all_there_are(worker: tuple[Scene, Probe, Probe]) -> None:
+    _, probe, _ = worker
     assert set(probe.until(200)["processes"][0]["loops"]) == {*LOOPS, "slots"}
 
 
-def test_the_ages_are_in_the_row_of_the_worker(worker: tuple[Scene, Probe]) -> None:
-    scene, _ = worker
+def test_the_ages_are_in_the_row_of_the_worker(worker: tuple[Scene, Probe, Probe]) -> None:
+    scene, _, _ = worker
     stalled = "SELECT stalled ? 'planner' AND (stalled ->> 'planner')::float > 2 FROM job_worker_status"
     with scene.frozen("planner"):
         scene.until_true(stalled)
@@ -122,7 +147,7 @@ def test_the_ages_are_in_the_row_of_the_worker(worker: tuple[Scene, Probe]) -> N
 
 
 def test_a_database_that_is_away_is_red_and_no_reason_to_restart(scene: Scene, proxied: FaultProxy) -> None:
-    probe = Probe(scene.start(url=proxied.url, **HASTY | {"WORKER__LEASE_SECONDS": 2}))
+    probe = probe_of(scene.start(url=proxied.url, **HASTY | {"WORKER__LEASE_SECONDS": 2}))
     probe.until(200)
     proxied.freeze()
     probe.until(503, lambda body: {"heartbeat", "planner"} <= set(body["stalled"]))
@@ -132,7 +157,7 @@ def test_a_database_that_is_away_is_red_and_no_reason_to_restart(scene: Scene, p
 
 
 def test_handlers_that_hang_in_every_slot_turn_it_red(scene: Scene) -> None:
-    probe = Probe(scene.worker(WORKER__POOL_SIZE=2, **HASTY))
+    probe = probe_of(scene.worker(WORKER__POOL_SIZE=2, **HASTY))
     ids = scene.enqueue("hanging", count=2, timeout_seconds=0.3, max_retry=0)
     probe.until(503, lambda body: body["stalled"] == ["slots"])
     probe.until(503, lambda body: body["stalled"] == ["slots"], page="/live")  # nobody else replaces it
@@ -140,7 +165,7 @@ def test_handlers_that_hang_in_every_slot_turn_it_red(scene: Scene) -> None:
 
 
 def test_one_slot_that_is_left_is_enough(scene: Scene) -> None:
-    probe = Probe(scene.worker(WORKER__POOL_SIZE=3, **HASTY))
+    probe = probe_of(scene.worker(WORKER__POOL_SIZE=3, **HASTY))
     scene.until_all("TIMEOUT", scene.enqueue("hanging", count=2, timeout_seconds=0.3, max_retry=0))
     scene.until_all("SUCCESS", scene.enqueue("work", {"seconds": 0.7}, count=2))
     assert probe.until(200)["processes"][0]["loops"]["slots"]["age"] == 0
@@ -148,7 +173,7 @@ def test_one_slot_that_is_left_is_enough(scene: Scene) -> None:
 
 def test_the_supervisor_replaces_a_worker_whose_slots_all_hang(scene: Scene) -> None:
     process = scene.supervised(WORKER__POOL_SIZE=2, **HASTY)
-    probe = Probe(process)
+    probe = probe_of(process)
     (old,) = probe.until(200)["processes"]
     hanging = scene.enqueue("hanging", count=2, timeout_seconds=0.3, max_retry=0)
     ids = scene.enqueue("work", count=20)
@@ -164,7 +189,7 @@ def test_the_supervisor_replaces_a_worker_whose_slots_all_hang(scene: Scene) -> 
 
 def test_each_process_is_on_the_one_page(scene: Scene) -> None:
     process = scene.supervised(3, **HASTY)
-    body = Probe(process).until(200, lambda body: [each["state"] for each in body["processes"]] == ["working"] * 3)
+    body = probe_of(process).until(200, lambda body: [each["state"] for each in body["processes"]] == ["working"] * 3)
     assert {each["pid"] for each in body["processes"]} == set(process.workers(3))
     assert len(process.events("health.served")) == 1
 

@@ -57,7 +57,7 @@ def ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
     """Every way to go through the same rows."""
     if request.param != "one window":
         monkeypatch.setattr(searching, "_WINDOW", 20)
-        monkeypatch.setattr(searching, "_next_size", lambda size, seconds: 20)
+        monkeypatch.setattr(searching, "_next_size", lambda *_: 20)
     if request.param == "small windows and no index":
         monkeypatch.setattr(searching, "_CANDIDATES", 3)
 

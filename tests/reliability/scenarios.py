@@ -397,9 +397,46 @@ SCENARIOS = (
         (f"{FAULTS}/test_messages.py::test_without_a_broker_rows_go_on",),
     ),
     Scenario(
+        "S60",
+        "another site's form, text that is JSON, a GET, an Origin that is foreign or null, at the HTTP API",
+        (
+            "tests/web/test_security.py::test_another_site_changes_nothing",
+            "tests/web/test_security.py::test_reading_changes_nothing",
+        ),
+    ),
+    Scenario(
         "S61",
         "an alert sent to this host, its network or its cloud's metadata, however the address is written or resolved",
         ("tests/alerts/test_delivery.py", f"{FAULTS}/test_alerts.py"),
         "The target that is forbidden, and one that hangs, delay no other.",
+    ),
+    Scenario(
+        "S62",
+        "statements that the four roles may not do, and those that they may",
+        ("tests/operations/test_roles.py", "tests/web/test_security.py::test_each_role_does_what_it_may"),
+        "The second tries the roles of tokens.",
+    ),
+    Scenario(
+        "S63",
+        "the HTTP API called by a foreign name, and framed by a page",
+        ("tests/web/test_security.py::test_a_foreign_name_is_refused_and_framing_too",),
+    ),
+    Scenario(
+        "S64",
+        "names, errors and log fields that would steer a terminal or begin a line of their own",
+        (
+            "tests/cli/test_hostile_rows.py::test_no_stored_text_steers_a_terminal",
+            "tests/cli/top/test_picture.py::test_a_name_steers_no_terminal",
+            "tests/test_messages.py::test_a_value_can_not_forge_a_line_or_steer_a_terminal",
+        ),
+    ),
+    Scenario(
+        "S65",
+        "a secret in params, results, errors and urls",
+        (
+            "tests/web/test_security.py::test_a_viewer_sees_no_secret_anywhere",
+            "tests/web/test_security.py::test_secrets_by_their_keys_are_shown_to_nobody",
+            "tests/web/test_security.py::test_who_did_what_is_written_down",
+        ),
     ),
 )

@@ -28,7 +28,8 @@ def test_each_scenario_has_tests_or_says_why_not(scenario: Scenario) -> None:
 
 
 def test_none_is_left_out() -> None:
-    assert [scenario.id for scenario in SCENARIOS] == [f"S{number:02}" for number in range(1, 59)]
+    """S59 is about the dashboard, which isn't there yet."""
+    assert [scenario.id for scenario in SCENARIOS] == [f"S{number:02}" for number in range(1, 66) if number != 59]
 
 
 def test_the_page_is_of_these_scenarios_and_mutants() -> None:

@@ -24,7 +24,8 @@ class Api:
     def __init__(self, url: str, database_url: str, token: str | None = None) -> None:
         self.url, self.database_url = url, database_url
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        self.http = httpx.Client(base_url=url, headers=headers, timeout=PATIENCE)
+        limits = httpx.Limits(max_connections=None)  # or the 101st of many at once would wait here for its turn
+        self.http = httpx.Client(base_url=url, headers=headers, timeout=3 * PATIENCE, limits=limits)
         self._holders: list[Api] = []
 
     def get(self, path: str, **params: Any) -> httpx.Response:

@@ -1,7 +1,10 @@
-"""Queues, workers and pages of probers over HTTP."""
+"""Queues, workers, metrics and pages of probers over HTTP."""
 
+from collections.abc import Callable
+
+from scheduler.model import Role
 from tests.client.either import echo, worker
-from tests.web.serving import PATIENCE, Api, problem
+from tests.web.serving import PATIENCE, Api, problem, serving
 
 
 def test_pause_resume_and_limit(api: Api) -> None:
@@ -57,3 +60,16 @@ def test_a_frozen_loop_a_late_tick_and_a_doubt_turn_it_red(api: Api) -> None:
         assert (health.status_code, health.json()["in_doubt"]) == (503, 1)
     finally:
         api.rows("DELETE FROM job_transactions")
+
+
+def test_metrics_of_the_database(api: Api, make_token: Callable[[Role], str]) -> None:
+    api.rows("INSERT INTO job_executions (handler_name, queue) SELECT 'h', 'mail' FROM generate_series(1, 3)")
+    with serving(api.database_url) as fresh:  # which has measured nothing yet
+        page = fresh.http.get("/metrics")
+        assert page.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert 'scheduler_queue_waiting{queue="mail"} 3\n' in page.text
+        assert "scheduler_measured_age_seconds 0" in page.text
+        problem(fresh.http.get("/metrics", headers={"host": "evil.example"}), 400, "unknown-host")
+    with serving(api.database_url, require_token=True) as closed:
+        problem(closed.http.get("/metrics"), 401, "token-required")
+        assert closed.as_holder(make_token(Role.VIEWER)).http.get("/metrics").status_code == 200

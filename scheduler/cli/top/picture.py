@@ -1,29 +1,30 @@
 """picture: a snapshot as it looks on a terminal, for any width and height."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Final
 
 from rich.console import Group, RenderableType
-from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from scheduler.cli.moments import relative, until_due
 from scheduler.cli.printable import one_line
+from scheduler.cli.top.layout import beside, is_wide, rows_of, titled, window
 from scheduler.cli.top.view import Pane, View, chosen, help_of
 from scheduler.operations.live import RunningLine, Snapshot
 from scheduler.operations.overview import WorkerStatus
 from scheduler.operations.queues import QueueStatus
 from scheduler.operations.words import span
 
-Thing = TypeVar("Thing")
-
-_FRAMES: Final = 6
-"""Lines that are no rows: the headline, an alert, a frame and its head, the keys. Each further list has a frame too."""
-_SIDE_BY_SIDE: Final = 100
-"""From so many columns on, two lists fit beside each other."""
+_ALERTS: Final = 3
+"""So many are told at most."""
+_FRAME: Final = 3
+"""Lines that a list takes beside its rows where it has a frame: two of that, and the head of its columns."""
+_TITLE: Final = 2
+"""The same where it only has a title."""
 _BAR: Final = 14
 _CHOSEN: Final = "reverse"
 _LONGEST: Final = 1e12
@@ -32,44 +33,51 @@ _LONGEST: Final = 1e12
 
 def picture(snapshot: Snapshot, view: View | None, *, width: int, height: int | None) -> RenderableType:
     """`view` is None where nobody can press a key, `height` where there is room for everything."""
-    rows = _Rows(snapshot, height, side_by_side=width >= _SIDE_BY_SIDE)
-    queues = _panel("Queues", Pane.QUEUES, view, _queues(snapshot, view, rows.upper), len(snapshot.queues), "cyan")
-    workers = _panel("Workers", None, view, _workers(snapshot, rows.upper), len(snapshot.workers), "cyan")
-    running = _panel(
-        "Running", Pane.RUNNING, view, _running(snapshot, view, rows.middle), len(snapshot.running), "green"
-    )
-    failures = _panel(
-        "Last failures", Pane.FAILURES, view, _failures(snapshot, view, rows.lower), len(snapshot.failures), "red"
-    )
-    ticks = _panel("Next ticks", None, view, _ticks(snapshot, rows.lower), len(snapshot.ticks), "magenta")
-    parts: list[RenderableType] = [_headline(snapshot)]
-    if rows.side_by_side:
-        parts += [_beside(queues, workers), running, _beside(failures, ticks)]
-    else:
-        parts += [queues, running, failures, ticks, workers]
-    if view is not None:
-        parts.append(_keys(view))
-    return Group(*parts)
+    wide = is_wide(width)
+    queues = _List("Queues", Pane.QUEUES, "cyan", len(snapshot.queues), _queues)
+    workers = _List("Workers", None, "cyan", len(snapshot.workers), _workers)
+    running = _List("Running", Pane.RUNNING, "green", len(snapshot.running), _running)
+    failures = _List("Last failures", Pane.FAILURES, "red", len(snapshot.failures), _failures, share=3)
+    ticks = _List("Next ticks", None, "magenta", len(snapshot.ticks), _ticks, share=2)
+    bands = [(queues, workers), (running,), (failures, ticks)]
+    important = [(running,), (queues, workers), (failures, ticks)]
+    if not wide:
+        bands = [(queues,), (running,), (failures,), (ticks,), (workers,)]
+        important = [(running,), (queues,), (failures,), (workers,), (ticks,)]
+    head = [_headline(snapshot), *_alerts(snapshot)]
+    room = None if height is None else height - len(head) - (view is not None)
+    needs = [max(1, *(each.count for each in band)) for band in important]
+    rows = dict(zip(important, rows_of(needs, room, _FRAME if wide else _TITLE), strict=True))
+    parts = [
+        beside((each.share, each.drawn(snapshot, view, rows[band], _frame(band, rows[band], wide))) for each in band)
+        for band in bands
+        if rows[band]
+    ]
+    return Group(*head, *parts, *([_keys(view)] if view is not None else []))
 
 
-class _Rows:
-    """How many rows each list gets: what it needs, up to a share of the room."""
+@dataclass(frozen=True, slots=True)
+class _List:
+    title: str
+    pane: Pane | None
+    """None: nothing of it can be chosen."""
+    colour: str
+    count: int
+    draw: Callable[[Snapshot, View | None, int], RenderableType]
+    """With at most so many rows."""
+    share: int = 1
+    """Of the width, where another one is beside it."""
 
-    def __init__(self, snapshot: Snapshot, height: int | None, *, side_by_side: bool) -> None:
-        self.side_by_side = side_by_side
-        needs = (
-            max(len(snapshot.queues), len(snapshot.workers), 1),
-            max(len(snapshot.running), 1),
-            max(len(snapshot.failures), len(snapshot.ticks), 1),
-        )
-        if height is None:
-            self.upper, self.middle, self.lower = needs
-            return
-        lists = 2 if side_by_side else 4
-        room = max(6, height - _FRAMES - 3 * lists)
-        share = max(2, room // (lists + 1))
-        self.upper, self.lower = min(needs[0], share), min(needs[2], share)
-        self.middle = max(2, min(needs[1], room - lists // 2 * (self.upper + self.lower)))
+    def drawn(self, snapshot: Snapshot, view: View | None, rows: int, frame: int | None) -> RenderableType:
+        here = view is not None and view.pane is self.pane
+        return titled(self.title, self.count, self.draw(snapshot, view, rows), self.colour, here=here, frame=frame)
+
+
+def _frame(band: Sequence[_List], rows: int, wide: bool) -> int | None:
+    """How many lines the frames of lists beside each other take; None: they have none. Empty ones have no columns."""
+    if not wide:
+        return None
+    return rows + _FRAME if any(each.count for each in band) else rows + _FRAME - 1
 
 
 def _headline(snapshot: Snapshot) -> RenderableType:
@@ -79,36 +87,28 @@ def _headline(snapshot: Snapshot) -> RenderableType:
     delayed = sum(queue.delayed for queue in snapshot.queues)
     line = Text.assemble(
         (" scheduler ", "bold reverse"), "  ",
-        _count(len(working), "worker", "green" if working else "bold red"), "   ",
-        (f"{running:,}", "bold"), f" of {slots:,} slots busy   ",
-        (f"{waiting:,}", "bold"), " waiting   ",
-        (f"{delayed:,}", "bold"), " delayed   ",
-        (f"{snapshot.now:%H:%M:%S} UTC", "dim"),
-        no_wrap=True, overflow="ellipsis",
+        _count(len(working), "worker", "green" if working else "bold red"), "  ",
+        (f"{running:,}", "bold"), f" of {slots:,} slots busy  ",
+        (f"{waiting:,}", "bold"), " waiting  ",
+        (f"{delayed:,}", "bold"), " delayed",
     )  # fmt: skip
-    alerts = [
-        Text(f" ▲ {one_line(alert.message)} ({relative(alert.opened_at, snapshot.now)})", "bold red", no_wrap=True)
-        for alert in snapshot.alerts[:3]
-    ]
-    return Group(line, *alerts)
+    grid = Table.grid(expand=True, padding=(0, 1))
+    grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_row(line, Text(f"{snapshot.now:%H:%M:%S}Z", "dim"))
+    return grid
+
+
+def _alerts(snapshot: Snapshot) -> list[RenderableType]:
+    return [
+        Text(f" ▲ {one_line(alert.message)} ({relative(alert.opened_at, snapshot.now)})", "bold red", no_wrap=True,
+             overflow="ellipsis")
+        for alert in snapshot.alerts[:_ALERTS]
+    ]  # fmt: skip
 
 
 def _count(number: int, noun: str, style: str) -> Text:
     return Text.assemble((f"{number:,}", f"bold {style}"), f" {noun}{'' if number == 1 else 's'}")
-
-
-def _panel(title: str, pane: Pane | None, view: View | None, table: RenderableType, count: int, colour: str) -> Panel:
-    here = view is not None and view.pane is pane
-    head = Text.assemble((f" {title} ", "bold"), (f"{count} " if count else "", "dim"))
-    return Panel(table, title=head, title_align="left", border_style=f"bold {colour}" if here else f"dim {colour}")
-
-
-def _beside(left: RenderableType, right: RenderableType) -> Table:
-    grid = Table.grid(expand=True)
-    grid.add_column(ratio=3)
-    grid.add_column(ratio=2)
-    grid.add_row(left, right)
-    return grid
 
 
 def _table(*columns: tuple[str, str]) -> Table:
@@ -131,7 +131,7 @@ def _queues(snapshot: Snapshot, view: View | None, rows: int) -> RenderableType:
     table = _table(("queue", "…"), ("", "<"), ("waiting", ">"), ("oldest", ">"), ("delayed", ">"), ("running", ">"))
     at = _chosen_in(Pane.QUEUES, view, snapshot)
     names = [queue.name for queue in snapshot.queues]
-    for queue in _window(snapshot.queues, names.index(at) if at in names else 0, rows):
+    for queue in window(snapshot.queues, names.index(at) if at in names else 0, rows):
         oldest = _span(queue.oldest_waiting_seconds)
         table.add_row(
             _cell(queue.name, "bold"),
@@ -153,7 +153,7 @@ def _state_of(queue: QueueStatus) -> Text:
     return Text("unserved", "red") if queue.waiting and not queue.workers else Text("")
 
 
-def _workers(snapshot: Snapshot, rows: int) -> RenderableType:
+def _workers(snapshot: Snapshot, _: View | None, rows: int) -> RenderableType:
     if not snapshot.workers:
         return _nothing("No worker is there: start one with `scheduler run`.")
     table = _table(("worker", "…"), ("slots", "<"), ("", ">"), ("done", ">"), ("failed", ">"))
@@ -185,7 +185,7 @@ def _running(snapshot: Snapshot, view: View | None, rows: int) -> RenderableType
     )
     at = _chosen_in(Pane.RUNNING, view, snapshot)
     ids = [line.id for line in snapshot.running]
-    for line in _window(snapshot.running, ids.index(at) if at in ids else 0, rows):
+    for line in window(snapshot.running, ids.index(at) if at in ids else 0, rows):
         table.add_row(
             str(line.id),
             _cell(line.handler_name, "bold"),
@@ -232,7 +232,7 @@ def _failures(snapshot: Snapshot, view: View | None, rows: int) -> RenderableTyp
     table = _table(("id", ">"), ("handler", "<"), ("", "<"), ("when", ">"), ("error", "…"))
     at = _chosen_in(Pane.FAILURES, view, snapshot)
     ids = [line.id for line in snapshot.failures]
-    for line in _window(snapshot.failures, ids.index(at) if at in ids else 0, rows):
+    for line in window(snapshot.failures, ids.index(at) if at in ids else 0, rows):
         table.add_row(
             str(line.id),
             _cell(line.handler_name, "bold"),
@@ -244,7 +244,7 @@ def _failures(snapshot: Snapshot, view: View | None, rows: int) -> RenderableTyp
     return table
 
 
-def _ticks(snapshot: Snapshot, rows: int) -> RenderableType:
+def _ticks(snapshot: Snapshot, _: View | None, rows: int) -> RenderableType:
     if not snapshot.ticks:
         return _nothing("No cron job has a next tick.")
     table = _table(("cron job", "…"), ("next tick", "<"), ("", ">"))
@@ -260,12 +260,6 @@ def _keys(view: View) -> Text:
 
 def _chosen_in(pane: Pane, view: View | None, snapshot: Snapshot) -> str | int | None:
     return chosen(view, snapshot) if view is not None and view.pane is pane else None
-
-
-def _window(things: Sequence[Thing], at: int, rows: int) -> Iterable[Thing]:
-    """So many of them that the one at `at` is in sight."""
-    first = max(0, min(at - rows // 2, len(things) - rows))
-    return things[first : first + rows]
 
 
 def _cell(text: str, style: str = "") -> Text:

@@ -19,7 +19,7 @@ def sentence(cause: Cause) -> str:
         case "backlog":
             return f"At least {count} executions wait in the queue {subject}"
         case "stuck_loop":
-            return f"The loop {detail} has not succeeded for {time}: {subject}"
+            return f"The worker {subject} has not got on for {time} with: {detail}"
         case "in_doubt":
             return f"The transaction {subject} is in doubt for {time} ({detail})"
         case _:

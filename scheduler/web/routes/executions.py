@@ -25,8 +25,10 @@ from scheduler.web.shapes import Enqueue, Given, Moment, Name, shown_execution
 router = APIRouter(prefix="/executions", tags=["executions"])
 
 MOST_AT_ONCE: Final = 1_000
-_PATIENCE_SECONDS: Final = 2.0
-"""How long a page is looked for; what is not found by then is behind its cursor."""
+_PATIENCE_SECONDS: Final = 0.05
+"""After it no further look begins for a page; what is not found by then is behind its cursor."""
+_PATIENCE_TO_ACT_SECONDS: Final = 2.0
+"""The same before something is done about what is found."""
 
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 IdempotencyKey = Annotated[
@@ -215,7 +217,9 @@ def _act(session: SyncSession, action: Action, wanted: Some) -> Acted:
     if wanted.filter is not None:
         search = wanted.filter.search()
         statuses = bulk.MEANT[action] if search.statuses is None else search.statuses & bulk.POSSIBLE[action]
-        page = newest(session, replace(search, statuses=statuses), limit=wanted.limit, patience=_PATIENCE_SECONDS)
+        page = newest(
+            session, replace(search, statuses=statuses), limit=wanted.limit, patience=_PATIENCE_TO_ACT_SECONDS
+        )
         ids = [line.id for line in page.lines]
         more = len(ids) == wanted.limit or page.below is not None
     ids = list(dict.fromkeys(ids))

@@ -1,21 +1,29 @@
 """The pages of probers, and who did what."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from scheduler.errors import SchedulerError
+from scheduler.metrics import CONTENT_TYPE
 from scheduler.operations import audit, health
 from scheduler.operations.audit import AuditEntry
 from scheduler.operations.health import LineHealth
+from scheduler.operations.metrics import database_metrics, measured
 from scheduler.operations.overview import database_time
-from scheduler.web.caller import Admin, Surroundings
+from scheduler.web.caller import Admin, Surroundings, Viewer
 from scheduler.web.pages import Cursor, Limit, Page, clamped, cursor_of, id_of
 from scheduler.web.problems import Problem
 
 router = APIRouter()
 probes = APIRouter(tags=["health"])
+metrics = APIRouter(tags=["health"])
 
 _UNAVAILABLE = 503
+_PAGE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Prometheus' text format."}
+}
 
 
 class Sign(BaseModel):
@@ -50,6 +58,13 @@ async def list_audit(caller: Admin, limit: Limit = 50, cursor: Cursor = None) ->
 async def show_status(caller: Admin) -> LineHealth:
     """What /health says, and why."""
     return await caller.do(health.examine)
+
+
+@metrics.get("/metrics", response_class=Response, responses=_PAGE)
+async def show_metrics(caller: Viewer) -> Response:
+    """What Prometheus reads: those of the database; of processes, each `scheduler run` tells at its health_port."""
+    found = await caller.around.measured.get(lambda: caller.do(measured))
+    return Response(database_metrics(found.value, found.age), media_type=CONTENT_TYPE)
 
 
 @probes.get("/live")

@@ -39,7 +39,9 @@ def test_it_fits_at_any_width(width: int, view: View | None) -> None:
         assert max(map(len, lines(seen, view, width=width))) <= width
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 40), (120, 24), (120, 50), (200, 60)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(60, 10), (80, 24), (80, 40), (120, 15), (120, 24), (120, 50), (200, 60)]
+)
 def test_it_fits_into_the_height_and_the_keys_are_there(width: int, height: int) -> None:
     many = replace(
         BUSY,
@@ -47,6 +49,7 @@ def test_it_fits_into_the_height_and_the_keys_are_there(width: int, height: int)
         running=[running(n, "work", age=1, left=9, progress=n / 50, said=None) for n in range(50)],
         workers=[worker(f"w{n}") for n in range(50)],
         failures=[failure(n, "work", "no") for n in range(1, 50)],
+        alerts=BUSY.alerts * 5,
     )
     shown = lines(many, View(), width=width, height=height)
     assert len(shown) <= height
