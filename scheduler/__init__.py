@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from scheduler.client import AsyncClient, Client
     from scheduler.database import DatabaseRegistry, get_connection, savepoint, session, transactional
     from scheduler.errors import (
+        BenchmarkError,
         BrokerError,
         CallTimeoutError,
         CancelExecution,
@@ -68,6 +69,7 @@ _HOMES = {
 __all__ = [
     "AsyncClient",
     "BaseHandler",
+    "BenchmarkError",
     "BrokerError",
     "CallTimeoutError",
     "CancelExecution",

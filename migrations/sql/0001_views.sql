@@ -174,6 +174,7 @@ SELECT w.id, w.name, w.hostname, w.pid, w.status, CASE WHEN w.heartbeat_at > job
 FROM job_workers w CROSS JOIN LATERAL (
     SELECT coalesce(jsonb_object_agg(loop.told ->> 'key', loop.told -> 'value' -> 'age'), '{}') AS loops
     FROM jsonb_path_query(w.loops, '$.keyvalue() ? (@.value.limit > 0 && @.value.age > @.value.limit && @.value.age < 1e9)', '{}', true) AS loop (told)
+    WHERE w.status <> 'LOST'
 ) stalled
 WHERE w.heartbeat_at > job_now() - interval '5 min' AND w.status <> 'STOPPED'
 ORDER BY w.started_at;
@@ -193,7 +194,7 @@ COMMENT ON COLUMN job_worker_status.silent_for IS 'Time since the last heartbeat
 COMMENT ON COLUMN job_worker_status.started_at IS 'When it registered.';
 COMMENT ON COLUMN job_worker_status.version IS 'The version of the package it runs.';
 COMMENT ON COLUMN job_worker_status.loops IS 'Loop -> {"age": seconds since it last succeeded, "limit": what is too old}. NULL: it does not tell.';
-COMMENT ON COLUMN job_worker_status.stalled IS 'Loop -> seconds, of those that were too old at the last heartbeat. {}: none.';
+COMMENT ON COLUMN job_worker_status.stalled IS 'Loop -> seconds, of those that were too old at the last heartbeat. {}: none, or it is LOST.';
 
 CREATE VIEW job_attempts AS
 SELECT e.id AS execution_id, e.handler_name, e.cron_job_id, (a.entry ->> 'attempt')::integer AS attempt, a.entry ->> 'outcome' AS outcome,

@@ -1672,7 +1672,8 @@ CREATE VIEW job_worker_status AS
     stalled.loops AS stalled
    FROM job_workers w
      CROSS JOIN LATERAL ( SELECT COALESCE(jsonb_object_agg(loop.told ->> 'key', (loop.told -> 'value') -> 'age'), '{}') AS loops
-           FROM jsonb_path_query(w.loops, '$.keyvalue()?((@."value"."limit" > 0 && @."value"."age" > @."value"."limit") && @."value"."age" < 1000000000)'::jsonpath, '{}', true) loop(told)) stalled
+           FROM jsonb_path_query(w.loops, '$.keyvalue()?((@."value"."limit" > 0 && @."value"."age" > @."value"."limit") && @."value"."age" < 1000000000)'::jsonpath, '{}', true) loop(told)
+          WHERE w.status <> 'LOST') stalled
   WHERE w.heartbeat_at > (job_now() - '00:05:00'::interval) AND w.status <> 'STOPPED'
   ORDER BY w.started_at;
 
@@ -2127,7 +2128,7 @@ COMMENT ON COLUMN job_worker_status.silent_for IS 'Time since the last heartbeat
 COMMENT ON COLUMN job_worker_status.started_at IS 'When it registered.';
 COMMENT ON COLUMN job_worker_status.version IS 'The version of the package it runs.';
 COMMENT ON COLUMN job_worker_status.loops IS 'Loop -> {"age": seconds since it last succeeded, "limit": what is too old}. NULL: it does not tell.';
-COMMENT ON COLUMN job_worker_status.stalled IS 'Loop -> seconds, of those that were too old at the last heartbeat. {}: none.';
+COMMENT ON COLUMN job_worker_status.stalled IS 'Loop -> seconds, of those that were too old at the last heartbeat. {}: none, or it is LOST.';
 COMMENT ON VIEW job_attempts IS 'Each unsuccessful attempt with its traceback: the first and the last 19 of an execution. Filter by execution_id.';
 COMMENT ON COLUMN job_attempts.execution_id IS 'job_executions.id.';
 COMMENT ON COLUMN job_attempts.handler_name IS 'The handler that ran.';

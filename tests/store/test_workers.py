@@ -77,6 +77,9 @@ def test_a_worker_registers_renews_and_leaves(tables: Tables, own: OwnWorker) ->
     assert found == ("DRAINING", 1, 2, 3, 30)
     (loops,) = tables.rows("SELECT loops, stalled FROM job_worker_status WHERE id = %s", worker)
     assert loops == ({"claim": {"age": 1.3, "limit": 15.0}, "settle": {"age": 31.0, "limit": 15.0}}, {"settle": 31.0})
+    tables.execute("UPDATE job_workers SET status = 'LOST' WHERE id = %s", worker)
+    assert tables.rows("SELECT stalled FROM job_worker_status WHERE id = %s", worker) == [({},)]
+    tables.execute("UPDATE job_workers SET status = 'DRAINING' WHERE id = %s", worker)
     own.leave(worker, WorkerStatus.STOPPED, Counters(running=1, succeeded=5))
     (found,) = tables.rows("SELECT status, running_count, succeeded_count FROM job_workers WHERE id = %s", worker)
     assert found == ("STOPPED", 0, 5)
