@@ -1,19 +1,19 @@
 """`scheduler cron add` with what no one should be able to hurt us with."""
 
-from time import perf_counter
+from time import process_time
 
 from tests.cli.conftest import Command, Sql
 from tests.rules import hostile
 
 SECONDS = 1.0
-"""For the whole command; the expression itself is refused in well under a millisecond a kilobyte."""
+"""Of CPU, for the whole command; the expression itself is refused in well under a millisecond a kilobyte."""
 
 
 def test_every_hostile_expression_and_zone_is_refused_in_a_sentence(online: Command, sql: Sql) -> None:
     for expression, zone in [*((e, "UTC") for e in hostile.EXPRESSIONS), *(("@daily", z) for z in hostile.ZONES)]:
-        began = perf_counter()
+        began = process_time()
         code, out, err = online("cron", "add", "bad", "--tz", zone, "--", expression, "email")
-        assert perf_counter() - began < SECONDS, expression[:80]
+        assert process_time() - began < SECONDS, expression[:80]
         assert (code, out) == (2, ""), expression[:80]
         assert err.startswith("error: "), expression[:80]
         assert err.count("\n") == 1, err[:80]

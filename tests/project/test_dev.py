@@ -119,7 +119,9 @@ class TestCommands:
         (first, no_variables), (second, variables) = calls
         assert no_variables == {}
         assert second[: len(first)] == first
-        assert all(further.startswith("--ignore=tests/") for further in second[len(first) :])
+        assert list(second[len(first) :]) == [f"tests/{each}" for each in dev.OF_THE_SERVER]
+        here = Path(__file__).parents[2]
+        assert all((here / further).exists() for further in second[len(first) :])
         assert variables == {"SCHEDULER_PG_BIN": str(checkout)}
 
     def test_it_says_when_there_is_no_postgresql_15(
