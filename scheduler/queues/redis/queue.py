@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.resources import files
 from typing import Any
 from uuid import uuid4
@@ -105,7 +105,17 @@ class RedisMessageQueue:
         ]
 
     async def close(self) -> None:
+        if self._closed:
+            return
         self._closed = True
+        await self._disconnect()
+        # A question that was still connecting has its connection only now.
+        async with AsyncExitStack() as turns:
+            for _ in range(_CONNECTIONS):
+                await turns.enter_async_context(self._turns)
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
         with suppress(redis_errors.RedisError, OSError):
             await self._client.aclose()
 

@@ -1,6 +1,7 @@
 """Who waits, who gives up waiting, and whose answers get lost."""
 
 import asyncio
+import gc
 from contextlib import nullcontext
 
 import pytest
@@ -35,6 +36,19 @@ async def test_a_push_from_elsewhere_wakes_one_who_waits(server: RedisServer, mo
 
 async def _blocked(client: redis.Redis, count: int) -> bool:
     return bool(client.info("clients")["blocked_clients"] == count)
+
+
+@pytest.mark.parametrize("steps", range(0, 40, 3))
+async def test_one_that_is_closed_while_it_connects_leaves_no_connection(server: RedisServer, steps: int) -> None:
+    """A connection that is left would be told of by the collector, as a warning that fails this test."""
+    async with opened(server.url) as queue:
+        waiting = [asyncio.create_task(queue.receive(1, wait=3600.0)) for _ in range(3)]
+        for _ in range(steps):
+            await asyncio.sleep(0)
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(each) for each in ended] == [BrokerError] * 3
+    del queue
+    gc.collect()
 
 
 async def test_any_number_may_ask_at_once(server: RedisServer) -> None:
