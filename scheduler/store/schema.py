@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    event,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -404,6 +406,8 @@ job_executions = Table(
         "autovacuum_analyze_threshold": 500,
     },
 )
+_SET = "ALTER INDEX job_executions_pkey SET (fillfactor = 50)"
+event.listen(job_executions, "after_create", DDL(_SET))  # type: ignore[no-untyped-call]  # SQLAlchemy has no types
 _TURN = (
     job_executions.c.queue,
     job_executions.c.priority.desc(),

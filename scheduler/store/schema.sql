@@ -319,7 +319,7 @@ CREATE TABLE job_executions (
     lifted              smallint,                                           -- How often it has waited for aging_seconds of its queue, each
                                                                             -- of which lifts priority by 1, up to 9. NULL: never.
     created_at          timestamptz      NOT NULL DEFAULT job_now(),        -- When the row was inserted.
-    CONSTRAINT job_executions_pkey PRIMARY KEY (id),
+    CONSTRAINT job_executions_pkey PRIMARY KEY (id) WITH (fillfactor=50),
     CONSTRAINT job_executions_source_check CHECK (source = ANY (ARRAY['enqueue', 'tick', 'manual', 'backfill', 'message'])),
     CONSTRAINT job_executions_handler_name_check CHECK (handler_name <> '' AND octet_length(handler_name) <= 200),
     CONSTRAINT job_executions_handler_params_check CHECK (octet_length(handler_params::text) <= 1048576),

@@ -140,7 +140,10 @@ _COLUMNS: Final = b"""
     WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
 
 _CONSTRAINTS: Final = b"""
-    SELECT quote_ident(conname), pg_get_constraintdef(oid, true) FROM pg_constraint
+    SELECT quote_ident(conname),
+           concat(pg_get_constraintdef(oid, true),
+                  ' WITH (' || (SELECT array_to_string(reloptions, ', ') FROM pg_class WHERE oid = conindid) || ')')
+    FROM pg_constraint
     WHERE conrelid = %s AND contype <> 'n' ORDER BY contype = 'c', contype <> 'p', oid"""
 
 _INDEXES: Final = b"""
