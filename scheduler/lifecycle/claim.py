@@ -6,6 +6,7 @@ and nothing else is claimed before that is known.
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 from uuid import UUID, uuid4
 
@@ -19,7 +20,7 @@ BOUND_SLACK_SECONDS = 5.0
 FULL_LOOK_SECONDS = 3.0
 """How often a queue is looked at without the bound."""
 KEYED_LOOK_SECONDS = 0.05
-"""How often a busy queue is asked for keyed rows; most queues have none."""
+"""How often a queue in which keyed rows wait is asked for those whose key has become free; most queues have none."""
 
 
 @dataclass(slots=True)
@@ -30,6 +31,8 @@ class _Queue:
     bounds: list[float] = field(default_factory=NO_BOUND.copy)
     full_look_at: float = 0.0
     keyed_look_at: float = 0.0
+    keys_wait: bool = False
+    """Rows with keys waited there when they were last asked for."""
     batch_size: int = 1
     """How many executions a slot takes, going by what was claimed last."""
 
@@ -132,19 +135,31 @@ class Claimer:
     async def _claim_from(self, queue: _Queue, n: int, at_once: int) -> list[Claim]:
         if self.limited is not None and queue.name in self.limited.claim:
             return await self._claim_limited(queue, min(n, at_once)) if at_once > 0 else []
-        now = monotonic()
-        full = now >= queue.full_look_at
-        bounds = NO_BOUND if full else queue.bounds
-        claims: list[Claim] = []
-        if now >= queue.keyed_look_at:
-            claims = await self._take(self.executions.claim_keyed, queue, n, bounds)
-            queue.keyed_look_at = monotonic() + (0.0 if claims else KEYED_LOOK_SECONDS)
+        if not queue.keys_wait:
+            full_look_at = queue.full_look_at
+            claims = await self._claim_unkeyed(queue, n, no_keys=True)
+            if claims or not await self.executions.any_keyed(queue.name):
+                return claims
+            queue.keys_wait, queue.keyed_look_at, queue.full_look_at = True, 0.0, full_look_at
+        claims = await self._claim_keyed(queue, n) if monotonic() >= queue.keyed_look_at else []
         if len(claims) < n:
-            unkeyed = await self._take(self.executions.claim, queue, n - len(claims), bounds)
-            if full:
-                queue.full_look_at = monotonic() + FULL_LOOK_SECONDS
-            _move_bounds(queue, unkeyed, full=full)
-            claims += unkeyed
+            claims += await self._claim_unkeyed(queue, n - len(claims))
+        return claims
+
+    async def _claim_keyed(self, queue: _Queue, n: int) -> list[Claim]:
+        bounds = NO_BOUND if monotonic() >= queue.full_look_at else queue.bounds
+        claims = await self._take(self.executions.claim_keyed, queue, n, bounds)
+        queue.keyed_look_at = monotonic() + (0.0 if claims else KEYED_LOOK_SECONDS)
+        queue.keys_wait = bool(claims) or await self.executions.any_keyed(queue.name)
+        return claims
+
+    async def _claim_unkeyed(self, queue: _Queue, n: int, *, no_keys: bool = False) -> list[Claim]:
+        full = monotonic() >= queue.full_look_at
+        statement = partial(self.executions.claim, no_keys=no_keys)
+        claims = await self._take(statement, queue, n, NO_BOUND if full else queue.bounds)
+        if full:
+            queue.full_look_at = monotonic() + FULL_LOOK_SECONDS
+        _move_bounds(queue, claims, full=full)
         return claims
 
     async def _claim_limited(self, queue: _Queue, n: int) -> list[Claim]:

@@ -9,6 +9,7 @@
 --   each claim walks over the dead entries of rows claimed before while some session holds back vacuum.
 -- * ctid = ANY(ARRAY(SELECT ...)) has the same plan custom and generic; IN (SELECT ...) does not. A row's place is found without the
 --   primary key, and locked it can't move. One that was edited while we locked it is left to the next claim.
+-- * With no_keys nothing is taken while a row with a key waits in the queue: it may come first, and has a claim of its own.
 -- * Nothing is taken unless the worker is ACTIVE and its lease valid; nor while the queue is paused, nor if it has a limit: whoever
 --   doesn't know of that yet hears of it within a second, and then asks by claim_limited.
 UPDATE {s}.job_executions AS e
@@ -32,6 +33,7 @@ WHERE e.ctid = ANY(ARRAY(
     WHERE (SELECT true FROM {s}.job_workers AS j WHERE j.id = %(worker)s AND j.status = 'ACTIVE' AND j.heartbeat_at <= {s}.job_now() AND {s}.job_now() < j.lease_until)
       AND NOT EXISTS (SELECT FROM {s}.job_queues AS q WHERE q.name = %(queue)s
                         AND (coalesce(q.max_running, q.key_limit, q.rate_limit) IS NOT NULL OR q.paused AND (q.resume_at IS NULL OR q.resume_at > {s}.job_now())))
+      AND NOT (%(no_keys)s AND EXISTS (SELECT FROM {s}.job_executions AS k WHERE k.queue = %(queue)s AND k.status = 'PENDING' AND k.concurrency_key IS NOT NULL))
     LIMIT %(n)s
 ))
 RETURNING e.id, e.handler_name, e.handler_params::text, e.priority, date_part('epoch', e.available_at),
@@ -304,10 +306,10 @@ CROSS JOIN LATERAL (
 UPDATE {s}.job_executions AS e
 SET status = 'SUCCESS', finished_at = {s}.job_now(), started_at = {s}.job_now() - make_interval(secs => o.seconds),
     result = o.result::jsonb, error = NULL, suspect = false
-FROM unnest((SELECT %(ids)s::bigint[]), (SELECT %(tokens)s::uuid[]), (SELECT %(seconds)s::double precision[]), (SELECT %(results)s::text[]))
-     WITH ORDINALITY AS o (id, token, seconds, result, place)
+FROM unnest((SELECT %(ids)s::bigint[]), (SELECT %(claims)s::bigint[]), (SELECT %(seconds)s::double precision[]), (SELECT %(results)s::text[]))
+     WITH ORDINALITY AS o (id, claim, seconds, result, place)
      CROSS JOIN (SELECT 'RUNNING' AS status OFFSET 0) AS expected
-WHERE e.id = o.id AND e.claim_token = o.token AND e.status = expected.status
+WHERE e.id = o.id AND e.claim_token = (SELECT %(tokens)s::uuid[])[o.claim] AND e.status = expected.status
 RETURNING o.place;
 
 

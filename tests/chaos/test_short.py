@@ -9,7 +9,7 @@ from tests.chaos.run import Performance, Plan, Report
 from tests.chaos.schedule import Kind
 from tests.faults.harness import Sabotage
 
-NO_TOKEN: Sabotage = ("settle_success", "AND e.claim_token = o.token", "")
+NO_TOKEN: Sabotage = ("settle_success", "AND e.claim_token = (SELECT %(tokens)s::uuid[])[o.claim]", "")
 LONGER = frozenset({Kind.FREEZE, Kind.BLACK_HOLE, Kind.SLOW, Kind.WORKER_CLOCK})
 """Left to `./dev chaos`: each takes more than a lease, and has a test of its own."""
 

@@ -1,6 +1,6 @@
 r"""`scheduler run` with statements that were broken on purpose: a check that stays green on it checks nothing.
 
-python sabotaged.py '[["settle_success", "AND e.claim_token = o.token", ""]]' \
+python sabotaged.py '[["settle_success", "AND e.claim_token = (SELECT %(tokens)s::uuid[])[o.claim]", ""]]' \
     '{"services.loop.REPEAT_SECONDS": 9}' 0 '["claim"]' run
 
 Constants can be others, too, so that a test needn't wait for what takes long, the process's clock can be wrong by

@@ -5,7 +5,7 @@ import pytest
 from tests.faults import audit
 from tests.faults.harness import Sabotage, Scene
 
-NO_TOKEN: Sabotage = ("settle_success", "AND e.claim_token = o.token", "")
+NO_TOKEN: Sabotage = ("settle_success", "AND e.claim_token = (SELECT %(tokens)s::uuid[])[o.claim]", "")
 RETURNED = """
 UPDATE job_executions
 SET status = 'PENDING', claim_token = NULL, claimed_by = NULL, retry_count = 0, available_at = job_now()

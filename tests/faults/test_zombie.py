@@ -8,7 +8,7 @@ from scheduler.testing.fault_proxy import FaultProxy
 from tests.faults import audit
 from tests.faults.harness import LEASE_SECONDS, PATIENCE_SECONDS, Sabotage, Scene, SchedulerProcess, words_of
 
-NO_TOKEN: Sabotage = ("settle_success", "AND e.claim_token = o.token", "")
+NO_TOKEN: Sabotage = ("settle_success", "AND e.claim_token = (SELECT %(tokens)s::uuid[])[o.claim]", "")
 GONE = f"SELECT bool_and(lease_until < job_now() - interval '{LEASE_SECONDS} s') FROM job_workers WHERE id = %s"
 RUN_ANEW = "SELECT count(*) FROM job_executions WHERE status = 'RUNNING' AND attempt = 2"
 

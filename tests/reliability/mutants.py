@@ -51,7 +51,14 @@ MUTANTS = (
         "settle-without-token",
         "an outcome is written without the claim's token",
         "tests/faults/test_zombie.py::test_an_outcome_that_arrives_while_another_runs_the_job_is_refused",
-        (Edit(QUERIES, "AND e.claim_token = o.token ", "", after="-- name: settle_success"),),
+        (
+            Edit(
+                QUERIES,
+                "AND e.claim_token = (SELECT %(tokens)s::uuid[])[o.claim] ",
+                "",
+                after="-- name: settle_success",
+            ),
+        ),
     ),
     Mutant(
         "heartbeat-of-the-lost",

@@ -118,7 +118,8 @@ def usual_values(connection: psycopg.Connection) -> dict[str, Any]:
     return {
         "worker": worker, "token": uuid4(), "queue": "default", "queues": ["default", "other"], "n": 500, "since": 0.01,
         "levels": LEVELS, "bounds": NO_BOUND, "policies": "{}",
-        "ids": ids, "tokens": [token] * many, "seconds": [0.1] * many, "results": ["1"] * many,
+        "no_keys": True,
+        "ids": ids, "tokens": [token] * many, "claims": [1] * many, "seconds": [0.1] * many, "results": ["1"] * many,
         "statuses": ["PENDING"] * many, "retry_counts": [1] * many, "delays": [2.0] * many, "suspects": [False] * many,
         "errors": ["e"] * many, "entries": ["{}"] * many, "attempts": [1] * many,
         "keyed_ids": [row[0] for row in keyed], "keys": [row[1] for row in keyed], "limits": [1] * len(keyed),

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from scheduler.model import Status
-from scheduler.store.executions import Executions, Success
+from scheduler.store.executions import Executions, Success, success_values
 from scheduler.store.session import Session
 from tests.store.fixtures import MakeSession
 from tests.store.tables import Tables, claim
@@ -60,7 +60,7 @@ async def test_a_batch_is_as_large_as_was_asked(tables: Tables, executions: Exec
 
 async def test_a_settle_under_way_is_left_alone(tables: Tables, session: Session, make_session: MakeSession) -> None:
     id_, token = tables.running()
-    values = {"ids": [id_], "tokens": [token], "seconds": [0.0], "results": [None]}
+    values = success_values([Success(id_, token, 0.0, None)])
     async with session.transaction() as settling:
         assert await settling.run("settle_success", values)
         assert await rescued(Executions(make_session())) == {}

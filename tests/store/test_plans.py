@@ -17,7 +17,7 @@ ROWS = int(os.environ.get("SCHEDULER_TEST_ROWS", "20000"))
 BIG = {"job_executions", "cron_jobs", "job_messages"}
 KEYED = {"job_executions_claim_keyed", "job_executions_claim", "job_executions_of_key", "job_executions_pkey"}
 INDEXES = {
-    "claim": {"job_executions_claim"},
+    "claim": {"job_executions_claim", "job_executions_claim_keyed"},
     "any_keyed": {"job_executions_claim_keyed"},
     "lock_keyed": KEYED,
     "lock_keyed_behind": KEYED,
@@ -159,7 +159,7 @@ def test_a_volatile_bound_would_read_all_that_is_delayed(filled: psycopg.Connect
     bound, none = 'w.available_at <= (SELECT "public".job_now())', 'w.available_at <= "public".job_now()'
     sound = statement("claim")
     assert bound in sound
-    few = values | {"n": 20}
+    few = values | {"n": 20, "no_keys": False}
     cost, worse = (explain(filled, text, few, run=True).buffers for text in (sound, sound.replace(bound, none)))
     assert worse > 3 * cost
 
@@ -182,7 +182,7 @@ def growth(connection: psycopg.Connection, text: str, values: Values) -> tuple[i
     """The pages that a statement touches, before and after many rows came that it has nothing to do with."""
 
     def cost() -> int:
-        return min(explain(connection, text, values | {"n": 20}, run=True).buffers for _ in range(2))
+        return min(explain(connection, text, values | {"n": 20, "no_keys": False}, run=True).buffers for _ in range(2))
 
     before = cost()
     with connection.transaction(force_rollback=True):

@@ -71,7 +71,7 @@ async def test_one_ended_within_a_transaction_leaves_nothing_behind(session: Ses
 
 
 async def test_what_is_wrong_with_a_row_costs_no_connection(session: Session, tables: Tables) -> None:
-    values = {"ids": [1], "tokens": ["no uuid"], "seconds": [0.0], "results": [None]}
+    values = {"ids": [1], "tokens": ["no uuid"], "claims": [1], "seconds": [0.0], "results": [None]}
     with pytest.raises(psycopg.DataError):
         await session.run("settle_success", values)
     await session.run("now", {})
