@@ -54,6 +54,8 @@ from scheduler.store.session import Session, SyncSession
 from scheduler.store.workers import OwnWorker, Workers
 
 PARTS = ("worker", "planner", "consumer")
+YOUNGEST = 10_000
+"""After how many new objects Python looks for cycles among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,17 @@ class Started:
     handlers: HandlerRegistry
     parts: Sequence[str]
     consumers: Sequence[ConsumerOptions]
+
+
+def _spare_the_collector() -> None:
+    """What is loaded by now stays: collections would go through all of it, many times a second.
+
+    And a job makes ten objects, of which none is part of a cycle: every hundredth job is often enough to look for one.
+    """
+    gc.freeze()
+    youngest, *older = gc.get_threshold()
+    if youngest:
+        gc.set_threshold(max(youngest, YOUNGEST), *older)
 
 
 class Application:
@@ -118,7 +131,7 @@ class Application:
             self._health(),
             Stopping(seconds, self.worker.hurry, last_words, supervised=supervised) as stopping,
         ):
-            gc.freeze()  # what is loaded by now stays; collections would go through all of it, many times a second
+            _spare_the_collector()
             heartbeat.start()
             loops = [asyncio.create_task(loop.forever(), name=loop.name) for loop in services]
             if "worker" in self.parts:

@@ -2,12 +2,15 @@
 
 import asyncio
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from scheduler.handlers import ExecutionContext, HandlerSpec
 from scheduler.handlers.context import execution_in
 from scheduler.isolation import GRACE_SECONDS, as_failure
 from scheduler.isolation.settling import call
+
+_EAGER: Final[dict[str, Any]] = {"eager_start": True} if hasattr(asyncio, "eager_task_factory") else {}
+"""Python 3.12 and later: a handler that waits for nothing ends in its first step, unknown to the event loop."""
 
 
 class TaskRunning:
@@ -18,7 +21,7 @@ class TaskRunning:
         self.context = context
         self.begun = False
         self.future: asyncio.Future[Any] = asyncio.Task(
-            self._run(spec), loop=asyncio.get_running_loop(), name=spec.name
+            self._run(spec), loop=asyncio.get_running_loop(), name=spec.name, **_EAGER
         )  # as create_task() does it, without its detours
 
     def warn(self, reason: str) -> None:
@@ -32,6 +35,8 @@ class TaskRunning:
         """A task ends when it lets go, and with its process."""
 
     async def _run(self, spec: HandlerSpec) -> Any:
+        if self.context.cancelled:
+            raise asyncio.CancelledError
         self.begun = True
         try:
             return await call(spec, self.context)
@@ -59,6 +64,9 @@ def context_in(frame: FrameType | None) -> ExecutionContext | None:
     By the variables of the callback that the loop is at; None for what belongs to no attempt.
     """
     while frame is not None:
+        if frame.f_code is TaskRunning._run.__code__:
+            context: ExecutionContext = frame.f_locals["self"].context
+            return context
         if frame.f_code is asyncio.Handle._run.__code__:  # it and the next have no public name
             return execution_in(frame.f_locals["self"]._context)
         frame = frame.f_back

@@ -48,6 +48,7 @@ class Attempt:
 
     __slots__ = (
         "_began",
+        "_entered",
         "_grace",
         "_running",
         "_stopping",
@@ -68,6 +69,7 @@ class Attempt:
         self._began = monotonic()
         self.context = ExecutionContext(claim, self._began + claim.timeout_seconds)
         self._running: Running | None = None
+        self._entered = False
         self._grace = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._stopping: OutcomeKind | None = None
@@ -90,7 +92,7 @@ class Attempt:
     @property
     def begun(self) -> bool:
         """Whether any of the handler's code may have run."""
-        return self._running is not None and self._running.begun
+        return self._entered if self._running is None else self._running.begun
 
     @property
     def leads(self) -> bool:
@@ -109,11 +111,15 @@ class Attempt:
             self.arm()
         self.settles_itself = bool(spec.transactional)
         isolation = isolations["process" if self.claim.suspect else spec.run_in]
+        self._entered = True
         self._follow(isolation.start(spec, self.context), isolation.grace_seconds)
 
     def _follow(self, running: Running, grace_seconds: float) -> None:
         self._running, self._grace = running, grace_seconds
-        running.future.add_done_callback(self._done)
+        if running.future.done():
+            self._done(running.future)
+        else:
+            running.future.add_done_callback(self._done)
 
     @staticmethod
     def begin_together(
@@ -127,6 +133,7 @@ class Attempt:
             attempt.context.deadline = deadline
             if attempt.claim.timeout_seconds <= ARM_SECONDS:
                 attempt.arm()
+            attempt._entered = True
         batch = Batch(spec, [attempt.context for attempt in attempts], isolation)
         for attempt, member in zip(attempts, batch.members, strict=True):
             attempt.batch = batch

@@ -1,7 +1,7 @@
 """tally: numbers that only grow, by metric and labels. What it holds can be taken out, sent, and added to another."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from scheduler.metrics.catalogue import CATALOGUE
 
@@ -24,14 +24,15 @@ class Tally:
         else:
             cell[0] += by
 
-    def observe(self, *key: str, value: float) -> None:
-        """Of a histogram: `value` falls in the first bucket that is no smaller."""
+    def observe(self, *key: str, values: Iterable[float]) -> None:
+        """Of a histogram: each of them falls in the first bucket that is no smaller."""
         buckets = CATALOGUE[key[0]].buckets
         cell = self._cells.get(key)
         if cell is None:
             cell = self._cells[key] = [0.0] * (len(buckets) + 2)
-        cell[0] += value
-        cell[bisect_left(buckets, value) + 1] += 1
+        for value in values:
+            cell[0] += value
+            cell[bisect_left(buckets, value) + 1] += 1
 
     def take(self) -> Increments:
         """All that was counted since the last call, which is then no longer here."""

@@ -14,12 +14,14 @@ from scheduler.model import Claim, LoopAge, Outcome, OutcomeKind, Status
 from scheduler.services.health import SLOTS
 from scheduler.services.heartbeat import Memory
 from scheduler.services.options import WorkerOptions
-from scheduler.services.waiting import Waiting
+from scheduler.services.waiting import Group, Waiting
 from scheduler.store.executions import Pair
 from scheduler.store.workers import Counters
 
 AHEAD_SECONDS = 1.0
 """At most this much measured work is claimed before there is a slot for it."""
+AHEAD_CLAIMS = 2
+"""And at most so many claims of `claim_batch_max`: one is worked on while the next is on its way."""
 STARTS_PER_TURN = 100
 """How many attempts begin before the event loop gets to do something else."""
 HUNG_SECONDS = 10.0
@@ -102,9 +104,10 @@ class Slots:
         free = self.free
         if self.mean_seconds is None:
             return min(free, options.claim_batch_size)
-        ahead = min(options.claim_batch_max, int(AHEAD_SECONDS * options.pool_size / max(self.mean_seconds, 1e-6)))
-        wanted = min(options.claim_batch_max, free + ahead)
-        return wanted if free > 0 or wanted * 10 >= ahead * 7 else 0
+        most = options.claim_batch_max
+        ahead = min(AHEAD_CLAIMS * most, int(AHEAD_SECONDS * options.pool_size / max(self.mean_seconds, 1e-6)))
+        wanted = min(most, free + ahead)
+        return wanted if free > 0 or wanted * 10 >= min(most, ahead) * 7 else 0
 
     @property
     def free(self) -> int:
@@ -166,24 +169,28 @@ class Slots:
         if not self.has_room.is_set() and self.room() > 0:
             self.has_room.set()
 
-    def _begin(self, claims: Sequence[Claim]) -> None:
+    def _begin(self, one: Claim | Group) -> None:
         """In one slot."""
         self._used += 1
-        self.begun += len(claims)
-        begun = len(self._to_arm)
-        for claim in claims:
-            attempt = self.attempts[id(claim)] = Attempt(claim, self)
-            self._to_arm.append(attempt)
-        if len(claims) == 1:
-            attempt.begin(self.handlers, self.isolations)
+        if not isinstance(one, Group):
+            self._attempt(one).begin(self.handlers, self.isolations)
+        elif len(one) == 1:
+            self._attempt(one[0]).begin(self.handlers, self.isolations)
         else:
-            Attempt.begin_together(self._to_arm[begun:], self.handlers, self.isolations)
+            together = [self._attempt(claim) for claim in one]
+            Attempt.begin_together(together, self.handlers, self.isolations)
+
+    def _attempt(self, claim: Claim) -> Attempt:
+        self.begun += 1
+        attempt = self.attempts[id(claim)] = Attempt(claim, self)
+        self._to_arm.append(attempt)
+        return attempt
 
     def _arm(self) -> None:
         """Give timers to the attempts that have not ended meanwhile."""
         self._arming = False
         begun, self._to_arm = self._to_arm, []
-        for attempt in begun:
+        for attempt in [attempt for attempt in begun if not attempt.over]:
             attempt.arm()
 
     def _start_soon(self) -> None:

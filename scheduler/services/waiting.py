@@ -12,7 +12,7 @@ Kind = tuple[str, float]
 """Handler and timeout: what the executions of a batch have in common."""
 
 
-class _Group(list[Claim]):
+class Group(list[Claim]):
     """A batch that more may join until it is full or begins."""
 
     def __init__(self, kind: Kind) -> None:
@@ -25,8 +25,8 @@ class Waiting:
         """`on_ready` is called when something has become ready by itself."""
         self._batching = {spec.name: spec.batching for spec in handlers if spec.batching is not None}
         self._on_ready = on_ready
-        self._ready: deque[list[Claim]] = deque()
-        self._open: dict[Kind, _Group] = {}
+        self._ready: deque[Claim | Group] = deque()
+        self._open: dict[Kind, Group] = {}
         self.since = 0.0
         """Since when something has been ready without a break, on the monotonic clock."""
 
@@ -36,23 +36,27 @@ class Waiting:
 
     def add(self, claims: Iterable[Claim]) -> None:
         """Suspects begin alone, in a process of their own."""
+        if not self._batching:
+            self._put(claims)
+            return
         for claim in claims:
             if claim.suspect or claim.handler_name not in self._batching:
                 self._put([claim])
             else:
                 self._gather(claim)
 
-    def pop(self) -> list[Claim]:
+    def pop(self) -> "Claim | Group":
         """What takes the next slot: one claim, or a batch."""
         first = self._ready.popleft()
-        if isinstance(first, _Group) and self._open.get(first.kind) is first:
+        if isinstance(first, Group) and self._open.get(first.kind) is first:
             del self._open[first.kind]
         return first
 
     def clear(self) -> list[Claim]:
         """Let nothing of it begin; what that was."""
         gathering = [group for group in self._open.values() if not group.ready]
-        claims = [claim for group in (*self._ready, *gathering) for claim in group]
+        claims = [one for one in self._ready if not isinstance(one, Group)]
+        claims += [claim for group in (*self._ready, *gathering) if isinstance(group, Group) for claim in group]
         self._ready.clear()
         self._open.clear()
         return claims
@@ -62,24 +66,24 @@ class Waiting:
         batching = self._batching[claim.handler_name]
         group = self._open.get(kind)
         if group is None:
-            group = self._open[kind] = _Group(kind)
+            group = self._open[kind] = Group(kind)
             asyncio.get_running_loop().call_later(batching.wait_seconds, self._waited, group)
         group.append(claim)
         if len(group) >= batching.size:
             del self._open[kind]
             self._make_ready(group)
 
-    def _waited(self, group: _Group) -> None:
+    def _waited(self, group: Group) -> None:
         if self._open.get(group.kind) is group:
             self._make_ready(group)
             self._on_ready()
 
-    def _make_ready(self, group: _Group) -> None:
+    def _make_ready(self, group: Group) -> None:
         if not group.ready:
             group.ready = True
-            self._put(group)
+            self._put([group])
 
-    def _put(self, claims: list[Claim]) -> None:
+    def _put(self, ready: "Iterable[Claim | Group]") -> None:
         if not self._ready:
             self.since = monotonic()
-        self._ready.append(claims)
+        self._ready.extend(ready)

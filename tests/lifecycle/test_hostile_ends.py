@@ -174,10 +174,11 @@ async def test_an_outcome_that_is_looked_at_without_care_is_noticed(
     monkeypatch.setattr(Attempt, "_looked_at", Attempt._outcome)
     trying = asyncio.create_task(trial.run([named("retry without a delay")], "task"))
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while "Exception in callback" not in caplog.text:  # noqa: ASYNC110 - a log tells nobody
+        # Who ends in its first step (Python 3.12) is looked at there, any other in a callback.
+        while "Exception in callback" not in caplog.text and not trying.done():  # noqa: ASYNC110 - a log tells nobody
             await asyncio.sleep(0.001)
     trying.cancel()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises((asyncio.CancelledError, AttributeError)):
         await trying
 
 

@@ -16,7 +16,7 @@ def tally() -> Tally:
     counted.count("scheduler_attempts_total", "email", "default", "success")
     counted.count("scheduler_attempts_total", "email", "default", "success", by=2)
     for value in (0.004, 0.005, 0.2, 5000.0):
-        counted.observe("scheduler_wait_seconds", "default", value=value)
+        counted.observe("scheduler_wait_seconds", "default", values=[value])
     return counted
 
 
@@ -61,7 +61,7 @@ def test_what_is_taken_out_and_added_elsewhere_is_counted_once() -> None:
     supervisor.add(worker.take())
     assert worker.take() == []
     worker.count("scheduler_attempts_total", "email", "default", "success")
-    worker.observe("scheduler_wait_seconds", "default", value=0.1)
+    worker.observe("scheduler_wait_seconds", "default", values=[0.1])
     supervisor.add(worker.take())
     cells = dict(supervisor)
     assert cells["scheduler_attempts_total", "email", "default", "success"] == [4.0]
