@@ -1,7 +1,7 @@
 """Side by side with other job queues, alternating on one durable server, each as fast as it can be set up.
 
     python -m benchmarks.peers [--jobs 50000] [--rounds 3] [--only scheduler,PgQueuer] [--url postgresql://…]
-                               [--write docs/benchmarks.md]
+                               [--python python3.13] [--write docs/benchmarks.md]
 
 Peers are installed at pinned versions into environments of their own under .bench/. Reports the medians; on a machine
 shared with others only ratios and CPU time per job mean something.
@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from benchmarks.peers import page
 from benchmarks.peers.catalogue import PEERS, Peer
-from benchmarks.peers.environment import command
+from benchmarks.peers.environment import command, use
 from benchmarks.peers.measure import Drain, GaveUpError, Latency, drain, latency
 from benchmarks.servers import server
 from scheduler.errors import did_you_mean
@@ -34,7 +34,9 @@ def main() -> None:
     parser.add_argument("--only", type=_chosen, default=PEERS, help="names, with commas between them")
     parser.add_argument("--url")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the page and its chart")
+    parser.add_argument("--python", default=sys.executable, help="the interpreter for all that is in Python")
     options = parser.parse_args()
+    python = use(options.python)
     with server(options.url, "scheduler_bench_admin") as admin:
         present = [peer for peer in options.only if _installed(peer)]
         drains: dict[str, list[Drain]] = defaultdict(list)
@@ -53,10 +55,10 @@ def main() -> None:
             for peer in present
             if drains[peer.name]
         ]
-        version = page.version_of(admin)
+        versions = f"PostgreSQL {page.version_of(admin)}, Python {python}"
     print(page.table(rows))
     if options.write:
-        page.write(options.write, rows, version, options)
+        page.write(options.write, rows, versions, options)
 
 
 def _chosen(names: str) -> tuple[Peer, ...]:

@@ -46,7 +46,7 @@ PEERS = (
         OURS,
         "ours.py",
         exists("job_executions WHERE finished_at IS NULL"),
-        "`worker.pool_size: 200`, everything else as it comes",
+        "`worker.pool_size: 200`, `worker.claim_batch_max: 1000`, everything else as it comes",
         "the row, with its outcome and times",
     ),
     Peer(

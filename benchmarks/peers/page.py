@@ -41,8 +41,8 @@ def table(rows: list[Row]) -> str:
     return "\n".join([*head, *(_line(row, limit) for row in _fastest_first(rows))])
 
 
-def write(path: Path, rows: list[Row], version: str, options: argparse.Namespace) -> None:
-    """The page, and beside it the chart it shows."""
+def write(path: Path, rows: list[Row], versions: str, options: argparse.Namespace) -> None:
+    """The page, and beside it the chart it shows. `versions`: of what they all run on."""
     chart = path.with_suffix(".svg")
     chart.write_text(_chart(_fastest_first(rows)))
     ours = next((row for row in rows if row.peer.name == OURS), None)
@@ -52,7 +52,7 @@ def write(path: Path, rows: list[Row], version: str, options: argparse.Namespace
                 "# Side by side with other job queues",
                 "",
                 f"A backlog of no-op jobs, worked off by one worker process: {options.jobs:,} jobs (fewer for the "
-                f"slow ones), median of {options.rounds} rounds in which all took turns, PostgreSQL {version} with "
+                f"slow ones), median of {options.rounds} rounds in which all took turns, {versions}, with "
                 f"fsync and `synchronous_commit` on, {os.cpu_count()} cores shared by Postgres and worker. The "
                 "reference loop is a bare Python loop that claims durably, records durably and keeps each row; "
                 "nothing in Python that does so can be much faster.",

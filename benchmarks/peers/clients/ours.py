@@ -14,7 +14,7 @@ from scheduler.app import Project
 from scheduler.app.application import Application
 from scheduler.store.migration import migrate
 
-POOL_SIZE = "200"
+SETTINGS = {"SCHEDULER_WORKER__POOL_SIZE": "200", "SCHEDULER_WORKER__CLAIM_BATCH_MAX": "1000"}
 HANDLER = """
 import counting
 from scheduler import handler
@@ -58,7 +58,7 @@ class Peer(Client):
             os.environ |= {
                 "SCHEDULER_DATABASE_URL": self.url,
                 "SCHEDULER_LOG__LEVEL": "warning",
-                "SCHEDULER_WORKER__POOL_SIZE": POOL_SIZE,
+                **SETTINGS,
             }
             await Application(Project.open(folder)).run()
 
