@@ -1,7 +1,7 @@
 """One connection of the core to the job database, opened when needed and anew after it broke.
 
-Statements are not prepared by name and no session state is set, so that a pooler in transaction mode may stand in
-between. Whoever calls retries: a loop in services/ does so for ever.
+A pooler in transaction mode may stand in between: then statements are not prepared by name and no session state is set.
+Whoever calls retries: a loop in services/ does so for ever.
 """
 
 import asyncio
@@ -28,6 +28,9 @@ RowRefused = (
 )
 """What a statement raises because of what is in a row; the same again would fail again."""
 
+_UNPREPARED = (psycopg.errors.InvalidSqlStatementName, psycopg.errors.DuplicatePreparedStatement)
+"""Somebody in between has mixed up sessions, or thrown away what was prepared."""
+
 _IDLE_LIMIT = "SELECT set_config('idle_in_transaction_session_timeout', '30s', true)"
 """A process that freezes or vanishes within a transaction must not keep its rows locked until TCP notices."""
 
@@ -39,7 +42,11 @@ _BEGIN = b"""
            set_config('statement_timeout', CASE WHEN %(own)s OR current_setting('statement_timeout') = '0'
                                                 THEN %(limit)s ELSE current_setting('statement_timeout') END, true)"""
 
-_READ_COMMITTED = "SELECT current_setting('default_transaction_isolation') = 'read committed'"
+_HOT = frozenset({"claim", "settle_success", "any_keyed", "next_available", "stay_awake"})
+"""Planning them takes longer than a lone execution does; tests/store/test_plans.py holds their plans to be one."""
+_ONLY_WHEN_ASKED = 2**31
+
+_KIND = "SELECT current_setting('default_transaction_isolation') = 'read committed', pg_backend_pid()"
 
 
 class Session:
@@ -52,6 +59,8 @@ class Session:
         """How often a connection was made; a change means that there was a gap."""
         self._connection: psycopg.AsyncConnection[Row] | None = None
         self._plain = True
+        self._prepares = False
+        self._may_prepare = True
         self._turn = asyncio.Lock()
 
     async def connection(self) -> psycopg.AsyncConnection[Row]:
@@ -61,9 +70,16 @@ class Session:
             self._connection = connection = await connect(self.conninfo, application_name=self.application_name)
             self.opened += 1
             await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
-            answer = await (await connection.execute(_READ_COMMITTED)).fetchone()
-            self._plain = answer is not None and bool(answer[0])
+            await self._look_at(connection)
         return connection
+
+    async def _look_at(self, connection: psycopg.AsyncConnection[Row]) -> None:
+        """A pooler tells of another process than the one that answers, which may be another one the next time."""
+        answer = await (await connection.execute(_KIND)).fetchone()
+        self._plain, pid = answer or (False, None)
+        self._prepares = self._may_prepare and pid == connection.info.backend_pid
+        if self._prepares:
+            connection.prepare_threshold = _ONLY_WHEN_ASKED
 
     async def run(self, name: str, values: Mapping[str, Any], *, binary: bool = False) -> list[Row]:
         """Run a named statement in a transaction of its own; its rows, or an empty list.
@@ -73,10 +89,15 @@ class Session:
         async with self._turn:
             try:
                 connection = await self.connection()
+                how = {"binary": binary, "prepare": self._prepares and name in _HOT}
                 if self._plain:
-                    return await _rows(connection, self.sql[name], values, binary=binary)
+                    return await _rows(connection, self.sql[name], values, **how)
                 async with connection.transaction():
-                    return await _rows(connection, self.sql[name], values, binary=binary)
+                    return await _rows(connection, self.sql[name], values, **how)
+            except _UNPREPARED:
+                self._may_prepare = False
+                await self.close()
+                raise
             except psycopg.Error as error:
                 await self._close_after(error)
                 raise
@@ -120,9 +141,9 @@ class Transaction:
 
 
 async def _rows(
-    connection: psycopg.AsyncConnection[Row], sql: bytes, values: Mapping[str, Any], *, binary: bool = False
+    connection: psycopg.AsyncConnection[Row], sql: bytes, values: Mapping[str, Any], **how: bool
 ) -> list[Row]:
-    cursor = await connection.execute(sql, values, binary=binary)
+    cursor = await connection.execute(sql, values, **how)
     return await cursor.fetchall() if cursor.description is not None else []
 
 

@@ -4,6 +4,8 @@ import asyncio
 import sys
 from typing import Any
 
+import pytest
+
 from scheduler.handlers import ExecutionContext, current_execution, declare
 from scheduler.isolation import Isolation
 from scheduler.isolation.task import TaskIsolation, context_in
@@ -42,6 +44,17 @@ async def test_a_handler_cleans_up_when_it_is_stopped() -> None:
     running.stop("timeout")
     assert await ended(running) == Ended(cancelled=True)
     assert cleaned.is_set()
+
+
+@pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="Python 3.12 is the first that can")
+async def test_what_waits_for_nothing_ends_in_its_first_step() -> None:
+    async def timed() -> str:
+        async with asyncio.timeout(1), asyncio.TaskGroup():
+            return "in a task all the same"
+
+    running = TaskIsolation().start(declare("timed", timed, "here", {}), context())
+    assert running.future.done()
+    assert (await ended(running)).value == "in a task all the same"
 
 
 async def test_the_task_carries_the_name_of_its_handler() -> None:

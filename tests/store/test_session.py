@@ -8,6 +8,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from scheduler.store.session import Session
+from tests.pgbouncer import PgBouncer, needs_pgbouncer
 from tests.store.fixtures import MakeSession
 from tests.store.tables import Tables
 
@@ -109,3 +110,39 @@ async def test_a_server_that_can_not_be_reached_is_tried_anew_each_time(make_ses
         with pytest.raises(psycopg.OperationalError):
             await session.run("now", {})
     assert session.opened == 0
+
+
+PREPARED = "SELECT count(*) FROM pg_prepared_statements"
+
+
+async def test_what_is_said_often_is_prepared_on_a_session_of_its_own(session: Session, tables: Tables) -> None:
+    worker = tables.worker()
+    session.sql = {**session.sql, "ask": PREPARED.encode()}
+    for _ in range(3):
+        await session.run("stay_awake", {"id": worker})
+        await session.run("now", {})
+    assert await session.run("ask", {}) == [(1,)]
+
+
+@needs_pgbouncer
+async def test_nothing_is_prepared_where_sessions_are_shared(tables: Tables) -> None:
+    worker = tables.worker()
+    with PgBouncer(tables.url) as bouncer:
+        session = Session(bouncer.url, "public", "scheduler test")
+        session.sql = {**session.sql, "ask": PREPARED.encode()}
+        for _ in range(3):
+            await session.run("stay_awake", {"id": worker})
+        assert await session.run("ask", {}) == [(0,)]
+        await session.close()
+
+
+async def test_what_was_prepared_and_is_gone_is_not_missed_twice(session: Session, tables: Tables) -> None:
+    worker = tables.worker()
+    # In a block, where the driver doesn't see it; as one in between would do it, too.
+    session.sql = {**session.sql, "mix up": b"DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$", "ask": PREPARED.encode()}
+    await session.run("stay_awake", {"id": worker})
+    await session.run("mix up", {})
+    with pytest.raises(psycopg.errors.InvalidSqlStatementName):
+        await session.run("stay_awake", {"id": worker})
+    await session.run("stay_awake", {"id": worker})
+    assert await session.run("ask", {}) == [(0,)]
