@@ -24,6 +24,9 @@ CREATE TABLE reference_jobs (
 CREATE INDEX reference_jobs_claim ON reference_jobs (queue, priority DESC, scheduled_at, id) WHERE status = 'pending';
 """
 FILL = "INSERT INTO reference_jobs (task) SELECT 'noop' FROM generate_series(1, %s)"
+FILL_NUMBERED = (
+    "INSERT INTO reference_jobs (payload) SELECT jsonb_build_object('number', n) FROM generate_series(1, %s) AS n"
+)
 CLAIM = """
 UPDATE reference_jobs
 SET status = 'running', claimed_by = 'reference', started_at = clock_timestamp(), attempt = attempt + 1

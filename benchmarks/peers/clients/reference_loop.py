@@ -15,7 +15,7 @@ class Peer(Client):
 
     async def put_many(self, jobs: int) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(reference.FILL, (jobs,))
+            connection.execute(reference.FILL_NUMBERED, (jobs,))
 
     async def work(self, hit: Callable[[int], None]) -> None:
         await reference.drain(self.url, lambda: hit(0))
