@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 CLIENTS = Path(__file__).parent / "clients"
 
@@ -12,7 +13,7 @@ class Peer:
     client: str
     """The file under clients/ that speaks for it: `fill`, `work` and `one`."""
     unfinished: str
-    """True while any of its jobs is not recorded as done."""
+    """Asked of its store, in SQL or as a command of Redis: true while any of its jobs is not recorded as done."""
     configured: str
     """How it was set up, for the reader of the page."""
     keeps: str
@@ -22,6 +23,8 @@ class Peer:
     share: float = 1.0
     """Of the jobs that a round has; slow ones get fewer, so that a round ends."""
     page: str = ""
+    store: Literal["postgres", "redis"] = "postgres"
+    """On Redis: for context only, beside the comparison."""
 
     @property
     def script(self) -> Path:

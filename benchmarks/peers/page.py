@@ -87,7 +87,7 @@ def _line(row: Row, limit: Drain | None) -> str:
     name = f"**{row.peer.name}**" if row.peer.name == OURS else row.peer.name
     drain = row.drain
     return (
-        f"| {name} | {drain.jobs_per_second:,.0f} | {ratio} | {drain.postgres_us:.0f} + {drain.worker_us:.0f} | "
+        f"| {name} | {drain.jobs_per_second:,.0f} | {ratio} | {drain.store_us:.0f} + {drain.worker_us:.0f} | "
         f"{drain.wal_bytes:,.0f} | {drain.enqueued_per_second:,.0f} | {pick_up} |"
     )
 
