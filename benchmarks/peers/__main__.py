@@ -3,8 +3,9 @@
     python -m benchmarks.peers [--jobs 50000] [--rounds 3] [--only scheduler,PgQueuer] [--url postgresql://…]
                                [--python python3.13] [--write docs/benchmarks.md]
 
-Peers are installed at pinned versions into environments of their own under .bench/. Reports the medians; on a machine
-shared with others only ratios and CPU time per job mean something.
+Peers are installed at pinned versions into environments of their own under .bench/. Those on Redis get a server of
+their own and are there for context only. Reports the medians; on a machine shared with others only ratios and CPU time
+per job mean something.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from benchmarks.peers import page
 from benchmarks.peers.catalogue import PEERS, Peer
 from benchmarks.peers.environment import command, use
 from benchmarks.peers.measure import Drain, GaveUpError, Latency, drain, latency
+from benchmarks.peers.stores import redis_version
 from benchmarks.servers import server
 from scheduler.errors import did_you_mean
 
@@ -56,9 +58,12 @@ def main() -> None:
             if drains[peer.name]
         ]
         versions = f"PostgreSQL {page.version_of(admin)}, Python {python}"
+    redis = redis_version() if page.on("redis", rows) else ""
     print(page.table(rows))
+    if redis:
+        print(f"\nFor context, on {redis}:\n\n{page.context(rows)}")
     if options.write:
-        page.write(options.write, rows, versions, options)
+        page.write(options.write, rows, versions, redis, options)
 
 
 def _chosen(names: str) -> tuple[Peer, ...]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 CLIENTS = Path(__file__).parent / "clients"
 
@@ -12,7 +13,7 @@ class Peer:
     client: str
     """The file under clients/ that speaks for it: `fill`, `work` and `one`."""
     unfinished: str
-    """True while any of its jobs is not recorded as done."""
+    """Asked of its store, in SQL or as a command of Redis: true while any of its jobs is not recorded as done."""
     configured: str
     """How it was set up, for the reader of the page."""
     keeps: str
@@ -22,6 +23,8 @@ class Peer:
     share: float = 1.0
     """Of the jobs that a round has; slow ones get fewer, so that a round ends."""
     page: str = ""
+    store: Literal["postgres", "redis"] = "postgres"
+    """On Redis: for context only, beside the comparison."""
 
     @property
     def script(self) -> Path:
@@ -115,5 +118,38 @@ PEERS = (
         ("apscheduler==4.0.0a6", "sqlalchemy[asyncio]>=2.0,<2.1", "psycopg[binary]", "sniffio"),
         share=0.03,
         page="https://github.com/agronholm/apscheduler",
+    ),
+    Peer(
+        "BullMQ",
+        "bullmq.mjs",
+        "EXISTS bull:noop:wait bull:noop:active",
+        "ioredis, `concurrency: 100`, `removeOnComplete: {count: 0}`",
+        "nothing",
+        ("bullmq@6.7.0", "ioredis@6.0.0", "node@22"),
+        page="https://github.com/taskforcesh/bullmq",
+        store="redis",
+    ),
+    Peer(
+        "arq",
+        "arq_peer.py",
+        "EXISTS arq:queue",
+        "uvloop, `max_jobs=100`, `poll_delay=0.01`, `keep_result=0`; no bulk enqueue, so 100 single ones at a time",
+        "nothing",
+        ("arq==0.28.0", "uvloop==0.23.0"),
+        share=0.1,
+        page="https://github.com/python-arq/arq",
+        store="redis",
+    ),
+    Peer(
+        "Celery",
+        "celery_peer.py",
+        "EXISTS celery unacked",
+        "prefork with 2 processes, hiredis, `worker_prefetch_multiplier=128`, `task_ignore_result`; no bulk enqueue, "
+        "so one after the other",
+        "nothing; jobs are acknowledged before they run, so a worker that dies loses those it runs",
+        ("celery[redis]==5.7.0", "hiredis==3.5.0"),
+        share=0.1,
+        page="https://github.com/celery/celery",
+        store="redis",
     ),
 )

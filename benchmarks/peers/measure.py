@@ -1,4 +1,4 @@
-"""One round of one peer: a fresh database, a backlog, a worker, and what it took."""
+"""One round of one peer: a fresh store, a backlog, a worker, and what it took."""
 
 import json
 import os
@@ -12,17 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
-from typing import IO, Any
-from urllib.parse import quote, urlencode
+from typing import IO
 
-import psycopg
-from psycopg import sql
-
-from benchmarks.drain import parent
 from benchmarks.peers.catalogue import Peer
 from benchmarks.peers.environment import command, variables
+from benchmarks.peers.stores import Store, fresh
 
-DATABASE = "scheduler_bench"
 LONGEST_SECONDS = 300.0
 POLL_SECONDS = 0.01
 
@@ -33,7 +28,7 @@ class Drain:
 
     jobs_per_second: float
     enqueued_per_second: float
-    postgres_us: float
+    store_us: float
     worker_us: float
     wal_bytes: float
 
@@ -52,25 +47,23 @@ class GaveUpError(Exception):
 
 def drain(peer: Peer, admin: str, jobs: int) -> Drain:
     """Raises GaveUpError."""
-    with _database(admin) as (url, connection):
-        filled = _fill(peer, url, jobs)
-        for statement in ("ANALYZE", "CHECKPOINT"):
-            connection.execute(statement)
-        postmaster = parent(connection.info.backend_pid)
-        with _client(peer, "work", url, jobs) as worker:
+    with fresh(peer, admin) as store:
+        filled = _fill(peer, store.url, jobs)
+        store.settle()
+        with _client(peer, "work", store.url, jobs) as worker:
             begun = _told(worker, "begun")
-            before = _meter(connection, postmaster, worker.pid)
+            before = _meter(store, worker.pid)
             _told(worker, "done")
-            while _unfinished(peer, connection):
+            while store.has(peer.unfinished):
                 if time.time() - begun > LONGEST_SECONDS:
                     raise GaveUpError(f"{peer.name}: not all recorded after {LONGEST_SECONDS:g} s")
                 time.sleep(POLL_SECONDS)
             ended = time.time()
-            after = _meter(connection, postmaster, worker.pid)
+            after = _meter(store, worker.pid)
     return Drain(
         jobs_per_second=jobs / (ended - begun),
         enqueued_per_second=jobs / filled,
-        postgres_us=(after[0] - before[0]) / jobs * 1e6,
+        store_us=(after[0] - before[0]) / jobs * 1e6,
         worker_us=(after[1] - before[1]) / jobs * 1e6,
         wal_bytes=(after[2] - before[2]) / jobs,
     )
@@ -78,9 +71,9 @@ def drain(peer: Peer, admin: str, jobs: int) -> Drain:
 
 def latency(peer: Peer, admin: str, jobs: int) -> Latency:
     """Raises GaveUpError."""
-    with _database(admin) as (url, _):
-        _fill(peer, url, 0)
-        with _client(peer, "each", url, 0) as worker, _client(peer, "one", url, jobs) as client:
+    with fresh(peer, admin) as store:
+        _fill(peer, store.url, 0)
+        with _client(peer, "each", store.url, 0) as worker, _client(peer, "one", store.url, jobs) as client:
             waits = []
             for number in range(jobs):
                 assert client.stdin is not None
@@ -93,21 +86,6 @@ def latency(peer: Peer, admin: str, jobs: int) -> Latency:
                     waits.append((float(ran[2]) - float(put[3])) * 1000)
     cuts = quantiles(waits, n=100)
     return Latency(cuts[49], cuts[98])
-
-
-@contextmanager
-def _database(admin: str) -> Iterator[tuple[str, psycopg.Connection[tuple[Any, ...]]]]:
-    with psycopg.connect(admin, autocommit=True) as connection:
-        name = sql.Identifier(DATABASE)
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
-        info = connection.info
-        # The form that every driver understands: no more than it needs.
-        login = quote(info.user, safe="") + (f":{quote(info.password, safe='')}" if info.password else "")
-        place = urlencode({"host": info.host, "port": info.port})
-        url = f"postgresql://{login}@/{DATABASE}?{place}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        yield url, connection
 
 
 def _fill(peer: Peer, url: str, jobs: int) -> float:
@@ -159,15 +137,9 @@ def _words(process: subprocess.Popen[str], word: str) -> list[str]:
     raise GaveUpError(f"The client ended without saying {word!r}.")
 
 
-def _unfinished(peer: Peer, connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
-    row = connection.execute(peer.unfinished.encode()).fetchone()
-    return bool(row and row[0])
-
-
-def _meter(connection: psycopg.Connection[tuple[Any, ...]], postmaster: int, worker: int) -> tuple[float, float, float]:
-    """CPU seconds of Postgres and of the worker, and bytes of WAL, until now."""
-    row = connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()
-    return family_cpu(postmaster), family_cpu(worker), float(row[0]) if row else 0.0
+def _meter(store: Store, worker: int) -> tuple[float, float, float]:
+    """CPU seconds of the store and of the worker, and bytes of WAL, until now."""
+    return family_cpu(store.pid), family_cpu(worker), store.wal_bytes()
 
 
 def family_cpu(root: int) -> float:

@@ -71,7 +71,11 @@ async def _one(client: Client, jobs: int) -> None:
     await client.close()
 
 
-def main(make: Callable[[str], Client], run: Callable[[Awaitable[Any]], object] = asyncio.run) -> None:
+def main(
+    make: Callable[[str], Client],
+    run: Callable[[Awaitable[Any]], object] = asyncio.run,
+    count: Callable[[int], Counter] = Counter,
+) -> None:
     command, url, jobs = sys.argv[1], sys.argv[2], int(sys.argv[3])
     client = make(url)
     if command == "fill":
@@ -79,7 +83,7 @@ def main(make: Callable[[str], Client], run: Callable[[Awaitable[Any]], object] 
     elif command == "one":
         run(_one(client, jobs))
     else:
-        run(client.work(Counter(jobs).hit))
+        run(client.work(count(jobs).hit))
     sys.stdout.flush()
     # Some peers leave threads that nobody ends.
     os._exit(0)
