@@ -71,7 +71,7 @@ class Started:
 def _spare_the_collector() -> None:
     """What is loaded by now stays: collections would go through all of it, many times a second.
 
-    And a job makes ten objects, of which none is part of a cycle: to look for one after each thousandth is often enough.
+    And a job makes ten objects, of which none is part of a cycle: after each thousandth is often enough.
     """
     gc.freeze()
     youngest, *older = gc.get_threshold()

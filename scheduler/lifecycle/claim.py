@@ -4,6 +4,7 @@ The token is made here, before the statement is sent: when the answer never come
 and nothing else is claimed before that is known.
 """
 
+import math
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,8 +18,10 @@ from scheduler.store.executions import LEVELS, NO_BOUND, Executions, LimitedQueu
 
 BOUND_SLACK_SECONDS = 5.0
 """How far below the last claimed `available_at` a claim still looks: transactions that committed late."""
-FULL_LOOK_SECONDS = 3.0
-"""How often a queue is looked at without the bound."""
+FULL_LOOK_SECONDS, LONGEST_FULL_LOOK_SECONDS = 3.0, 20.0
+"""How often a queue is looked at without the bound, and how seldom while that takes long."""
+FULL_LOOK_SHARE = 0.005
+"""What part of the time it may take up: beside a million dead entries it takes a tenth of a second longer."""
 KEYED_LOOK_SECONDS = 0.05
 """How often a queue in which keyed rows wait is asked for those whose key has become free; most queues have none."""
 
@@ -33,8 +36,20 @@ class _Queue:
     keyed_look_at: float = 0.0
     keys_wait: bool = False
     """Rows with keys waited there when they were last asked for."""
+    usual_seconds: float = math.inf
+    """What the last claim within the bounds took; infinity: there was none."""
     batch_size: int = 1
     """How many executions a slot takes, going by what was claimed last."""
+
+    def looked(self, began: float, *, full: bool) -> None:
+        """A claim that began then has its answer."""
+        now = monotonic()
+        if not full:
+            self.usual_seconds = now - began
+            return
+        longer = max(0.0, now - began - self.usual_seconds)
+        seldom = min(longer / FULL_LOOK_SHARE, LONGEST_FULL_LOOK_SECONDS)
+        self.full_look_at = now + max(FULL_LOOK_SECONDS, seldom)
 
 
 class _Statement(Protocol):
@@ -154,19 +169,19 @@ class Claimer:
         return claims
 
     async def _claim_unkeyed(self, queue: _Queue, n: int, *, no_keys: bool = False) -> list[Claim]:
-        full = monotonic() >= queue.full_look_at
+        began = monotonic()
+        full = began >= queue.full_look_at
         statement = partial(self.executions.claim, no_keys=no_keys)
         claims = await self._take(statement, queue, n, NO_BOUND if full else queue.bounds)
-        if full:
-            queue.full_look_at = monotonic() + FULL_LOOK_SECONDS
+        queue.looked(began, full=full)
         _move_bounds(queue, claims, full=full)
         return claims
 
     async def _claim_limited(self, queue: _Queue, n: int) -> list[Claim]:
-        full = monotonic() >= queue.full_look_at
+        began = monotonic()
+        full = began >= queue.full_look_at
         claims = await self._take(self.executions.claim_limited, queue, n, NO_BOUND if full else queue.bounds)
-        if full:
-            queue.full_look_at = monotonic() + FULL_LOOK_SECONDS
+        queue.looked(began, full=full)
         _move_bounds(queue, [claim for claim in claims if claim.concurrency_key is None], full=full)
         return claims
 

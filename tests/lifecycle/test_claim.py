@@ -3,6 +3,8 @@
 import asyncio
 import json
 import random
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -169,6 +171,32 @@ async def test_what_lies_below_the_bound_is_found_by_the_full_look(
     claimer.taken(found)
     claimer.look_everywhere()
     assert [claim.id for claim in await claimer.claim(10)] == [late]
+
+
+@pytest.mark.parametrize(("longer", "looks"), [(0.0, 20), (0.04, 9), (0.5, 5)], ids=["as long", "longer", "far longer"])
+async def test_a_full_look_that_takes_long_is_seldom(
+    tables: Tables, executions: Executions, monkeypatch: pytest.MonkeyPatch, longer: float, looks: int
+) -> None:
+    """Longer than a claim within the bounds, that is: the server may be far away."""
+    clock, full = [1000.0], []
+    monkeypatch.setattr(claim_module, "monotonic", lambda: clock[0])
+    claimer = Claimer(executions, tables.worker(), ("default",), "{}")
+    claim = executions.claim
+
+    async def far(*given: Any, bounds: Sequence[float], **more: Any) -> list[Claim]:
+        clock[0] += 0.3
+        if bounds is NO_BOUND:
+            clock[0] += longer
+            full.append(clock[0])
+        return await claim(*given, bounds=bounds, **more)
+
+    monkeypatch.setattr(executions, "claim", far)
+    for _ in range(2):
+        tables.enqueue()
+        claimer.taken(await claimer.claim(1))
+    while clock[0] < 1060:
+        await claimer.claim(1)
+    assert looks - 3 <= len(full) <= looks
 
 
 async def test_the_bound_comes_down_with_a_clock_that_was_set_back(
