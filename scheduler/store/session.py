@@ -46,6 +46,11 @@ _HOT = frozenset({"claim", "settle_success", "any_keyed", "next_available", "sta
 """Planning them takes longer than a lone execution does; tests/store/test_plans.py holds their plans to be one."""
 _ONLY_WHEN_ASKED = 2**31
 
+_BY_INDEX = """
+    SELECT set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false),
+           set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)"""
+"""What was planned while a table was all but empty is kept as it grows, until the next ANALYZE of it."""
+
 _KIND = "SELECT current_setting('default_transaction_isolation') = 'read committed', pg_backend_pid()"
 
 
@@ -80,6 +85,7 @@ class Session:
         self._prepares = self._may_prepare and pid == connection.info.backend_pid
         if self._prepares:
             connection.prepare_threshold = _ONLY_WHEN_ASKED
+            await connection.execute(_BY_INDEX)
 
     async def run(self, name: str, values: Mapping[str, Any], *, binary: bool = False) -> list[Row]:
         """Run a named statement in a transaction of its own; its rows, or an empty list.

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from scheduler.store import session as session_module
+from scheduler.store.executions import NO_BOUND, Executions, Success
 from scheduler.store.session import Session
 from tests.pgbouncer import PgBouncer, needs_pgbouncer
 from tests.store.fixtures import MakeSession
@@ -146,3 +149,28 @@ async def test_what_was_prepared_and_is_gone_is_not_missed_twice(session: Sessio
         await session.run("stay_awake", {"id": worker})
     await session.run("stay_awake", {"id": worker})
     assert await session.run("ask", {}) == [(0,)]
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["sound", "broken"])
+async def test_what_was_planned_for_an_empty_table_does_not_read_all_of_a_full_one(
+    session: Session, tables: Tables, monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    if broken:
+        monkeypatch.setattr(session_module, "_BY_INDEX", "SELECT")
+    tables.execute("ALTER TABLE job_executions SET (autovacuum_enabled = false)")
+    session.sql = {**session.sql, "flush": b"SELECT pg_stat_force_next_flush()"}
+    executions, worker = Executions(session), tables.worker()
+
+    async def work() -> int:
+        claims = await executions.claim(worker, uuid4(), "default", 20, bounds=NO_BOUND, policies="{}")
+        await executions.settle_successes([Success(claim.id, claim.token, 0.0, None) for claim in claims])
+        await session.run("flush", {})
+        await session.run("now", {})
+        read: int = tables.value("SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'job_executions'")
+        return read
+
+    for _ in range(8):  # from the sixth on the server may keep one plan for all
+        tables.enqueue()
+        before = await work()
+    tables.execute("INSERT INTO job_executions (handler_name) SELECT 'work' FROM generate_series(1, 20000)")
+    assert (await work() - before > 10_000) == broken
