@@ -1,6 +1,7 @@
 """How fast a backlog of no-op executions is worked off, beside the reference loop, alternating in one run.
 
-    python -m benchmarks.drain [--jobs 50000] [--rounds 3] [--pool-size 100] [--url postgresql://…]
+    python -m benchmarks.drain [--jobs 50000] [--rounds 3] [--pool-size 100] [--claim-batch-max 500]
+                               [--url postgresql://…]
 
 Without `--url` a durable server of its own is started (fsync on). Reports the medians: jobs a second, CPU microseconds
 per job of Postgres and of the worker, and the ratio, which is what counts on a machine shared with others.
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pool-size", type=int, default=100)
+    parser.add_argument("--claim-batch-max", type=int, default=500)
     parser.add_argument("--url")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--child", choices=KINDS, help=argparse.SUPPRESS)
@@ -53,10 +55,11 @@ def main() -> None:
 
 def _measure(admin: str, options: argparse.Namespace) -> dict[str, dict[str, float]]:
     rounds: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
+    wanted = {"jobs": options.jobs, "pool_size": options.pool_size, "claim_batch_max": options.claim_batch_max}
     for turn in range(options.rounds):
         for kind in KINDS:
             print(f"round {turn + 1} of {options.rounds}: {kind} …", file=sys.stderr, flush=True)
-            rounds[kind].append(one_round(kind, admin, jobs=options.jobs, pool_size=options.pool_size))
+            rounds[kind].append(one_round(kind, admin, **wanted))
     figures = {kind: {key: median(r[key] for r in rounds[kind]) for key in rounds[kind][0]} for kind in KINDS}
     figures["ratio"] = {
         "jobs_per_second": figures["scheduler"]["jobs_per_second"] / figures["reference"]["jobs_per_second"],
@@ -66,7 +69,7 @@ def _measure(admin: str, options: argparse.Namespace) -> dict[str, dict[str, flo
     return figures
 
 
-def one_round(kind: str, admin: str, *, jobs: int, pool_size: int) -> dict[str, float]:
+def one_round(kind: str, admin: str, *, jobs: int, pool_size: int, claim_batch_max: int = 500) -> dict[str, float]:
     """Jobs a second, and CPU microseconds per job, on the server that `admin` is the url of."""
     from scheduler.store.migration import migrate
 
@@ -88,7 +91,7 @@ def one_round(kind: str, admin: str, *, jobs: int, pool_size: int) -> dict[str, 
         connection.execute("CHECKPOINT")
         postmaster = parent(connection.info.backend_pid)
         before = tree_cpu(postmaster)
-        worker = _run_child(kind, url, pool_size)
+        worker = _run_child(kind, url, pool_size, claim_batch_max)
         after = tree_cpu(postmaster)
         answer = connection.execute(_DONE.format(table=table).encode()).fetchone()
     done, seconds = answer or (0, 0.0)
@@ -101,7 +104,7 @@ def one_round(kind: str, admin: str, *, jobs: int, pool_size: int) -> dict[str, 
     }
 
 
-def _run_child(kind: str, url: str, pool_size: int) -> float:
+def _run_child(kind: str, url: str, pool_size: int, claim_batch_max: int) -> float:
     """CPU seconds that the worker process spent on the jobs, its start-up left out."""
     with tempfile.TemporaryDirectory() as folder:
         handlers = Path(folder, "handlers")
@@ -111,6 +114,7 @@ def _run_child(kind: str, url: str, pool_size: int) -> float:
             "SCHEDULER_DATABASE_URL": url if url.startswith("postgres") else as_url(url),
             "SCHEDULER_LOG__LEVEL": "warning",
             "SCHEDULER_WORKER__POOL_SIZE": str(pool_size),
+            "SCHEDULER_WORKER__CLAIM_BATCH_MAX": str(claim_batch_max),
             "PYTHONPATH": str(Path(__file__).parents[1]),
         }
         answer = subprocess.run(

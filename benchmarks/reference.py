@@ -27,6 +27,9 @@ FILL = "INSERT INTO reference_jobs (task) SELECT 'noop' FROM generate_series(1, 
 FILL_NUMBERED = (
     "INSERT INTO reference_jobs (payload) SELECT jsonb_build_object('number', n) FROM generate_series(1, %s) AS n"
 )
+PUT = """
+WITH put AS (INSERT INTO reference_jobs (payload) VALUES (jsonb_build_object('number', %s::integer)) RETURNING id)
+SELECT pg_notify('reference_jobs', '') FROM put"""
 CLAIM = """
 UPDATE reference_jobs
 SET status = 'running', claimed_by = 'reference', started_at = clock_timestamp(), attempt = attempt + 1

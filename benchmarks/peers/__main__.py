@@ -48,7 +48,7 @@ def main() -> None:
                 print(f"round {turn + 1} of {options.rounds}: {peer.name} …", file=sys.stderr, flush=True)
                 try:
                     drains[peer.name].append(drain(peer, admin, max(500, int(options.jobs * peer.share))))
-                    if options.latencies and peer.name != page.REFERENCE:
+                    if options.latencies:
                         latencies[peer.name].append(latency(peer, admin, options.latencies))
                 except GaveUpError as error:
                     print(error, file=sys.stderr, flush=True)

@@ -17,6 +17,11 @@ __all__ = ["REFERENCE", "Row", "context", "on", "table", "version_of", "write"]
 _WIDTH, _BAR, _GAP, _LEFT, _RIGHT = 760, 22, 10, 150, 90
 _COLOURS = {REFERENCE: "#9aa4b2", OURS: "#2563eb"}
 _OTHER = "#c7d2e3"
+_WHY_QUICKER = (
+    "- Why: a claim here also looks at the lease of the worker, at limits and pauses of the queue, and at rows whose "
+    "key may come first; and Python takes longer than node to hear of a NOTIFY and to send a statement, as the "
+    "reference loop shows."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,12 @@ def _ahead(rows: list[Row], ours: Row | None) -> list[str]:
         if row.peer.name not in (OURS, REFERENCE) and row.drain.jobs_per_second > ours.drain.jobs_per_second
     ]
     quicker = [
-        row for row in rows if row.latency and ours.latency and row is not ours and row.latency.p50 < ours.latency.p50
+        row
+        for row in rows
+        if row.latency
+        and ours.latency
+        and row.peer.name not in (OURS, REFERENCE)
+        and row.latency.p50 < ours.latency.p50
     ]
     told = [
         f"- {row.peer.name} works off {row.drain.jobs_per_second / ours.drain.jobs_per_second:.2f} times as much in "
@@ -156,6 +166,8 @@ def _ahead(rows: list[Row], ours: Row | None) -> list[str]:
         for row in quicker
         if row.latency and ours.latency
     ]
+    if quicker:
+        told.append(_WHY_QUICKER)
     return ["## Where others are ahead", "", *(told or ["Nowhere in this table."]), ""]
 
 

@@ -49,6 +49,10 @@ class Client:
     async def put(self, number: int) -> None: ...
     async def work(self, hit: Callable[[int], None]) -> None: ...
 
+    async def each(self, hit: Callable[[int], None]) -> None:
+        """A worker that is asked how soon it begins."""
+        await self.work(hit)
+
 
 async def _fill(client: Client, jobs: int) -> None:
     await client.install()
@@ -83,7 +87,7 @@ def main(
     elif command == "one":
         run(_one(client, jobs))
     else:
-        run(client.work(count(jobs).hit))
+        run((client.each if command == "each" else client.work)(count(jobs).hit))
     sys.stdout.flush()
     # Some peers leave threads that nobody ends.
     os._exit(0)
