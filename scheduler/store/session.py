@@ -83,9 +83,6 @@ class Session:
         answer = await (await connection.execute(_KIND)).fetchone()
         self._plain, pid = answer or (False, None)
         self._prepares = self._may_prepare and pid == connection.info.backend_pid
-        if self._prepares:
-            connection.prepare_threshold = _ONLY_WHEN_ASKED
-            await connection.execute(_BY_INDEX)
 
     async def run(self, name: str, values: Mapping[str, Any], *, binary: bool = False) -> list[Row]:
         """Run a named statement in a transaction of its own; its rows, or an empty list.
@@ -95,7 +92,11 @@ class Session:
         async with self._turn:
             try:
                 connection = await self.connection()
-                how = {"binary": binary, "prepare": self._prepares and name in _HOT}
+                prepare = self._prepares and name in _HOT
+                if prepare and connection.prepare_threshold is None:
+                    connection.prepare_threshold = _ONLY_WHEN_ASKED
+                    await connection.execute(_BY_INDEX)
+                how = {"binary": binary, "prepare": prepare}
                 if self._plain:
                     return await _rows(connection, self.sql[name], values, **how)
                 async with connection.transaction():
