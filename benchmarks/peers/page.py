@@ -90,9 +90,9 @@ def write(path: Path, rows: list[Row], versions: str, redis: str, options: argpa
                 "|---|---|---|---|",
                 *(_setup(row.peer) for row in rows),
                 "",
-                "`./dev bench peers --write docs/benchmarks.md` installs them all into environments of their own and "
-                "writes this page anew. Absolute figures move with the machine and with what runs beside it: compare "
-                "ratios, and CPU time per job.",
+                "`./dev bench --peers` installs them all into environments of their own and writes this page anew; "
+                "`--python` says under which interpreter. Absolute figures move with the machine and with what runs "
+                "beside it: compare ratios, and CPU time per job.",
                 "",
             ]
         )

@@ -48,6 +48,11 @@ class TestCommands:
             (["scheduler", "cron", "list"], ["-m", "scheduler", "cron", "list"]),
             (["test", "tests/rules", "-x"], ["-m", "pytest", "tests/rules", "-x"]),
             (["schema"], ["-m", "scheduler.testing.documents"]),
+            (["bench", "flat", "--json"], ["-m", "benchmarks.flat", "--json"]),
+            (
+                ["bench", "--peers", "--rounds", "1"],
+                ["-m", "benchmarks.peers", "--write", "docs/benchmarks.md", "--rounds", "1"],
+            ),
         ],
     )
     def test_arguments_are_handed_on(
