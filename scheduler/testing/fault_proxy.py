@@ -146,7 +146,7 @@ class FaultProxy:
             self._links.discard(link)
 
     def due(self, link: "_Link", sent: bytes) -> Fault | None:
-        """The fault whose moment has come with what a client just sent, taken off the list."""
+        """The fault whose moment has come with what a client just said, taken off the list."""
         with self._lock:
             for fault in self._faults:
                 if link.watch(fault, sent):
@@ -187,12 +187,53 @@ class _Accepted(socketserver.BaseRequestHandler):
                 proxy.closed(link)
 
 
+class _Speech:
+    """What a client says, message by message, as if it never prepared anything by name."""
+
+    def __init__(self) -> None:
+        self._begun = b""
+        self._starting = True
+        self._prepared: dict[bytes, bytes] = {}
+
+    def said(self, sent: bytes) -> bytes:
+        """The messages that are whole by now. One that only prepares says nothing, and its use what was prepared."""
+        self._begun += sent
+        whole = []
+        while (message := self._next()) is not None:
+            whole.append(self._meant(message))
+        return b"".join(whole)
+
+    def _next(self) -> bytes | None:
+        type_bytes = 0 if self._starting else 1  # only the first message has none
+        if len(self._begun) < type_bytes + 4:
+            return None
+        end = type_bytes + int.from_bytes(self._begun[type_bytes : type_bytes + 4])
+        if len(self._begun) < end:
+            return None
+        message, self._begun = self._begun[:end], self._begun[end:]
+        self._starting = False
+        return message
+
+    def _meant(self, message: bytes) -> bytes:
+        match message[:1]:
+            case b"P":
+                name, _, rest = message[5:].partition(b"\0")
+                if name:
+                    self._prepared[name] = rest
+                    return b""
+            case b"B":
+                name = message[5:].split(b"\0", 2)[1]
+                return self._prepared.get(name, b"") + message
+        return message
+
+
 class _Link:
     """A client's connection and its continuation to the server."""
 
     def __init__(self, proxy: FaultProxy, client: socket.socket, upstream: socket.socket) -> None:
         self._proxy, self._client, self._upstream = proxy, client, upstream
         self._progress: dict[Fault, tuple[int, bytes]] = {}
+        self._speech = _Speech()
         self._pending: Fault | None = None
         self._answer = b""
 
@@ -204,7 +245,7 @@ class _Link:
         down.join()
 
     def watch(self, fault: Fault, sent: bytes) -> bool:
-        """Whether all of the fault's texts have now been sent here, in their order, however they were cut in pieces."""
+        """Whether all of the fault's texts have now been said here, in their order."""
         seen, window = self._progress.pop(fault, (0, b""))
         window += sent
         while seen < len(fault.texts) and (at := window.find(fault.texts[seen])) >= 0:
@@ -226,7 +267,8 @@ class _Link:
     def _pump_up(self) -> None:
         with suppress(OSError):
             while sent := self._client.recv(_CHUNK_BYTES):
-                if (fault := self._proxy.due(self, sent)) is not None and not self._goes_on(fault):
+                said = self._speech.said(sent)
+                if (fault := self._proxy.due(self, said)) is not None and not self._goes_on(fault):
                     break
                 self._proxy.let_pass()
                 self._upstream.sendall(sent)

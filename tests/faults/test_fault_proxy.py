@@ -127,3 +127,20 @@ def test_what_was_withdrawn_does_not_happen(proxy: FaultProxy) -> None:
         connection.execute("INSERT INTO counted VALUES (1)")
     assert not fault.struck.is_set()
     assert counted(proxy.url) == 1
+
+
+@pytest.mark.parametrize("kind", ["cut_before", "drop_reply"])
+def test_a_prepared_statement_is_met_when_it_is_used(proxy: FaultProxy, database_url: str, kind: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as direct:
+        direct.execute("CREATE TABLE IF NOT EXISTS noted (n integer)")
+        with psycopg.connect(proxy.url, autocommit=True) as connection:
+            for _ in range(3):
+                connection.execute("INSERT INTO noted VALUES (%s)", [1], prepare=True)
+            fault = getattr(proxy, kind)("INTO noted")
+            connection.execute("SELECT 1")
+            assert not fault.struck.is_set()
+            with pytest.raises(psycopg.OperationalError):
+                connection.execute("INSERT INTO noted VALUES (%s)", [2], prepare=True)
+            assert fault.struck.wait(5)
+        row = direct.execute("SELECT count(*) FROM noted").fetchone()
+    assert row == (3 if kind == "cut_before" else 4,)
