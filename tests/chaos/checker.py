@@ -63,7 +63,9 @@ _OF_THE_CHAOS: Mapping[str, LiteralString] = {
     "I12": """
         SELECT 'here', execution_id FROM paired GROUP BY 2 HAVING count(*) > 1
         UNION ALL SELECT 'elsewhere', execution_id FROM paired_elsewhere GROUP BY 2 HAVING count(*) > 1""",
-    "I13": "SELECT gid, database FROM pg_prepared_xacts",
+    "I13": """
+        SELECT gid, database FROM pg_prepared_xacts
+        WHERE database IN (current_database(), current_setting('chaos.elsewhere'))""",
     "E1": """
         SELECT e.id, e.attempt FROM job_executions e
         WHERE e.status = 'SUCCESS' AND e.handler_name <> 'paired'
@@ -87,6 +89,7 @@ class Verdict:
 def judged(url: str, business_url: str) -> tuple[Verdict, ...]:
     """All of them, in the order of `CLAIMS`."""
     with psycopg.connect(url, autocommit=True) as connection, psycopg.connect(business_url) as business:
+        connection.execute("SELECT set_config('chaos.elsewhere', %s, false)", [business.info.dbname])
         for name, columns in _ELSEWHERE.items():
             _bring(business, connection, name, columns)
         return tuple(Verdict(name, tuple(connection.execute(INVARIANTS[name]).fetchall())) for name in CLAIMS)
