@@ -20,6 +20,8 @@ from benchmarks.peers.stores import Store, fresh
 
 LONGEST_SECONDS = 300.0
 POLL_SECONDS = 0.01
+REST_SECONDS = 0.05
+"""Before each single job, so that the worker has done with the last one and waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ def latency(peer: Peer, admin: str, jobs: int) -> Latency:
             waits = []
             for number in range(jobs):
                 assert client.stdin is not None
+                time.sleep(REST_SECONDS)
                 client.stdin.write("\n")
                 client.stdin.flush()
                 put = _words(client, "put")
