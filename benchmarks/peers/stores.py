@@ -72,7 +72,7 @@ class _Redis:
     def settle(self) -> None: ...
 
     def has(self, unfinished: str) -> bool:
-        return bool(self.client.execute_command(*unfinished.split()))  # type: ignore[no-untyped-call]
+        return bool(self.client.execute_command(*unfinished.split()))  # type: ignore[no-untyped-call]  # redis gives it no types
 
     def wal_bytes(self) -> float:
         return 0.0
