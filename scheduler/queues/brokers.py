@@ -30,15 +30,24 @@ class InMemoryQueue(StandaloneQueue):
     def _store(self, body: bytes, given: str, delay: float, deadline: float) -> None:
         """In this very thread, for what a queue in memory does, it does without waiting."""
         try:
-            _at_once(self._reach().publish(body, id=given, delay=delay))
+            self._here(self._reach().publish(body, id=given, delay=delay))
         except QueueFullError:
             super()._store(body, given, delay, deadline)
 
     def _fetch(self, deadline: float) -> QueueItem:
         try:
-            return _at_once(self._take(-inf))
+            return self._here(self._take(-inf))
         except QueueEmptyError:
             return super()._fetch(deadline)
+
+    def _here(self, work: Coroutine[Any, Any, T]) -> T:
+        """Another thread may close the queue between any two steps of it."""
+        try:
+            return _at_once(work)
+        except BrokerError as error:
+            if self._closed:
+                raise self._closed_error() from error
+            raise
 
     def _begin_anew(self) -> None:
         raise BrokerError(
